@@ -1,0 +1,26 @@
+//! The words every room shares: ids, money, time, hardware classes, places and shapes.
+//!
+//! Values here are small, integer and cannot be wrong once made: parse at the edge, carry the type.
+//! What does not belong here: anything that decides, anything that does IO, anything only one crate needs.
+#![forbid(unsafe_code)]
+
+pub mod class;
+pub mod digest;
+pub mod id;
+pub mod money;
+pub mod place;
+pub mod shape;
+pub mod tier;
+pub mod time;
+
+pub use class::{Class, ClassError};
+pub use digest::{Digest, Label};
+pub use id::{
+    ApiKeyId, CommandId, Entropy, GatewayKey, IdError, LeaseId, NodeKey, ProjectId, ProviderId,
+    ReplicaId, RequestId, SiteId, TenantId, TrancheId, TransferId, WorkloadId,
+};
+pub use money::{Money, MoneyError, Price};
+pub use place::{Country, Place, PlaceError};
+pub use shape::{Capacity, Shape};
+pub use tier::{Tier, WorkloadKind};
+pub use time::{Span, Time};

@@ -1,0 +1,82 @@
+//! Tiers and kinds of workload: closed sets that every room matches without a default arm.
+
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! closed_set {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $n:literal $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+            minicbor::Encode, minicbor::Decode, serde::Serialize, serde::Deserialize,
+        )]
+        #[cbor(index_only)]
+        pub enum $name {
+            $($(#[$vdoc])* #[n($n)] #[serde(rename = $text)] $variant,)*
+        }
+
+        impl $name {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word used in the API and the CLI.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                Self::ALL.iter().copied().find(|v| v.as_str() == text).ok_or_else(|| {
+                    let words: Vec<_> = Self::ALL.iter().map(|v| v.as_str()).collect();
+                    format!("`{text}` is not one of {}", words.join(", "))
+                })
+            }
+        }
+    };
+}
+
+closed_set! {
+    /// The promise a lease is sold under.
+    Tier {
+        /// No promise; interrupted minutes are free.
+        0 Spot = "spot",
+        /// 99.5 % for the instance.
+        1 Standard = "standard",
+        /// 99.9 % for the instance, a warm standby.
+        2 Enterprise = "enterprise",
+        /// 99.99 % for the service: no two replicas with one owner or on one site.
+        3 MultiSite = "multi-site",
+    }
+}
+
+closed_set! {
+    /// What kind of thing a workload is.
+    WorkloadKind {
+        /// A long-running server.
+        0 Service = "service",
+        /// A language model behind the gateway.
+        1 Model = "model",
+        /// A run that ends, possibly a gang.
+        2 Job = "job",
+        /// A whole machine.
+        3 Machine = "machine",
+        /// A streamed game or desktop.
+        4 Session = "session",
+    }
+}
+
+impl Tier {
+    /// Whether the tier forbids two replicas of one workload with one owner or on one site.
+    pub const fn spreads_owners(self) -> bool {
+        matches!(self, Self::MultiSite)
+    }
+}
