@@ -14,7 +14,9 @@ pub struct Class {
 
 /// Why a text is not a class.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a hardware class: 1 to 31 characters of a-z, 0-9 and `-` are expected, as in `h100-sxm-80`")]
+#[error(
+    "`{0}` is not a hardware class: 1 to 31 characters of a-z, 0-9 and `-` are expected, as in `h100-sxm-80`"
+)]
 pub struct ClassError(pub String);
 
 impl Class {
@@ -84,7 +86,10 @@ mod tests {
 
     #[test]
     fn classes_are_checked() {
-        assert_eq!("h100-sxm-80".parse::<Class>().map(|c| c.to_string()), Ok("h100-sxm-80".to_owned()));
+        assert_eq!(
+            "h100-sxm-80".parse::<Class>().map(|c| c.to_string()),
+            Ok("h100-sxm-80".to_owned())
+        );
         assert_eq!("cpu".parse(), Ok(Class::CPU));
         assert!("".parse::<Class>().is_err());
         assert!("H100".parse::<Class>().is_err());

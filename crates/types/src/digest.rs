@@ -37,7 +37,10 @@ impl Label {
     /// The label of `text` within `domain` (as "workload name") under `key`.
     pub fn keyed(key: &[u8; 32], domain: &str, text: &str) -> Self {
         let mut hasher = blake3::Hasher::new_keyed(key);
-        hasher.update(domain.as_bytes()).update(&[0]).update(text.as_bytes());
+        hasher
+            .update(domain.as_bytes())
+            .update(&[0])
+            .update(text.as_bytes());
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         Self(bytes)
@@ -67,7 +70,10 @@ macro_rules! hex_text {
                     .ok()
                     .and_then(|bytes| <[u8; $len]>::try_from(bytes).ok())
                     .map(Self)
-                    .ok_or_else(|| DigestError { given: text.to_owned(), expected: 2 * $len })
+                    .ok_or_else(|| DigestError {
+                        given: text.to_owned(),
+                        expected: 2 * $len,
+                    })
             }
         }
 

@@ -339,6 +339,9 @@ mod tests {
     #[test]
     fn errors_name_the_kind() {
         let error = "prj_x".parse::<TenantId>().unwrap_err();
-        assert_eq!(error.to_string(), "`prj_x` is not a tenant id: it must begin with `ten_`");
+        assert_eq!(
+            error.to_string(),
+            "`prj_x` is not a tenant id: it must begin with `ten_`"
+        );
     }
 }

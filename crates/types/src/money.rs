@@ -7,8 +7,20 @@ use crate::time::Span;
 
 /// An amount in micro-USD. Signed, because a balance may be owed; transfers are never negative.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
-    minicbor::Encode, minicbor::Decode, minicbor::CborLen, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    minicbor::Encode,
+    minicbor::Decode,
+    minicbor::CborLen,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 #[cbor(transparent)]
 #[serde(transparent)]
@@ -16,8 +28,20 @@ pub struct Money(#[n(0)] i64);
 
 /// A price of one whole unit for an hour, in micro-USD; never negative.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
-    minicbor::Encode, minicbor::Decode, minicbor::CborLen, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    minicbor::Encode,
+    minicbor::Decode,
+    minicbor::CborLen,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 #[cbor(transparent)]
 #[serde(transparent)]
@@ -140,14 +164,22 @@ impl fmt::Display for Money {
         let sign = if self.0 < 0 { "-" } else { "" };
         let micros = self.0.unsigned_abs();
         let per_dollar = MICROS_PER_DOLLAR.unsigned_abs();
-        f.pad(&format!("{sign}{}.{:06}", micros / per_dollar, micros % per_dollar))
+        f.pad(&format!(
+            "{sign}{}.{:06}",
+            micros / per_dollar,
+            micros % per_dollar
+        ))
     }
 }
 
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let per_dollar = MICROS_PER_DOLLAR.unsigned_abs();
-        f.pad(&format!("{}.{:06}", self.0 / per_dollar, self.0 % per_dollar))
+        f.pad(&format!(
+            "{}.{:06}",
+            self.0 / per_dollar,
+            self.0 % per_dollar
+        ))
     }
 }
 
@@ -219,7 +251,15 @@ mod tests {
 
     #[test]
     fn prices_at_the_edge_saturate() {
-        assert_eq!(Price::from_micros_per_hour(u64::MAX).for_span(Span::DAY), Money::MAX);
-        assert_eq!(Price::from_micros_per_hour(3_000_000).for_span(Span::HOUR).to_string(), "3.000000");
+        assert_eq!(
+            Price::from_micros_per_hour(u64::MAX).for_span(Span::DAY),
+            Money::MAX
+        );
+        assert_eq!(
+            Price::from_micros_per_hour(3_000_000)
+                .for_span(Span::HOUR)
+                .to_string(),
+            "3.000000"
+        );
     }
 }

@@ -12,6 +12,7 @@ pub struct Country([u8; 2]);
 /// A point on the Earth, in millionths of a degree (about 11 cm).
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode,
+    serde::Serialize,
 )]
 #[cbor(map)]
 pub struct Place {
@@ -55,7 +56,10 @@ impl Place {
             return Err(PlaceError::Longitude(longitude));
         }
         // Both are at most 1.8e8 after scaling, well inside an i32.
-        #[expect(clippy::cast_possible_truncation, reason = "bounded by the checks above")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "bounded by the checks above"
+        )]
         let microdeg = |degrees: f64| (degrees * MICRODEG_PER_DEG).round() as i32;
         Ok(Self {
             latitude_microdeg: microdeg(latitude),
@@ -130,7 +134,10 @@ mod tests {
 
     #[test]
     fn places_are_checked() {
-        assert_eq!(Place::from_degrees(91.0, 0.0), Err(PlaceError::Latitude(91.0)));
+        assert_eq!(
+            Place::from_degrees(91.0, 0.0),
+            Err(PlaceError::Latitude(91.0))
+        );
         assert!(Place::from_degrees(f64::NAN, 0.0).is_err());
         assert!(Place::from_degrees(0.0, 181.0).is_err());
         assert!("kr".parse::<Country>().is_err());
@@ -138,9 +145,10 @@ mod tests {
 
     #[test]
     fn seoul_to_frankfurt_is_about_8_560_km() {
-        let (Ok(seoul), Ok(frankfurt)) =
-            (Place::from_degrees(37.5665, 126.978), Place::from_degrees(50.1109, 8.6821))
-        else {
+        let (Ok(seoul), Ok(frankfurt)) = (
+            Place::from_degrees(37.5665, 126.978),
+            Place::from_degrees(50.1109, 8.6821),
+        ) else {
             unreachable!("both are valid")
         };
         assert!((seoul.distance_km(frankfurt) - 8_560.0).abs() < 30.0);

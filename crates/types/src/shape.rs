@@ -2,8 +2,19 @@
 
 /// Resources one replica asks of one node.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
-    minicbor::Encode, minicbor::Decode, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    minicbor::Encode,
+    minicbor::Decode,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 #[cbor(map)]
 #[serde(deny_unknown_fields, default)]
@@ -27,8 +38,19 @@ pub struct Shape {
 
 /// What a node has in all.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
-    minicbor::Encode, minicbor::Decode, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    minicbor::Encode,
+    minicbor::Decode,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 #[cbor(map)]
 #[serde(deny_unknown_fields)]
