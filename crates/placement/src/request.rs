@@ -1,0 +1,185 @@
+//! What one replica asks for, and what makes a request wrong whatever the fleet is.
+
+use std::collections::BTreeSet;
+
+use remuda_types::{Class, Country, NodeKey, Place, Price, ProviderId, Shape, SiteId};
+
+use crate::ask::Ask;
+
+/// What is asked for one replica. The shape is checked when the request is made; everything else
+/// is free to set, and as made by [`Request::new`] constrains nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub(crate) ask: Ask,
+    /// Hardware classes that will do; empty means any class that has what the shape asks.
+    pub classes: Vec<Class>,
+    /// Countries that will do; empty means any.
+    pub countries: Vec<Country>,
+    /// The most the replica may cost by the hour.
+    pub max_price: Option<Price>,
+    /// How near to a place it must stand.
+    pub near: Option<Near>,
+    /// What the replicas of one group may not share.
+    pub spread: Spread,
+    /// Where it must not go, for instance where its siblings are or where it just failed.
+    pub avoid: Avoid,
+}
+
+/// Within so many kilometres of a place, great-circle, the bound included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Near {
+    /// The place.
+    pub place: Place,
+    /// The farthest that will do.
+    pub max_distance_km: u32,
+}
+
+/// What the replicas of one group may not share. Replicas placed by earlier calls are not known
+/// here: name their owners and sites in [`Avoid`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spread {
+    /// No two replicas with one owner (and so none at one site: a site has one owner).
+    pub owners: bool,
+    /// No two replicas at one site.
+    pub sites: bool,
+}
+
+/// Nodes, owners and sites that will not do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Avoid {
+    /// These nodes.
+    pub nodes: BTreeSet<NodeKey>,
+    /// All nodes of these owners.
+    pub owners: BTreeSet<ProviderId>,
+    /// All nodes at these sites.
+    pub sites: BTreeSet<SiteId>,
+}
+
+/// How many replicas a group has: 1 to [`Replicas::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Replicas(u32);
+
+/// Why a request is wrong whatever the fleet is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// Every field of the shape is zero.
+    #[error("the shape asks for nothing: set gpu_milli, cpu_milli, memory_mib or disk_mib")]
+    EmptyShape,
+    /// More than one GPU, but not a whole number of them.
+    #[error(
+        "gpu_milli {gpu_milli} is not a whole number of GPUs: above 1000 give a multiple of 1000"
+    )]
+    FractionAboveOne {
+        /// What was asked.
+        gpu_milli: u64,
+    },
+    /// GPU memory without a GPU.
+    #[error("gpu_memory_mib is set but gpu_milli is 0: ask for a GPU, or leave gpu_memory_mib out")]
+    GpuMemoryWithoutGpu,
+    /// A group of none.
+    #[error("replicas is 0: ask for at least 1")]
+    NoReplicas,
+    /// More replicas than one group may have.
+    #[error("replicas is {replicas}: one group has at most {limit}; ask for several groups", limit = Replicas::MAX)]
+    TooManyReplicas {
+        /// What was asked.
+        replicas: u32,
+    },
+}
+
+impl Request {
+    /// A request for `shape`, anywhere, at any price.
+    pub fn new(shape: Shape) -> Result<Self, RequestError> {
+        Ask::new(shape).map(Self::unconstrained)
+    }
+
+    fn unconstrained(ask: Ask) -> Self {
+        Self {
+            ask,
+            classes: Vec::new(),
+            countries: Vec::new(),
+            max_price: None,
+            near: None,
+            spread: Spread::default(),
+            avoid: Avoid::default(),
+        }
+    }
+
+    /// The resources asked for.
+    pub fn shape(&self) -> &Shape {
+        self.ask.shape()
+    }
+}
+
+impl Replicas {
+    /// The largest group: a gang of this many ranks is placed at once or not at all.
+    pub const MAX: u32 = 4_096;
+
+    /// The size of a group.
+    pub fn new(replicas: u32) -> Result<Self, RequestError> {
+        match replicas {
+            0 => Err(RequestError::NoReplicas),
+            1..=Self::MAX => Ok(Self(replicas)),
+            _ => Err(RequestError::TooManyReplicas { replicas }),
+        }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gpus(gpu_milli: u64) -> Result<Request, RequestError> {
+        Request::new(Shape {
+            gpu_milli,
+            ..Shape::default()
+        })
+    }
+
+    #[test]
+    fn shapes_are_checked() {
+        assert_eq!(
+            Request::new(Shape::default()),
+            Err(RequestError::EmptyShape)
+        );
+        assert_eq!(
+            gpus(1_500),
+            Err(RequestError::FractionAboveOne { gpu_milli: 1_500 })
+        );
+        assert_eq!(
+            gpus(u64::MAX),
+            Err(RequestError::FractionAboveOne {
+                gpu_milli: u64::MAX
+            })
+        );
+        let memory_alone = Shape {
+            gpu_memory_mib: 1,
+            ..Shape::default()
+        };
+        assert_eq!(
+            Request::new(memory_alone),
+            Err(RequestError::GpuMemoryWithoutGpu)
+        );
+        assert!(
+            [1, 999, 1_000, 8_000]
+                .into_iter()
+                .all(|milli| gpus(milli).is_ok())
+        );
+    }
+
+    #[test]
+    fn groups_are_checked() {
+        assert_eq!(Replicas::new(0), Err(RequestError::NoReplicas));
+        assert_eq!(Replicas::new(4_096).map(Replicas::get), Ok(4_096));
+        let error = Replicas::new(4_097).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "replicas is 4097: one group has at most 4096; ask for several groups"
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Placement against brute force, and what holds of any fleet.
+
+use proptest::prelude::*;
+use remuda_placement::{
+    Constraint, Fleet, Placement, Replicas, Request, Unplaced, invariant, place, place_group, quote,
+};
+use remuda_types::{NodeKey, Shape};
+
+use crate::oracle;
+use crate::world::{fleets, key, requests, shapes};
+
+fn group(fleet: &Fleet, request: &Request, replicas: u32) -> Result<Vec<Placement>, Unplaced> {
+    place_group(fleet, request, Replicas::new(replicas).unwrap())
+}
+
+fn total(placements: &[Placement]) -> u128 {
+    placements
+        .iter()
+        .map(|placed| u128::from(placed.price.micros_per_hour()))
+        .sum()
+}
+
+/// The order of preference, from the public face: price, what is free, key.
+fn rank(fleet: &Fleet, request: &Request, node: NodeKey) -> impl Ord + use<> {
+    let free = fleet.free(node).unwrap();
+    let gpus: u64 = free.gpus_milli().iter().copied().map(u64::from).sum();
+    let slack = (gpus, free.cpu_milli(), free.memory_mib(), free.disk_mib());
+    (
+        quote(&oracle::offer(fleet, node), request.shape()),
+        slack,
+        node,
+    )
+}
+
+fn assert_counts(unplaced: &Unplaced, fleet: &Fleet) -> Result<(), TestCaseError> {
+    let sum: usize = unplaced.eliminated.iter().map(|(_, count)| count).sum();
+    prop_assert_eq!(sum, fleet.len());
+    prop_assert_eq!(unplaced.nodes, fleet.len());
+    prop_assert!(unplaced.eliminated.is_sorted_by(|a, b| a.0 < b.0));
+    prop_assert!(unplaced.eliminated.iter().all(|(_, count)| *count > 0));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn one_replica_goes_to_the_best_node_that_brute_force_finds(fleet in fleets(), request in requests()) {
+        let admitted = fleet.offers().filter(|offer| oracle::admits(&fleet, &request, offer));
+        let nodes: Vec<NodeKey> = admitted.map(|offer| offer.node).collect();
+        let best = nodes.iter().copied().min_by_key(|&node| rank(&fleet, &request, node));
+        match place(&fleet, &request) {
+            Ok(placed) => {
+                let offer = oracle::offer(&fleet, placed.node);
+                prop_assert_eq!(Some(placed.node), best);
+                prop_assert_eq!((placed.site, placed.provider), (offer.site, offer.provider));
+                prop_assert_eq!(placed.price, quote(&offer, request.shape()));
+                prop_assert_eq!((placed.why.fit, placed.why.considered), (nodes.len(), fleet.len()));
+                prop_assert_eq!(place(&fleet.clone(), &request.clone()), Ok(placed));
+            }
+            Err(unplaced) => {
+                prop_assert_eq!(best, None);
+                assert_counts(&unplaced, &fleet)?;
+                prop_assert_eq!(place(&fleet, &request), Err(unplaced));
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_is_placed_whole_at_the_cost_that_brute_force_finds(
+        fleet in fleets(), request in requests(), replicas in 1_u32..4,
+    ) {
+        match group(&fleet, &request, replicas) {
+            Ok(placements) => {
+                prop_assert_eq!(placements.len(), usize::try_from(replicas).unwrap());
+                let cheapest = oracle::cheapest_group(&fleet, &request, replicas);
+                prop_assert_eq!(Some(total(&placements)), cheapest);
+                let (mut holding, mut chosen) = (fleet, Vec::new());
+                for placed in placements {
+                    let offer = oracle::offer(&holding, placed.node);
+                    prop_assert!(oracle::admits(&holding, &request, &offer));
+                    prop_assert!(!oracle::clashes(&request, &chosen, &offer));
+                    prop_assert_eq!(holding.hold_on(placed.node, request.shape(), placed.gpus), Ok(()));
+                    chosen.push(offer);
+                }
+                prop_assert_eq!(invariant::check(&holding), Ok(()));
+            }
+            Err(unplaced) => {
+                assert_counts(&unplaced, &fleet)?;
+                prop_assert_eq!(unplaced.replicas, replicas);
+                prop_assert_eq!(oracle::cheapest_group(&fleet, &request, unplaced.placed + 1), None);
+                prop_assert!(oracle::cheapest_group(&fleet, &request, unplaced.placed).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn the_relaxation_places_one_more(fleet in fleets(), request in requests(), replicas in 1_u32..4) {
+        let Err(unplaced) = group(&fleet, &request, replicas) else { return Ok(()) };
+        let Some(relaxation) = unplaced.relaxation else { return Ok(()) };
+        let relaxed = relaxation.applied_to(&request);
+        prop_assert_ne!(&relaxed, &request);
+        prop_assert!(group(&fleet, &relaxed, unplaced.placed + 1).is_ok(), "{}", relaxation);
+    }
+
+    #[test]
+    fn a_relaxation_is_named_wherever_dropping_one_limit_helps(fleet in fleets(), request in requests()) {
+        let Err(unplaced) = place(&fleet, &request) else { return Ok(()) };
+        let without = |change: fn(&mut Request)| {
+            let mut changed = request.clone();
+            change(&mut changed);
+            place(&fleet, &changed).is_ok()
+        };
+        let helps = without(|r| r.classes.clear())
+            || without(|r| r.countries.clear())
+            || without(|r| r.max_price = None)
+            || without(|r| r.near = None)
+            || without(|r| r.avoid = remuda_placement::Avoid::default());
+        prop_assert!(!helps || unplaced.relaxation.is_some());
+    }
+
+    #[test]
+    fn no_smaller_rise_of_the_price_would_do(fleet in fleets(), request in requests()) {
+        let Err(unplaced) = place(&fleet, &request) else { return Ok(()) };
+        let Some(remuda_placement::Relaxation::MaxPrice(price)) = unplaced.relaxation else { return Ok(()) };
+        let mut less = request.clone();
+        less.max_price = Some(remuda_types::Price::from_micros_per_hour(price.micros_per_hour() - 1));
+        prop_assert!(place(&fleet, &less).is_err());
+    }
+
+    #[test]
+    fn a_release_undoes_its_hold(fleet in fleets(), node in 0_u8..6, shape in shapes()) {
+        let mut changed = fleet.clone();
+        if let Ok(gpus) = changed.hold(key(node), &shape) {
+            prop_assert_ne!(&changed, &fleet);
+            prop_assert_eq!(invariant::check(&changed), Ok(()));
+            prop_assert_eq!(changed.release(key(node), &shape), Ok(gpus));
+        }
+        prop_assert_eq!(changed, fleet);
+    }
+
+    #[test]
+    fn a_fleet_rebuilt_from_its_holds_in_any_order_is_the_same(
+        fleet in fleets(), history in proptest::collection::vec((any::<bool>(), 0_u8..6, shapes()), 0..30),
+        rotate in 0_usize..8,
+    ) {
+        let (mut lived, mut leases) = (fleet.clone(), Vec::<(NodeKey, Shape, _)>::new());
+        for (hold, node, shape) in history {
+            if hold {
+                let held = lived.hold(key(node), &shape);
+                leases.extend(held.map(|gpus| (key(node), shape, gpus)));
+            } else if !leases.is_empty() {
+                let (node, shape, gpus) = leases.remove(usize::from(node) % leases.len());
+                prop_assert_eq!(lived.release_on(node, &shape, gpus), Ok(()));
+            }
+            prop_assert_eq!(invariant::check(&lived), Ok(()));
+        }
+        let mut rebuilt = fleet;
+        let turn = rotate % leases.len().max(1);
+        leases.rotate_left(turn);
+        for (node, shape, gpus) in leases {
+            prop_assert_eq!(rebuilt.hold_on(node, &shape, gpus), Ok(()));
+        }
+        prop_assert_eq!(rebuilt, lived);
+    }
+}
+
+/// The generators reach every constraint and every kind of answer, else the above says little.
+#[test]
+fn the_worlds_are_varied() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let (mut seen, mut placed, mut relaxed) = (std::collections::BTreeSet::new(), 0, 0);
+    for _ in 0..2_000 {
+        let drawn = (fleets(), requests())
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
+        match group(&drawn.0, &drawn.1, 2) {
+            Ok(_) => placed += 1,
+            Err(unplaced) => {
+                relaxed += u32::from(unplaced.relaxation.is_some());
+                seen.extend(
+                    unplaced
+                        .eliminated
+                        .into_iter()
+                        .map(|(constraint, _)| constraint),
+                );
+            }
+        }
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), Constraint::ALL);
+    assert!(
+        placed > 200 && relaxed > 200,
+        "{placed} placed, {relaxed} relaxed"
+    );
+}

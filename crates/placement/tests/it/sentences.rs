@@ -1,0 +1,417 @@
+//! What placement says, word for word.
+
+use remuda_placement::{
+    Avoid, Fleet, Near, NodeOffer, Relaxation, Replicas, Request, Spread, Unplaced, place,
+    place_group, quote,
+};
+use remuda_types::{Capacity, Price, Shape};
+
+use crate::world::{class, country, key, place_east, provider, site};
+
+const H100: usize = 1;
+const DE: usize = 0;
+const KR: usize = 2;
+
+fn offer(node: u8) -> NodeOffer {
+    NodeOffer {
+        node: key(node),
+        provider: provider(node),
+        site: site(node),
+        country: country(KR),
+        place: place_east(0),
+        class: class(H100),
+        capacity: Capacity {
+            gpus: 1,
+            gpu_memory_mib: 81_920,
+            cpu_milli: 16_000,
+            memory_mib: 131_072,
+            disk_mib: 1_048_576,
+        },
+        price: Price::from_micros_per_hour(2_000_000),
+    }
+}
+
+fn fleet(offers: impl IntoIterator<Item = NodeOffer>) -> Fleet {
+    let mut fleet = Fleet::new();
+    for offer in offers {
+        fleet.upsert(offer).unwrap();
+    }
+    fleet
+}
+
+fn one_gpu() -> Request {
+    let shape = Shape {
+        gpu_milli: 1_000,
+        gpu_memory_mib: 81_920,
+        ..Shape::default()
+    };
+    Request::new(shape).unwrap()
+}
+
+fn dollars(cents: u64) -> Price {
+    Price::from_micros_per_hour(cents * 10_000)
+}
+
+fn refusal(fleet: &Fleet, request: &Request) -> Unplaced {
+    place(fleet, request).unwrap_err()
+}
+
+/// The refusal and its way out.
+fn said(fleet: &Fleet, request: &Request) -> (String, String) {
+    let unplaced = refusal(fleet, request);
+    let relaxation = unplaced.relaxation.map(|relaxation| relaxation.to_string());
+    (unplaced.to_string(), relaxation.unwrap_or_default())
+}
+
+/// The refusal by a fleet of one node, and its way out.
+fn said_by_one(node: NodeOffer, request: &Request) -> (String, String) {
+    said(&fleet([node]), request)
+}
+
+fn both(refusal: &str, relaxation: &str) -> (String, String) {
+    (refusal.to_owned(), relaxation.to_owned())
+}
+
+#[test]
+fn the_sentence_of_the_design() {
+    let in_germany = |node| NodeOffer {
+        country: country(DE),
+        ..offer(node)
+    };
+    let small = |node| {
+        let capacity = Capacity {
+            gpu_memory_mib: 40_960,
+            ..offer(node).capacity
+        };
+        NodeOffer {
+            capacity,
+            ..offer(node)
+        }
+    };
+    let dear = |node, cents| NodeOffer {
+        price: dollars(cents),
+        ..offer(node)
+    };
+    let nodes = (0..5)
+        .map(in_germany)
+        .chain((5..8).map(small))
+        .chain([dear(8, 240), dear(9, 230)]);
+    let mut request = one_gpu();
+    request.countries = vec![country(KR)];
+    request.max_price = Some(dollars(210));
+    assert_eq!(
+        said(&fleet(nodes), &request),
+        both(
+            "10 nodes: 5 not in KR, 3 under 80 GB, 2 over 2.10 USD/h",
+            "try a maximum price of 2.30 USD/h"
+        ),
+    );
+}
+
+#[test]
+fn a_network_without_nodes_says_so() {
+    assert_eq!(
+        said(&Fleet::new(), &one_gpu()),
+        both("the network has no nodes", "")
+    );
+    let group = place_group(&Fleet::new(), &one_gpu(), Replicas::new(2).unwrap());
+    assert_eq!(group.unwrap_err().to_string(), "the network has no nodes");
+}
+
+#[test]
+fn a_group_says_how_far_it_came() {
+    let mut request = one_gpu();
+    request.spread = Spread {
+        owners: true,
+        sites: true,
+    };
+    let same_owner = NodeOffer {
+        provider: provider(1),
+        ..offer(2)
+    };
+    let full = Capacity {
+        gpus: 0,
+        ..offer(3).capacity
+    };
+    let nodes = [
+        offer(1),
+        same_owner,
+        NodeOffer {
+            capacity: full,
+            ..offer(3)
+        },
+    ];
+    let unplaced = place_group(&fleet(nodes), &request, Replicas::new(2).unwrap()).unwrap_err();
+    assert_eq!(
+        unplaced.to_string(),
+        "placed 1 of 2; for the next: 3 nodes: 2 without 1 GPU free, 1 of an owner already used",
+    );
+    let way_out = unplaced.relaxation.unwrap();
+    assert_eq!(way_out.to_string(), "try letting replicas share an owner");
+}
+
+#[test]
+fn sites_are_kept_apart_without_their_owners() {
+    let mut request = one_gpu();
+    request.spread = Spread {
+        owners: false,
+        sites: true,
+    };
+    let mut two_gpus = offer(1);
+    two_gpus.capacity.gpus = 2;
+    let unplaced =
+        place_group(&fleet([two_gpus]), &request, Replicas::new(2).unwrap()).unwrap_err();
+    assert_eq!(
+        unplaced.to_string(),
+        "placed 1 of 2; for the next: 1 node: 1 at a site already used"
+    );
+    assert_eq!(unplaced.relaxation, Some(Relaxation::ShareSites));
+}
+
+#[test]
+fn a_closed_node_has_no_way_out() {
+    let mut fleet = fleet([offer(1)]);
+    fleet.set_open(key(1), false).unwrap();
+    assert_eq!(said(&fleet, &one_gpu()), both("1 node: 1 not open", ""));
+}
+
+#[test]
+fn what_the_node_is() {
+    let mut request = one_gpu();
+    request.classes = vec![class(0), class(2)];
+    let no_class = both(
+        "1 node: 1 not cpu or rtx4090-24",
+        "try allowing the class h100-sxm-80",
+    );
+    assert_eq!(said_by_one(offer(1), &request), no_class);
+
+    let mut request = one_gpu();
+    request.countries = vec![country(1), country(DE)];
+    let no_country = both("1 node: 1 not in JP or DE", "try allowing KR");
+    assert_eq!(said_by_one(offer(1), &request), no_country);
+
+    let mut request = one_gpu();
+    request.near = Some(Near {
+        place: place_east(10),
+        max_distance_km: 1_000,
+    });
+    let too_far = both("1 node: 1 over 1000 km away", "try allowing 1112 km");
+    assert_eq!(said_by_one(offer(1), &request), too_far);
+
+    let mut request = one_gpu();
+    request.avoid = Avoid {
+        nodes: [key(1)].into(),
+        ..Avoid::default()
+    };
+    let avoided = both("1 node: 1 to be avoided", "try avoiding nothing");
+    assert_eq!(said_by_one(offer(1), &request), avoided);
+}
+
+#[test]
+fn what_the_node_has() {
+    let say = |change: fn(&mut Shape)| {
+        let mut shape = *one_gpu().shape();
+        change(&mut shape);
+        said_by_one(offer(1), &Request::new(shape).unwrap())
+    };
+    assert_eq!(
+        say(|s| s.gpu_milli = 2_000),
+        both("1 node: 1 without 2 GPUs free", "try 1 GPU")
+    );
+    assert_eq!(
+        say(|s| s.gpu_memory_mib = 144_384),
+        both("1 node: 1 under 141 GB", "try GPUs of 80 GB")
+    );
+    assert_eq!(
+        say(|s| s.cpu_milli = 16_500),
+        both("1 node: 1 without 16.5 cores free", "try 16 cores")
+    );
+    assert_eq!(
+        say(|s| s.memory_mib = 262_144),
+        both(
+            "1 node: 1 without 256 GB of memory free",
+            "try 128 GB of memory"
+        ),
+    );
+    assert_eq!(
+        say(|s| s.disk_mib = 2_097_152),
+        both(
+            "1 node: 1 without 2048 GB of disk free",
+            "try 1024 GB of disk"
+        ),
+    );
+}
+
+#[test]
+fn a_part_of_a_gpu_is_offered_where_no_whole_one_is_free() {
+    let mut fleet = fleet([offer(1)]);
+    fleet
+        .hold(
+            key(1),
+            &Shape {
+                gpu_milli: 600,
+                ..Shape::default()
+            },
+        )
+        .unwrap();
+    assert_eq!(
+        said(&fleet, &one_gpu()),
+        both("1 node: 1 without 1 GPU free", "try 0.4 of a GPU"),
+    );
+    let half = Request::new(Shape {
+        gpu_milli: 500,
+        ..Shape::default()
+    })
+    .unwrap();
+    assert_eq!(
+        said(&fleet, &half),
+        both("1 node: 1 without 0.5 of a GPU free", "try 0.4 of a GPU"),
+    );
+}
+
+#[test]
+fn the_smaller_change_is_named() {
+    let in_germany = NodeOffer {
+        country: country(DE),
+        ..offer(1)
+    };
+    let mut request = one_gpu();
+    request.countries = vec![country(KR)];
+    request.max_price = Some(dollars(200));
+    let a_tenth_dearer = NodeOffer {
+        price: dollars(220),
+        ..offer(2)
+    };
+    let way_out = |nodes: [NodeOffer; 2]| said(&fleet(nodes), &request).1;
+    assert_eq!(
+        way_out([in_germany.clone(), a_tenth_dearer]),
+        "try a maximum price of 2.20 USD/h"
+    );
+    let thrice_as_dear = NodeOffer {
+        price: dollars(600),
+        ..offer(2)
+    };
+    assert_eq!(way_out([in_germany, thrice_as_dear]), "try allowing DE");
+}
+
+#[test]
+fn prices_at_the_edge_do_not_overflow() {
+    let dearest = NodeOffer {
+        price: Price::from_micros_per_hour(u64::MAX),
+        ..offer(1)
+    };
+    let mut request = one_gpu();
+    request.max_price = Some(Price::from_micros_per_hour(0));
+    assert_eq!(
+        said_by_one(dearest.clone(), &request),
+        both(
+            "1 node: 1 over 0.00 USD/h",
+            "try a maximum price of 18446744073709.551615 USD/h"
+        ),
+    );
+    request.max_price = None;
+    let placed = place(&fleet([dearest]), &request).unwrap();
+    assert_eq!(placed.price.micros_per_hour(), u64::MAX);
+}
+
+#[test]
+fn a_placement_says_why() {
+    let why = |nodes: Vec<NodeOffer>, request: &Request| {
+        let placed = place(&fleet(nodes), request).unwrap();
+        (placed.node, placed.why.to_string())
+    };
+    let request = one_gpu();
+    let dear = NodeOffer {
+        price: dollars(250),
+        ..offer(1)
+    };
+    let germany = NodeOffer {
+        country: country(DE),
+        ..offer(4)
+    };
+    let mut only_korea = one_gpu();
+    only_korea.countries = vec![country(KR)];
+    assert_eq!(
+        why(vec![dear, offer(2), germany.clone()], &only_korea),
+        (
+            key(2),
+            "cheapest of 2 that fit of 3; next best 2.50 USD/h".to_owned()
+        ),
+    );
+    let fuller = Capacity {
+        cpu_milli: 8_000,
+        ..offer(3).capacity
+    };
+    let fuller = NodeOffer {
+        capacity: fuller,
+        ..offer(3)
+    };
+    assert_eq!(
+        why(vec![offer(2), fuller], &request),
+        (
+            key(3),
+            "cheapest of 2 that fit of 2; next best 2.00 USD/h; packed onto the fullest".to_owned()
+        ),
+    );
+    assert_eq!(
+        why(vec![offer(2), offer(3)], &request),
+        (
+            key(2),
+            "cheapest of 2 that fit of 2; next best 2.00 USD/h; as full as another, with the lower key"
+                .to_owned(),
+        ),
+    );
+    only_korea.near = Some(Near {
+        place: place_east(10),
+        max_distance_km: 2_000,
+    });
+    assert_eq!(
+        why(vec![offer(2), germany], &only_korea),
+        (
+            key(2),
+            "the only one that fits of 2; 1112 km away".to_owned()
+        ),
+    );
+}
+
+#[test]
+fn a_processor_alone_is_priced_by_its_largest_share() {
+    let mut node = NodeOffer {
+        class: class(0),
+        ..offer(1)
+    };
+    node.capacity.gpus = 0;
+    let shape = Shape {
+        cpu_milli: 2_000,
+        memory_mib: 65_536,
+        ..Shape::default()
+    };
+    assert_eq!(quote(&node, &shape), dollars(100));
+    let placed = place(&fleet([node]), &Request::new(shape).unwrap()).unwrap();
+    assert!(placed.gpus.is_empty());
+    assert_eq!(placed.price, dollars(100));
+}
+
+#[test]
+fn a_group_shares_a_node_until_it_is_full() {
+    let mut four = offer(1);
+    four.capacity.gpus = 4;
+    let shape = Shape {
+        gpu_milli: 2_000,
+        ..Shape::default()
+    };
+    let request = Request::new(shape).unwrap();
+    let fleet = fleet([four]);
+    let placed = place_group(&fleet, &request, Replicas::new(2).unwrap()).unwrap();
+    let gpus: Vec<Vec<usize>> = placed
+        .iter()
+        .map(|one| one.gpus.indices().collect())
+        .collect();
+    assert_eq!(gpus, [[0, 1], [2, 3]]);
+    let unplaced = place_group(&fleet, &request, Replicas::new(3).unwrap()).unwrap_err();
+    assert_eq!(
+        unplaced.to_string(),
+        "placed 2 of 3; for the next: 1 node: 1 without 2 GPUs free"
+    );
+    assert_eq!(unplaced.relaxation, None);
+}
