@@ -1,0 +1,62 @@
+# One door to everything: `make` lists it.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build model up tour test lint bench clean-state
+
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+REMUDA := $(TARGET_DIR)/release/remuda
+
+# What `make up` and `make tour` ask of `remuda up`, besides the model.
+UP_FLAGS ?= --tour
+TOUR_FLAGS ?= --tour --exit
+# More for the test runner, as in: make test NEXTEST_FLAGS='-p remuda-ledger'
+NEXTEST_FLAGS ?=
+# What `remuda up` keeps between runs.
+STATE_DIR ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/remuda
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what this machine lacks (Debian packages)
+	@setup/install.sh
+
+build: setup ## build the one binary
+	@$(CARGO) build --release --package remuda
+
+model: setup ## fetch the small model, once
+	@setup/model.sh
+
+up: build ## a whole network on this machine, with a tour of what it does
+	@model=$$(setup/model.sh); exec $(REMUDA) up $(UP_FLAGS) --model "$$model"
+
+tour: build ## the same tour, then leave
+	@model=$$(setup/model.sh); exec $(REMUDA) up $(TOUR_FLAGS) --model "$$model"
+
+# The examples in the documentation run first, so that the last words are the test runner's summary.
+test: ## run all tests
+	@setup/install.sh --test
+	@model=$$(setup/model.sh); export REMUDA_TEST_MODEL="$$model"; \
+	$(CARGO) test --quiet --release --workspace --doc; \
+	$(CARGO) nextest run --release --workspace $(NEXTEST_FLAGS)
+
+# cargo-deny's advisories need the advisory database, so they are for a machine that reaches it:
+# cargo deny check advisories
+lint: setup ## formatting, clippy, tidy, licences
+	@$(CARGO) fmt --all -- --check
+	@$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	@$(CARGO) xtask tidy
+	@if command -v cargo-deny >/dev/null; then \
+		$(CARGO) deny --log-level error check licenses bans sources; \
+	else \
+		echo "lint: cargo-deny is not installed, licences not checked (cargo install --locked cargo-deny)"; \
+	fi
+
+bench: build ## the benchmarks of the binary: journal, failover
+	@$(REMUDA) bench journal
+	@$(REMUDA) bench failover
+
+clean-state: ## forget the network that `make up` kept
+	@echo "removing $(STATE_DIR)"; rm -rf -- "$(STATE_DIR)"
