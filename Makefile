@@ -24,7 +24,7 @@ setup: ## install what this machine lacks (Debian packages)
 	@setup/install.sh
 
 build: setup ## build the one binary
-	@$(CARGO) build --release --package remuda
+	@$(CARGO) build --release --workspace --bin remuda
 
 model: setup ## fetch the small model, once
 	@setup/model.sh

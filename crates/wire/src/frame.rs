@@ -38,21 +38,33 @@ pub struct Frames<In, Out> {
 
 impl<In, Out> Default for Frames<In, Out> {
     fn default() -> Self {
-        Self { limit: MAX_FRAME_BYTES, direction: PhantomData }
+        Self {
+            limit: MAX_FRAME_BYTES,
+            direction: PhantomData,
+        }
     }
 }
 
 /// Appends one frame that carries `message` to `buffer`.
-pub fn write<M: minicbor::Encode<()>>(message: &M, buffer: &mut BytesMut) -> Result<(), FrameError> {
+pub fn write<M: minicbor::Encode<()>>(
+    message: &M,
+    buffer: &mut BytesMut,
+) -> Result<(), FrameError> {
     let start = buffer.len();
     buffer.put_u32(0);
-    minicbor::encode(message, minicbor::encode::write::Writer::new(buffer.writer()))
-        .map_err(|error| FrameError::Malformed(error.to_string()))?;
+    minicbor::encode(
+        message,
+        minicbor::encode::write::Writer::new(buffer.writer()),
+    )
+    .map_err(|error| FrameError::Malformed(error.to_string()))?;
     let body = buffer.len() - start - HEADER_BYTES;
     let length = u32::try_from(body)
         .ok()
         .filter(|_| body <= MAX_FRAME_BYTES)
-        .ok_or(FrameError::TooLarge { announced: body, limit: MAX_FRAME_BYTES })?;
+        .ok_or(FrameError::TooLarge {
+            announced: body,
+            limit: MAX_FRAME_BYTES,
+        })?;
     buffer[start..start + HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
     Ok(())
 }
@@ -80,7 +92,10 @@ impl<In: for<'b> minicbor::Decode<'b, ()>, Out> Decoder for Frames<In, Out> {
         };
         let length = u32::from_be_bytes(*header) as usize;
         if length > self.limit {
-            return Err(FrameError::TooLarge { announced: length, limit: self.limit });
+            return Err(FrameError::TooLarge {
+                announced: length,
+                limit: self.limit,
+            });
         }
         if buffer.len() < HEADER_BYTES + length {
             buffer.reserve(HEADER_BYTES + length - buffer.len());

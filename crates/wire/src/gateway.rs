@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use minicbor::{Decode, Encode};
 use remuda_types::{
-    ApiKeyId, Country, Digest, LeaseId, Money, NodeKey, ProjectId, ReplicaId, Time,
-    TrancheId, WorkloadId,
+    ApiKeyId, Country, Digest, LeaseId, Money, NodeKey, ProjectId, ReplicaId, Time, TrancheId,
+    WorkloadId,
 };
 
 use crate::grant::SignedGrant;

@@ -87,7 +87,9 @@ pub struct Enrolment {
 
 impl std::fmt::Debug for Enrolment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Enrolment").field("site", &self.site).finish_non_exhaustive()
+        f.debug_struct("Enrolment")
+            .field("site", &self.site)
+            .finish_non_exhaustive()
     }
 }
 
@@ -365,19 +367,23 @@ pub(crate) mod addresses {
     use minicbor::{Decoder, Encoder};
 
     pub(crate) fn encode<C, W: Write>(
-        addresses: &Vec<SocketAddr>,
+        addresses: &[SocketAddr],
         e: &mut Encoder<W>,
         _: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
         e.array(addresses.len() as u64)?;
-        addresses.iter().try_for_each(|address| e.str(&address.to_string())?.ok())
+        addresses
+            .iter()
+            .try_for_each(|address| e.str(&address.to_string())?.ok())
     }
 
     pub(crate) fn decode<C>(
         d: &mut Decoder<'_>,
         _: &mut C,
     ) -> Result<Vec<SocketAddr>, minicbor::decode::Error> {
-        let parse = |text: Result<&str, _>| text.and_then(|t| t.parse().map_err(minicbor::decode::Error::custom));
+        let parse = |text: Result<&str, _>| {
+            text.and_then(|t| t.parse().map_err(minicbor::decode::Error::custom))
+        };
         d.array_iter::<&str>()?.take(64).map(parse).collect()
     }
 }

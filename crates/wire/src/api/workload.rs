@@ -1,0 +1,143 @@
+//! The workload spec: what `remuda deploy` reads as YAML and `POST /v1/workloads` takes as JSON.
+
+use std::collections::BTreeMap;
+
+use remuda_types::{Class, Country, Shape, Tier};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::schema;
+
+/// What a tenant wants run. Exactly one of `model` and `process` is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadSpec {
+    /// Its name in the project: 1 to 63 of `a-z`, `0-9`, `-` and `.`; clients ask for a model by it.
+    pub name: String,
+    /// The promise it is sold under.
+    #[serde(default = "standard")]
+    #[schema(schema_with = schema::tier)]
+    pub tier: Tier,
+    /// How many copies.
+    #[serde(default = "one")]
+    pub replicas: u32,
+    /// What each copy needs of its node.
+    #[serde(default = "small")]
+    #[schema(schema_with = schema::shape)]
+    pub resources: Shape,
+    /// Where it may run.
+    #[serde(default)]
+    pub placement: PlacementSpec,
+    /// A language model on the built-in engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelSpec>,
+    /// A plain process; refused unless the network's policy allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessSpec>,
+    /// The tenant's own labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Where a workload may run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlacementSpec {
+    /// Acceptable hardware classes; empty is any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub classes: Vec<Class>,
+    /// Acceptable countries; empty is any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub countries: Vec<Country>,
+    /// The most one copy may cost, in dollars an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::decimal, required = false)]
+    pub max_price_usd_per_hour: Option<String>,
+    /// Near a place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub near: Option<NearSpec>,
+}
+
+/// Within a distance of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NearSpec {
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+    /// The distance.
+    pub max_distance_km: u32,
+}
+
+/// A language model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// A model of the network's catalogue.
+    pub name: String,
+    /// Tokens of context for each request.
+    #[serde(default = "context_tokens")]
+    pub context_tokens: u32,
+    /// Requests that one copy serves at once.
+    #[serde(default = "slots")]
+    pub slots: u32,
+    /// Threads of the engine on nodes without an accelerator.
+    #[serde(default = "one")]
+    pub threads: u32,
+    /// Dollars for a million prompt tokens.
+    #[serde(default = "free")]
+    #[schema(schema_with = schema::decimal)]
+    pub prompt_usd_per_million: String,
+    /// Dollars for a million completion tokens.
+    #[serde(default = "free")]
+    #[schema(schema_with = schema::decimal)]
+    pub completion_usd_per_million: String,
+}
+
+/// A plain process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessSpec {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Its environment; nothing else is inherited but `PATH`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Loopback port that is probed for readiness; without it the process is ready when it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// HTTP path that must answer 2xx on `port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_path: Option<String>,
+}
+
+const fn standard() -> Tier {
+    Tier::Standard
+}
+
+const fn one() -> u32 {
+    1
+}
+
+const fn context_tokens() -> u32 {
+    2_048
+}
+
+const fn slots() -> u32 {
+    4
+}
+
+fn free() -> String {
+    "0".to_owned()
+}
+
+fn small() -> Shape {
+    Shape {
+        cpu_milli: 500,
+        memory_mib: 512,
+        ..Shape::default()
+    }
+}
