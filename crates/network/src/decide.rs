@@ -1,0 +1,134 @@
+//! Commands to facts. One file for each group of commands, `draft` for what they share.
+
+use remuda_types::{CommandId, Time};
+
+use crate::command::Command;
+use crate::event::Event;
+use crate::index::Index;
+use crate::refusal::Refusal;
+use crate::state::State;
+
+mod charge;
+mod demand;
+mod deploy;
+mod draft;
+mod lease;
+mod leave;
+mod observe;
+mod operator;
+mod presence;
+mod supply;
+mod tick;
+mod tranche;
+
+use draft::Draft;
+
+/// The facts that `command` makes, or why it is refused. `index` is as before when this returns.
+pub(crate) fn decide(
+    state: &State,
+    index: &mut Index,
+    now: Time,
+    id: CommandId,
+    command: &Command,
+) -> Result<Vec<Event>, Refusal> {
+    let mut draft = Draft::new(state, index, now, id);
+    let decided = dispatch(&mut draft, command);
+    let events = draft.finish();
+    decided?;
+    check_money(state, &events)?;
+    Ok(events)
+}
+
+fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
+    match command {
+        Command::SetPolicy(policy) => operator::set_policy(draft, policy),
+        Command::AdmitGateway { gateway } => {
+            operator::admit_gateway(draft, *gateway);
+            Ok(())
+        }
+        Command::AddModel {
+            label,
+            digest,
+            bytes,
+        } => operator::add_model(draft, *label, *digest, *bytes),
+        Command::RegisterProvider { label } => supply::register_provider(draft, *label),
+        Command::DepositBond {
+            provider,
+            amount,
+            rail,
+        } => supply::deposit_bond(draft, *provider, *amount, *rail),
+        Command::RegisterSite {
+            provider,
+            label,
+            country,
+            place,
+        } => supply::register_site(draft, *provider, *label, *country, *place),
+        Command::EnrolNode(terms) => supply::enrol_node(draft, terms),
+        Command::NodeConnected { node, capacity } => presence::connected(draft, *node, *capacity),
+        Command::NodeDisconnected { node } => presence::disconnected(draft, *node),
+        Command::NodeSuspected { node, last_seen } => presence::suspected(draft, *node, *last_seen),
+        Command::NodeCleared { node } => presence::cleared(draft, *node),
+        Command::NodeLost { node, last_seen } => presence::lost(draft, *node, *last_seen),
+        Command::DrainNode { node } => presence::drain(draft, *node),
+        Command::LeaveProvider { provider, manner } => leave::leave(draft, *provider, *manner),
+        Command::CreateTenant { label } => demand::create_tenant(draft, *label),
+        Command::TopUp {
+            tenant,
+            amount,
+            rail,
+        } => demand::top_up(draft, *tenant, *amount, *rail),
+        Command::CreateProject { tenant, label } => demand::create_project(draft, *tenant, *label),
+        Command::FundBudget { project, amount } => demand::fund_budget(draft, *project, *amount),
+        Command::IssueKey(key) => demand::issue_key(draft, key),
+        Command::RevokeKey { key } => demand::revoke_key(draft, *key),
+        Command::Deploy {
+            project,
+            terms,
+            replicas,
+        } => deploy::deploy(draft, *project, terms, *replicas),
+        Command::Scale { workload, replicas } => deploy::scale(draft, *workload, *replicas),
+        Command::StopWorkload { workload } => deploy::stop(draft, *workload),
+        Command::ObserveReplica {
+            node,
+            lease,
+            epoch,
+            observed,
+        } => observe::observe(draft, *node, *lease, *epoch, *observed),
+        Command::OpenTranche {
+            gateway,
+            tranche,
+            project,
+            amount,
+        } => tranche::open(draft, *gateway, *tranche, *project, *amount),
+        Command::PostUsage {
+            gateway,
+            tranche,
+            seq,
+            totals,
+            rows,
+        } => tranche::post(draft, *gateway, *tranche, *seq, totals, *rows),
+        Command::CloseTranche { gateway, tranche } => tranche::close(draft, *gateway, *tranche),
+        Command::Tick => {
+            tick::tick(draft);
+            Ok(())
+        }
+    }
+}
+
+/// The ledger has the last word: every entry of the batch together, or none.
+fn check_money(state: &State, events: &[Event]) -> Result<(), Refusal> {
+    let entries: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::MoneyMoved { entries } => Some(entries),
+            _ => None,
+        })
+        .flatten()
+        .cloned()
+        .collect();
+    if entries.is_empty() {
+        Ok(())
+    } else {
+        Ok(state.ledger.check(&entries)?)
+    }
+}

@@ -1,0 +1,282 @@
+//! A batch of facts in the making.
+//!
+//! State does not change while a command is decided. Capacity and money that earlier facts of the
+//! same batch free or take are tracked here: capacity by holding it in the index and giving it back
+//! at the end, money by the sum of the entries so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use remuda_ledger::{Account, Entry};
+use remuda_placement::{GpuSet, NodeOffer, OfferError, Placement};
+use remuda_types::{
+    CommandId, LeaseId, Money, NodeKey, Price, ProviderId, ReplicaId, Shape, SiteId, Time,
+    TransferId, WorkloadId,
+};
+
+use crate::event::Event;
+use crate::index::{Index, done};
+use crate::state::{Lease, Replica, State};
+
+/// A batch in the making.
+pub(super) struct Draft<'a> {
+    pub(super) state: &'a State,
+    pub(super) now: Time,
+    pub(super) id: CommandId,
+    pub(super) index: &'a mut Index,
+    events: Vec<Event>,
+    undo: Vec<Undo>,
+    moved: BTreeMap<Account, i64>,
+    ended: BTreeSet<LeaseId>,
+    over: BTreeSet<WorkloadId>,
+    granted: Vec<Granted>,
+    ordinal: u32,
+}
+
+/// A lease that this batch grants.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Granted {
+    pub(super) workload: WorkloadId,
+    pub(super) replica: ReplicaId,
+    pub(super) provider: ProviderId,
+    pub(super) site: SiteId,
+    pub(super) price: Price,
+}
+
+enum Undo {
+    Held(NodeKey, Shape, GpuSet),
+    Released(NodeKey, Shape, GpuSet),
+    Closed(NodeKey),
+    Offered(NodeOffer),
+    Added(NodeKey),
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(state: &'a State, index: &'a mut Index, now: Time, id: CommandId) -> Self {
+        Self {
+            state,
+            now,
+            id,
+            index,
+            events: Vec::new(),
+            undo: Vec::new(),
+            moved: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            over: BTreeSet::new(),
+            granted: Vec::new(),
+            ordinal: 0,
+        }
+    }
+
+    /// The facts; the index is as it was.
+    pub(super) fn finish(self) -> Vec<Event> {
+        let fleet = &mut self.index.fleet;
+        for undo in self.undo.into_iter().rev() {
+            // What was just done can be undone; there is nobody else to change the fleet meanwhile.
+            match undo {
+                Undo::Held(node, shape, gpus) => done(fleet.release_on(node, &shape, gpus)),
+                Undo::Released(node, shape, gpus) => done(fleet.hold_on(node, &shape, gpus)),
+                Undo::Closed(node) => done(fleet.set_open(node, true)),
+                Undo::Offered(offer) => done(fleet.upsert(offer)),
+                Undo::Added(node) => done(fleet.remove(node)),
+            }
+        }
+        self.events
+    }
+
+    pub(super) fn push(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// A number that no other thing of this command has.
+    pub(super) fn ordinal(&mut self) -> u32 {
+        self.ordinal = self.ordinal.saturating_add(1);
+        self.ordinal
+    }
+
+    pub(super) fn transfer_id(&mut self) -> TransferId {
+        let ordinal = self.ordinal();
+        TransferId::derived(self.id, ordinal)
+    }
+
+    /// Adds linked entries to the batch.
+    pub(super) fn move_money(&mut self, entries: Vec<Entry>) {
+        for entry in &entries {
+            self.track(entry);
+        }
+        if !entries.is_empty() {
+            self.push(Event::MoneyMoved { entries });
+        }
+    }
+
+    /// What an account can still give, the batch so far counted.
+    pub(super) fn available(&self, account: Account) -> Money {
+        let moved = self.moved.get(&account).copied().unwrap_or_default();
+        self.state
+            .ledger
+            .balance(account)
+            .available()
+            .saturating_add(Money::from_micros(moved))
+    }
+
+    fn track(&mut self, entry: &Entry) {
+        match *entry {
+            Entry::Transfer {
+                debit,
+                credit,
+                amount,
+                ..
+            } => {
+                self.shift(debit, amount, false);
+                self.shift(credit, amount, true);
+            }
+            Entry::Reserve { debit, amount, .. } => self.shift(debit, amount, false),
+            Entry::Post { id, amount } => {
+                if let Some(pending) = self.state.ledger.pending(id) {
+                    let (debit, credit) = (pending.debit, pending.credit);
+                    let rest = pending.amount.saturating_sub(amount);
+                    self.shift(debit, rest, true);
+                    self.shift(credit, amount, true);
+                }
+            }
+            Entry::PostPart { id, amount } => {
+                if let Some(credit) = self.state.ledger.pending(id).map(|pending| pending.credit) {
+                    self.shift(credit, amount, true);
+                }
+            }
+            Entry::Void { id } => {
+                if let Some(pending) = self.state.ledger.pending(id) {
+                    let (debit, amount) = (pending.debit, pending.amount);
+                    self.shift(debit, amount, true);
+                }
+            }
+        }
+    }
+
+    fn shift(&mut self, account: Account, amount: Money, into: bool) {
+        let micros = amount.as_micros();
+        let moved = self.moved.entry(account).or_default();
+        *moved = if into {
+            moved.saturating_add(micros)
+        } else {
+            moved.saturating_sub(micros)
+        };
+    }
+
+    /// Notes that this batch grants a lease, and holds its capacity for the batch's later steps.
+    pub(super) fn hold(
+        &mut self,
+        workload: WorkloadId,
+        replica: ReplicaId,
+        placement: &Placement,
+        shape: Shape,
+    ) {
+        let Placement {
+            node,
+            provider,
+            site,
+            gpus,
+            price,
+            ..
+        } = *placement;
+        if self.index.fleet.hold_on(node, &shape, gpus).is_ok() {
+            self.undo.push(Undo::Held(node, shape, gpus));
+        }
+        self.granted.push(Granted {
+            workload,
+            replica,
+            provider,
+            site,
+            price,
+        });
+    }
+
+    /// Notes that this batch ends a lease, and frees its capacity for the batch's later steps.
+    pub(super) fn release(&mut self, id: LeaseId, lease: &Lease) {
+        self.ended.insert(id);
+        let gpus = lease.gpus();
+        if self
+            .index
+            .fleet
+            .release_on(lease.node, &lease.shape, gpus)
+            .is_ok()
+        {
+            self.undo
+                .push(Undo::Released(lease.node, lease.shape, gpus));
+        }
+    }
+
+    /// Keeps the batch's later steps from placing on `node`.
+    pub(super) fn close(&mut self, node: NodeKey) {
+        let fleet = &mut self.index.fleet;
+        if fleet.is_open(node) == Some(true) && fleet.set_open(node, false).is_ok() {
+            self.undo.push(Undo::Closed(node));
+        }
+    }
+
+    /// Tries an offer out: the batch's later steps see it if placement takes it.
+    pub(super) fn offer(&mut self, offer: NodeOffer) -> Result<(), OfferError> {
+        let (node, before) = (offer.node, self.index.fleet.offer(offer.node).cloned());
+        self.index.fleet.upsert(offer)?;
+        self.undo
+            .push(before.map_or(Undo::Added(node), Undo::Offered));
+        Ok(())
+    }
+
+    /// Whether this batch ends the lease.
+    pub(super) fn ends(&self, lease: LeaseId) -> bool {
+        self.ended.contains(&lease)
+    }
+
+    /// Whether a replica has a lease, or the promise of one, when this batch is done.
+    pub(super) fn has_lease(&self, id: ReplicaId, replica: &Replica) -> bool {
+        let mut leases = replica.lease.into_iter().chain(replica.successor);
+        leases.any(|lease| !self.ends(lease)) || self.grant_of(id).is_some()
+    }
+
+    /// The lease that this batch grants to a replica.
+    pub(super) fn grant_of(&self, replica: ReplicaId) -> Option<&Granted> {
+        self.granted.iter().find(|grant| grant.replica == replica)
+    }
+
+    /// Says that a workload is over; once a batch.
+    pub(super) fn end_workload(&mut self, workload: WorkloadId) {
+        if self.over.insert(workload) {
+            self.push(Event::WorkloadEnded { workload });
+        }
+    }
+
+    /// Every live lease of a workload, those that this batch ends left out, those included that
+    /// their replicas have left and that still drain.
+    pub(super) fn live_leases(
+        &self,
+        workload: WorkloadId,
+    ) -> impl Iterator<Item = (LeaseId, &'a Lease)> {
+        let state = self.state;
+        self.index
+            .leases_of(workload)
+            .filter(|id| !self.ends(*id))
+            .filter_map(|id| state.leases.get(&id).map(|lease| (id, lease)))
+    }
+
+    /// The leases that the replicas of a workload have, those that this batch ends left out.
+    pub(super) fn leases_of(
+        &self,
+        workload: WorkloadId,
+    ) -> impl Iterator<Item = (LeaseId, &Lease)> {
+        let replicas = self.state.workloads.get(&workload).map(|w| &w.replicas);
+        replicas
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.state.replicas.get(id))
+            .flat_map(|replica| replica.lease.into_iter().chain(replica.successor))
+            .filter(|id| !self.ended.contains(id))
+            .filter_map(|id| self.state.leases.get(&id).map(|lease| (id, lease)))
+    }
+
+    /// Leases that this batch grants to a workload.
+    pub(super) fn granted_to(&self, workload: WorkloadId) -> impl Iterator<Item = &Granted> {
+        self.granted
+            .iter()
+            .filter(move |granted| granted.workload == workload)
+    }
+}

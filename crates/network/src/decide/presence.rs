@@ -1,0 +1,252 @@
+//! Nodes that come, fall silent, are lost or drain.
+
+use std::collections::BTreeSet;
+
+use remuda_types::{Capacity, LeaseId, NodeKey, Time};
+
+use super::draft::Draft;
+use super::lease::{self, Grant};
+use super::observe::after_end;
+use crate::event::Event;
+use crate::index::offer;
+use crate::refusal::Refusal;
+use crate::state::{EndReason, Lease, Node, Phase, Presence, Standing};
+
+fn known<'a>(draft: &Draft<'a>, id: NodeKey) -> Result<&'a Node, Refusal> {
+    draft
+        .state
+        .nodes
+        .get(&id)
+        .ok_or_else(|| Refusal::not_found("node", id))
+}
+
+fn present(draft: &mut Draft<'_>, node: NodeKey, presence: Presence) {
+    draft.push(Event::NodePresent { node, presence });
+}
+
+pub(super) fn connected(
+    draft: &mut Draft<'_>,
+    id: NodeKey,
+    capacity: Capacity,
+) -> Result<(), Refusal> {
+    let node = known(draft, id)?;
+    if let Presence::Left(_) = node.presence {
+        let way_out = "join with a new key";
+        return Err(Refusal::WrongState {
+            kind: "the node",
+            state: "gone for good",
+            way_out,
+        });
+    }
+    if capacity != node.capacity {
+        resize(draft, id, node, capacity)?;
+    }
+    match node.presence {
+        Presence::Up(_) | Presence::Left(_) => {}
+        Presence::Draining(_) | Presence::Suspect(_) => clear(draft, id, node),
+        Presence::Away(_) | Presence::Lost(_) => {
+            let presence = back(draft, node);
+            present(draft, id, presence);
+        }
+    }
+    Ok(())
+}
+
+/// What a node is that came back: it takes leases, unless its provider is about to leave.
+fn back(draft: &Draft<'_>, node: &Node) -> Presence {
+    let provider = draft.state.providers.get(&node.provider);
+    match provider.map(|provider| provider.standing) {
+        Some(Standing::Leaving(_) | Standing::Left(_)) => Presence::Draining(draft.now),
+        Some(Standing::Active) | None => Presence::Up(draft.now),
+    }
+}
+
+/// Takes note of what a node has now. What it no longer has room for ends, the youngest first, and
+/// is placed again.
+fn resize(
+    draft: &mut Draft<'_>,
+    id: NodeKey,
+    node: &Node,
+    capacity: Capacity,
+) -> Result<(), Refusal> {
+    let Some(site) = draft.state.sites.get(&node.site) else {
+        return Ok(());
+    };
+    let resized = Node {
+        capacity,
+        ..node.clone()
+    };
+    let offered = offer(id, &resized, site);
+    let mut held = held_by(draft, node);
+    // A lease on a GPU that is gone has no room, whatever else is free.
+    held.sort_by_key(|(_, lease)| {
+        lease
+            .gpus()
+            .indices()
+            .any(|gpu| gpu >= capacity.gpus as usize)
+    });
+    let mut over = Vec::new();
+    while let Err(error) = draft.offer(offered.clone()) {
+        let Some((lease_id, lease)) = held.pop() else {
+            let problem = error.to_string();
+            return Err(Refusal::Invalid {
+                field: "capacity",
+                problem,
+            });
+        };
+        lease::end(draft, lease_id, &lease, EndReason::NodeRestarted, draft.now);
+        over.push(lease);
+    }
+    draft.push(Event::NodeResized { node: id, capacity });
+    for lease in &over {
+        after_end(draft, lease, EndReason::NodeRestarted);
+    }
+    Ok(())
+}
+
+pub(super) fn disconnected(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
+    let node = known(draft, id)?;
+    if node.leases.is_empty() && !matches!(node.presence, Presence::Left(_) | Presence::Away(_)) {
+        present(draft, id, Presence::Away(draft.now));
+    }
+    Ok(())
+}
+
+/// A silent node is no longer routed to or placed on. Its replicas were last known to serve at its
+/// last sign of life; from then on their seconds are not charged.
+pub(super) fn suspected(
+    draft: &mut Draft<'_>,
+    id: NodeKey,
+    last_seen: Time,
+) -> Result<(), Refusal> {
+    let node = known(draft, id)?;
+    if !matches!(node.presence, Presence::Up(_)) {
+        return Ok(());
+    }
+    let last_seen = last_seen.min(draft.now);
+    present(draft, id, Presence::Suspect(last_seen));
+    for lease in leases_in(draft, node, |lease| lease.phase == Phase::Ready) {
+        draft.push(Event::LeasePhased {
+            lease,
+            phase: Phase::Suspect,
+            at: last_seen,
+        });
+    }
+    Ok(())
+}
+
+fn leases_in(draft: &Draft<'_>, node: &Node, is_it: fn(&Lease) -> bool) -> Vec<LeaseId> {
+    let is_it = |id: &&LeaseId| draft.state.leases.get(id).is_some_and(is_it);
+    node.leases.iter().filter(is_it).copied().collect()
+}
+
+pub(super) fn cleared(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
+    let node = known(draft, id)?;
+    if matches!(node.presence, Presence::Suspect(_) | Presence::Draining(_)) {
+        clear(draft, id, node);
+    }
+    Ok(())
+}
+
+/// The node is heard: its replicas are out of suspicion, but for those that fail. One that drains
+/// goes on draining; it may have been silent when it began.
+fn clear(draft: &mut Draft<'_>, id: NodeKey, node: &Node) {
+    if let Presence::Suspect(_) = node.presence {
+        present(draft, id, Presence::Up(draft.now));
+    }
+    let silent = |lease: &Lease| lease.phase == Phase::Suspect && !lease.failing;
+    for lease in leases_in(draft, node, silent) {
+        draft.push(Event::LeasePhased {
+            lease,
+            phase: Phase::Ready,
+            at: draft.now,
+        });
+    }
+}
+
+pub(super) fn lost(draft: &mut Draft<'_>, id: NodeKey, last_seen: Time) -> Result<(), Refusal> {
+    let node = known(draft, id)?;
+    if matches!(node.presence, Presence::Lost(_) | Presence::Left(_)) {
+        return Ok(());
+    }
+    present(draft, id, Presence::Lost(draft.now));
+    abandon(draft, id, node, EndReason::NodeLost, last_seen);
+    Ok(())
+}
+
+/// Ends every lease of a node that is no longer to be counted on, and places their replicas again.
+///
+/// All are ended before any is placed, so that the freed owners and the closed node are counted.
+pub(super) fn abandon(
+    draft: &mut Draft<'_>,
+    id: NodeKey,
+    node: &Node,
+    reason: EndReason,
+    last_seen: Time,
+) {
+    draft.close(id);
+    let held: Vec<_> = held_by(draft, node);
+    for (lease_id, lease) in &held {
+        lease::end(draft, *lease_id, lease, reason, last_seen);
+    }
+    for (_, lease) in &held {
+        after_end(draft, lease, reason);
+    }
+}
+
+/// The live leases of a node.
+pub(super) fn held_by(draft: &Draft<'_>, node: &Node) -> Vec<(LeaseId, Lease)> {
+    let leases = node.leases.iter().filter(|id| !draft.ends(**id));
+    leases
+        .filter_map(|id| draft.state.leases.get(id).map(|lease| (*id, lease.clone())))
+        .collect()
+}
+
+pub(super) fn drain(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
+    let node = known(draft, id)?;
+    match node.presence {
+        Presence::Up(_) | Presence::Suspect(_) => present(draft, id, Presence::Draining(draft.now)),
+        Presence::Away(_) | Presence::Draining(_) | Presence::Lost(_) | Presence::Left(_) => {
+            return Ok(());
+        }
+    }
+    draft.close(id);
+    move_away(draft, node);
+    Ok(())
+}
+
+/// Grants successors to leases of a draining node that have none. The old lease serves until its
+/// successor does.
+pub(super) fn move_away(draft: &mut Draft<'_>, node: &Node) {
+    for (id, held) in held_by(draft, node) {
+        let Some(replica) = draft.state.replicas.get(&held.replica) else {
+            continue;
+        };
+        let Some(workload) = draft.state.workloads.get(&held.workload) else {
+            continue;
+        };
+        let moves = replica.successor.is_some() || draft.grant_of(held.replica).is_some();
+        if moves || replica.lease != Some(id) || workload.stopping {
+            continue;
+        }
+        let away = BTreeSet::new();
+        let found = lease::find(
+            draft,
+            held.workload,
+            &workload.terms,
+            Some(held.replica),
+            away,
+        );
+        let Ok(placement) = found else { continue };
+        let of = Grant {
+            workload: held.workload,
+            project: held.project,
+            replica: held.replica,
+            terms: &workload.terms,
+            epoch: replica.epoch,
+            succeeds: true,
+        };
+        // Without money for two leases at once the old one goes on until it must end.
+        let _granted = lease::grant(draft, &of, &placement).is_ok();
+    }
+}

@@ -1,0 +1,137 @@
+//! What the clock brings about, a bounded number of things at a time.
+
+use std::collections::BTreeSet;
+
+use remuda_ledger::{Account, Entry, Purpose};
+use remuda_types::{LeaseId, NodeKey, ProviderId, ReplicaId};
+
+use super::draft::Draft;
+use super::leave::nodes_of;
+use super::observe::{after_end, drained};
+use super::{lease, presence, tranche};
+use crate::event::Event;
+use crate::index::Due;
+use crate::state::{EndReason, Phase, Presence, Standing};
+
+pub(super) fn tick(draft: &mut Draft<'_>) {
+    let limit = draft.state.policy.tick_limit as usize;
+    let mut due: Vec<_> = draft.index.due(draft.now).take(limit).collect();
+    // Who leaves goes first: a lease that ends with its provider must not be renewed before, for
+    // then it would be settled twice in one batch.
+    due.sort_by_key(|item| !matches!(item, Due::Provider(_)));
+    for item in due {
+        match item {
+            Due::Lease(id) => lease_due(draft, id),
+            Due::Replica(id) => replica_due(draft, id),
+            Due::Tranche(id) => {
+                if let Some(open) = draft.state.tranches.get(&id) {
+                    tranche::void(draft, id, open);
+                }
+            }
+            Due::Provider(id) => provider_due(draft, id),
+            Due::Node(id) => node_due(draft, id),
+            Due::Ended(id) => draft.push(Event::LeaseForgotten { lease: id }),
+        }
+    }
+}
+
+fn lease_due(draft: &mut Draft<'_>, id: LeaseId) {
+    let Some(held) = draft.state.leases.get(&id).filter(|_| !draft.ends(id)) else {
+        return;
+    };
+    let over = match held.phase {
+        Phase::Draining(deadline) if deadline <= draft.now => Some(drained(draft, held)),
+        _ if held.hard_end <= draft.now => Some(EndReason::TermOver),
+        _ => None,
+    };
+    if let Some(reason) = over {
+        lease::end(draft, id, held, reason, draft.now);
+        after_end(draft, held, reason);
+        return;
+    }
+    lease::renew(draft, id, held);
+    if draft.ends(id) {
+        after_end(draft, held, EndReason::BudgetExhausted);
+    }
+}
+
+fn replica_due(draft: &mut Draft<'_>, id: ReplicaId) {
+    let Some(replica) = draft.state.replicas.get(&id) else {
+        return;
+    };
+    if !draft.has_lease(id, replica) {
+        lease::place_again(draft, id, replica, BTreeSet::new());
+    }
+}
+
+fn provider_due(draft: &mut Draft<'_>, id: ProviderId) {
+    let Some(provider) = draft.state.providers.get(&id) else {
+        return;
+    };
+    let policy = &draft.state.policy;
+    let held = policy.holdback.saturating_add(policy.holdback_bucket);
+    let buckets = provider.held.iter().map(|(at, sum)| (*at, *sum));
+    let ripe: Vec<_> = buckets
+        .take_while(|(bucket, _)| *bucket + held <= draft.now)
+        .collect();
+    for (bucket, amount) in ripe {
+        let entry = Entry::Transfer {
+            id: draft.transfer_id(),
+            debit: Account::ProviderHeld(id),
+            credit: Account::ProviderAvailable(id),
+            amount,
+            purpose: Purpose::HoldbackRelease,
+        };
+        draft.move_money(vec![entry]);
+        draft.push(Event::HoldbackReleased {
+            provider: id,
+            bucket,
+            amount,
+        });
+    }
+    if let Standing::Leaving(at) = provider.standing
+        && at <= draft.now
+    {
+        notice_over(draft, id);
+    }
+}
+
+/// The notice is over: whatever still runs there is moved like from a lost node, at no price.
+fn notice_over(draft: &mut Draft<'_>, id: ProviderId) {
+    let standing = Standing::Left(draft.now);
+    draft.push(Event::ProviderStands {
+        provider: id,
+        standing,
+    });
+    let nodes = nodes_of(draft, id);
+    for node in &nodes {
+        draft.close(*node);
+    }
+    for node_id in nodes {
+        let Some(node) = draft.state.nodes.get(&node_id) else {
+            continue;
+        };
+        let presence = Presence::Left(draft.now);
+        draft.push(Event::NodePresent {
+            node: node_id,
+            presence,
+        });
+        presence::abandon(draft, node_id, node, EndReason::Drained, draft.now);
+    }
+}
+
+fn node_due(draft: &mut Draft<'_>, id: NodeKey) {
+    let Some(node) = draft.state.nodes.get(&id) else {
+        return;
+    };
+    // Its provider's notice may be over in this very batch.
+    if presence::held_by(draft, node).is_empty() {
+        return;
+    }
+    // Says when it was tried last, so that the next attempt waits its turn.
+    draft.push(Event::NodePresent {
+        node: id,
+        presence: Presence::Draining(draft.now),
+    });
+    presence::move_away(draft, node);
+}

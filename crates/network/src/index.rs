@@ -1,0 +1,450 @@
+//! What is derived from the state for speed: capacity, names, keys, and what is due when.
+//!
+//! [`Index::rebuild`] from the state must equal the index that followed every event; a property
+//! test holds it to that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use remuda_placement::{Fleet, GpuSet, NodeOffer};
+use remuda_types::{
+    ApiKeyId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId, TenantId,
+    Time, TrancheId, WorkloadId,
+};
+
+use crate::event::Event;
+use crate::state::{KeyOwner, Node, Presence, Replica, Site, Standing, State};
+
+/// Something the clock brings about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    /// A lease's slice ends, its drain is over or its hard end passes.
+    Lease(LeaseId),
+    /// A replica is to be placed again.
+    Replica(ReplicaId),
+    /// What is left of a tranche is to be voided.
+    Tranche(TrancheId),
+    /// Held earnings are to be released, or a provider's notice is over.
+    Provider(ProviderId),
+    /// A draining node still has leases without successors.
+    Node(NodeKey),
+    /// An ended lease may be forgotten.
+    Ended(LeaseId),
+}
+
+/// Who has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Named {
+    /// A provider's name.
+    Provider(Label),
+    /// A provider's site's name.
+    Site(ProviderId, Label),
+    /// A tenant's name.
+    Tenant(Label),
+    /// A tenant's project's name.
+    Project(TenantId, Label),
+    /// A project's live workload's name.
+    Workload(ProjectId, Label),
+}
+
+/// The 128 bits of an id of the kind that its [`Named`] says.
+type Bits = u128;
+
+/// The index.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Index {
+    pub(crate) fleet: Fleet,
+    names: BTreeMap<Named, Bits>,
+    keys: BTreeMap<Digest, ApiKeyId>,
+    keys_of: BTreeSet<(KeyOwner, ApiKeyId)>,
+    nodes_of: BTreeSet<(ProviderId, NodeKey)>,
+    /// Every live lease, those included that their replica has left and that still drain.
+    leases_of: BTreeSet<(WorkloadId, LeaseId)>,
+    due: BTreeSet<(Time, Due)>,
+    due_at: BTreeMap<Due, Time>,
+}
+
+impl Index {
+    /// The index of `state`, from nothing.
+    pub fn rebuild(state: &State) -> Self {
+        let mut index = Self::default();
+        for (id, provider) in &state.providers {
+            index
+                .names
+                .insert(Named::Provider(provider.label), id.as_u128());
+            index.refresh(state, Due::Provider(*id));
+        }
+        for (id, site) in &state.sites {
+            index
+                .names
+                .insert(Named::Site(site.provider, site.label), id.as_u128());
+        }
+        for (id, tenant) in &state.tenants {
+            index
+                .names
+                .insert(Named::Tenant(tenant.label), id.as_u128());
+        }
+        for (id, project) in &state.projects {
+            index
+                .names
+                .insert(Named::Project(project.tenant, project.label), id.as_u128());
+        }
+        for (id, workload) in &state.workloads {
+            index.names.insert(
+                Named::Workload(workload.project, workload.terms.label),
+                id.as_u128(),
+            );
+        }
+        for (id, key) in &state.keys {
+            index.keys.insert(key.digest, *id);
+            index.keys_of.insert((key.owner, *id));
+        }
+        for (id, node) in &state.nodes {
+            index.nodes_of.insert((node.provider, *id));
+            index.place_node(state, *id, node);
+            for lease in node
+                .leases
+                .iter()
+                .filter_map(|lease| state.leases.get(lease))
+            {
+                done(index.fleet.hold_on(*id, &lease.shape, lease.gpus()));
+            }
+            index.refresh(state, Due::Node(*id));
+        }
+        for (id, lease) in &state.leases {
+            index.leases_of.insert((lease.workload, *id));
+            index.refresh(state, Due::Lease(*id));
+        }
+        let ended = state.ended_leases.keys().copied().map(Due::Ended);
+        let replicas = state.replicas.keys().copied().map(Due::Replica);
+        let tranches = state.tranches.keys().copied().map(Due::Tranche);
+        for due in ended.chain(replicas).chain(tranches) {
+            index.refresh(state, due);
+        }
+        index
+    }
+
+    /// The provider, site, tenant, project or workload of this name.
+    pub fn named(&self, name: &Named) -> Option<Bits> {
+        self.names.get(name).copied()
+    }
+
+    /// The key whose secret has this digest.
+    pub fn key(&self, digest: &Digest) -> Option<ApiKeyId> {
+        self.keys.get(digest).copied()
+    }
+
+    /// The live leases of a workload, those included that its replicas have left.
+    pub fn leases_of(&self, workload: WorkloadId) -> impl Iterator<Item = LeaseId> + '_ {
+        let (first, last) = (LeaseId::from_u128(0), LeaseId::from_u128(u128::MAX));
+        let range = self.leases_of.range((workload, first)..=(workload, last));
+        range.map(|(_, lease)| *lease)
+    }
+
+    /// The nodes of a provider, those included that are gone.
+    pub fn nodes_of(&self, provider: ProviderId) -> impl Iterator<Item = NodeKey> + '_ {
+        let (first, last) = (NodeKey([0; 32]), NodeKey([u8::MAX; 32]));
+        let range = self.nodes_of.range((provider, first)..=(provider, last));
+        range.map(|(_, node)| *node)
+    }
+
+    /// The keys of an owner, those included that are no longer good.
+    pub fn keys_of(&self, owner: KeyOwner) -> impl Iterator<Item = ApiKeyId> + '_ {
+        let (first, last) = (ApiKeyId::from_u128(0), ApiKeyId::from_u128(u128::MAX));
+        let range = self.keys_of.range((owner, first)..=(owner, last));
+        range.map(|(_, key)| *key)
+    }
+
+    /// How many live workloads a project has.
+    pub fn workloads_in(&self, project: ProjectId) -> usize {
+        let named = |byte| Named::Workload(project, Label([byte; 16]));
+        self.names.range(named(0)..=named(u8::MAX)).count()
+    }
+
+    /// When the clock next brings something about.
+    pub fn next_due(&self) -> Option<Time> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// What is due at `now`, earliest first.
+    pub fn due(&self, now: Time) -> impl Iterator<Item = Due> + '_ {
+        self.due
+            .iter()
+            .take_while(move |(at, _)| *at <= now)
+            .map(|(_, due)| *due)
+    }
+
+    /// The capacity of all nodes.
+    pub const fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// Takes back what `event` is about to take from the state.
+    pub(crate) fn before(&mut self, state: &State, event: &Event) {
+        match event {
+            Event::LeaseEnded { lease: id, .. } => {
+                if let Some(lease) = state.leases.get(id) {
+                    let fleet = &mut self.fleet;
+                    done(fleet.release_on(lease.node, &lease.shape, lease.gpus()));
+                    self.leases_of.remove(&(lease.workload, *id));
+                }
+            }
+            Event::WorkloadEnded { workload } => {
+                if let Some(workload) = state.workloads.get(workload) {
+                    self.names
+                        .remove(&Named::Workload(workload.project, workload.terms.label));
+                    for replica in &workload.replicas {
+                        self.forget(Due::Replica(*replica));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Follows `event`, which the state has applied.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each fact; each arm is one step"
+    )]
+    pub(crate) fn after(&mut self, state: &State, event: &Event) {
+        match event {
+            Event::ProviderRegistered {
+                provider, label, ..
+            } => {
+                self.names
+                    .insert(Named::Provider(*label), provider.as_u128());
+            }
+            Event::SiteRegistered {
+                site,
+                provider,
+                label,
+                ..
+            } => {
+                self.names
+                    .insert(Named::Site(*provider, *label), site.as_u128());
+            }
+            Event::TenantCreated { tenant, label, .. } => {
+                self.names.insert(Named::Tenant(*label), tenant.as_u128());
+            }
+            Event::ProjectCreated {
+                project,
+                tenant,
+                label,
+                ..
+            } => {
+                self.names
+                    .insert(Named::Project(*tenant, *label), project.as_u128());
+            }
+            Event::WorkloadAccepted {
+                workload,
+                project,
+                terms,
+                ..
+            } => {
+                self.names
+                    .insert(Named::Workload(*project, terms.label), workload.as_u128());
+            }
+            Event::KeyIssued {
+                key, digest, owner, ..
+            } => {
+                self.keys.insert(*digest, *key);
+                self.keys_of.insert((*owner, *key));
+            }
+            Event::NodeEnrolled { node, provider, .. } => {
+                self.nodes_of.insert((*provider, *node));
+                if let Some(found) = state.nodes.get(node) {
+                    self.place_node(state, *node, found);
+                }
+            }
+            Event::NodeResized { node, .. } | Event::NodePresent { node, .. } => {
+                if let Some(found) = state.nodes.get(node) {
+                    self.place_node(state, *node, found);
+                }
+                self.refresh(state, Due::Node(*node));
+            }
+            Event::LeaseGranted {
+                lease,
+                replica,
+                node,
+                shape,
+                gpu_bits,
+                ..
+            } => {
+                let gpus = GpuSet::from_bits(*gpu_bits);
+                done(self.fleet.hold_on(*node, shape, gpus));
+                if let Some(of) = state.replicas.get(replica) {
+                    self.leases_of.insert((of.workload, *lease));
+                }
+                self.refresh(state, Due::Lease(*lease));
+                self.refresh(state, Due::Replica(*replica));
+            }
+            Event::LeaseEnded { lease, .. } => {
+                self.refresh(state, Due::Lease(*lease));
+                self.refresh(state, Due::Ended(*lease));
+                self.forget_left(state, *lease);
+            }
+            Event::WorkloadStopping { workload } => {
+                let workload = state.workloads.get(workload);
+                for replica in workload.into_iter().flat_map(|w| &w.replicas) {
+                    self.forget(Due::Replica(*replica));
+                }
+            }
+            Event::LeasePhased { lease, .. } => self.refresh(state, Due::Lease(*lease)),
+            Event::LeaseSettled { lease, .. } => {
+                self.refresh(state, Due::Lease(*lease));
+                if let Some(lease) = state.leases.get(lease) {
+                    self.refresh(state, Due::Provider(lease.provider));
+                }
+            }
+            Event::LeaseForgotten { lease } => self.refresh(state, Due::Ended(*lease)),
+            Event::ReplicaUnplaced { replica, .. }
+            | Event::ReplicaRemoved { replica }
+            | Event::ReplicaAdded { replica, .. } => self.refresh(state, Due::Replica(*replica)),
+            Event::TrancheOpened { tranche, .. } | Event::TrancheClosed { tranche } => {
+                self.refresh(state, Due::Tranche(*tranche));
+            }
+            Event::UsagePosted { usages, .. } => {
+                for usage in usages {
+                    self.refresh(state, Due::Provider(usage.provider));
+                }
+            }
+            Event::ProviderStands { provider, .. }
+            | Event::HoldbackReleased { provider, .. }
+            | Event::Forfeited { provider, .. } => self.refresh(state, Due::Provider(*provider)),
+            Event::PolicySet { .. } => *self = Self::rebuild(state),
+            Event::GatewayAdmitted { .. }
+            | Event::ModelAdded { .. }
+            | Event::KeyRevoked { .. }
+            | Event::WorkloadEnded { .. }
+            | Event::ReplicaMoved { .. }
+            | Event::MoneyMoved { .. } => {}
+        }
+    }
+
+    /// A node that left goes out of the fleet with its last lease.
+    fn forget_left(&mut self, state: &State, ended: LeaseId) {
+        let node = state.ended_leases.get(&ended).map(|lease| lease.node);
+        if let Some((id, node)) = node.and_then(|id| state.nodes.get(&id).map(|node| (id, node))) {
+            self.place_node(state, id, node);
+            self.refresh(state, Due::Node(id));
+        }
+    }
+
+    /// Brings a node of the fleet up to date; what it holds stays.
+    ///
+    /// Offers were checked when the node enrolled or was resized, so nothing here can be refused.
+    fn place_node(&mut self, state: &State, id: NodeKey, node: &Node) {
+        let Some(site) = state.sites.get(&node.site) else {
+            return;
+        };
+        if matches!(node.presence, Presence::Left(_)) && node.leases.is_empty() {
+            if self.fleet.offer(id).is_some() {
+                done(self.fleet.remove(id));
+            }
+            return;
+        }
+        done(self.fleet.upsert(offer(id, node, site)));
+        done(self.fleet.set_open(id, node.presence.is_open()));
+    }
+
+    fn forget(&mut self, due: Due) {
+        if let Some(old) = self.due_at.remove(&due) {
+            self.due.remove(&(old, due));
+        }
+    }
+
+    fn refresh(&mut self, state: &State, due: Due) {
+        self.forget(due);
+        if let Some(at) = due_at(state, due) {
+            self.due.insert((at, due));
+            self.due_at.insert(due, at);
+        }
+    }
+}
+
+/// What a node offers, as placement sees it.
+pub(crate) fn offer(id: NodeKey, node: &Node, site: &Site) -> NodeOffer {
+    NodeOffer {
+        node: id,
+        provider: node.provider,
+        site: node.site,
+        country: site.country,
+        place: site.place,
+        class: node.class,
+        capacity: node.capacity,
+        price: node.price,
+    }
+}
+
+fn due_at(state: &State, due: Due) -> Option<Time> {
+    match due {
+        Due::Lease(id) => state
+            .leases
+            .get(&id)
+            .map(|lease| lease.stops_by().min(lease.slice_end)),
+        Due::Replica(id) => state
+            .replicas
+            .get(&id)
+            .filter(|replica| is_wanted(state, replica))
+            .and_then(|replica| replica.retry),
+        Due::Tranche(id) => state
+            .tranches
+            .get(&id)
+            .map(|tranche| tranche.deadline + state.policy.clock_drift),
+        Due::Provider(id) => state.providers.get(&id).and_then(|provider| {
+            let held = state
+                .policy
+                .holdback
+                .saturating_add(state.policy.holdback_bucket);
+            let release = provider
+                .held
+                .first_key_value()
+                .map(|(bucket, _)| *bucket + held);
+            let leave = match provider.standing {
+                Standing::Leaving(at) => Some(at),
+                Standing::Active | Standing::Left(_) => None,
+            };
+            release.into_iter().chain(leave).min()
+        }),
+        Due::Node(id) => state.nodes.get(&id).and_then(|node| match node.presence {
+            Presence::Draining(at) if !node.leases.is_empty() => {
+                Some(at + state.policy.replace_backoff)
+            }
+            _ => None,
+        }),
+        Due::Ended(id) => state.ended_leases.get(&id).map(|lease| {
+            lease.ended
+                + state.policy.tranche_ttl
+                + state.policy.clock_drift
+                + state.policy.clock_drift
+        }),
+    }
+}
+
+/// Whether a replica that has no lease is to get one.
+fn is_wanted(state: &State, replica: &Replica) -> bool {
+    let workload = state.workloads.get(&replica.workload);
+    workload.is_some_and(|workload| !workload.stopping)
+}
+
+/// Follows through what was decided: the fleet refused nothing then, so it refuses nothing now.
+/// If it did, the index would differ from the state; [`crate::invariant::check`] looks for that.
+pub(crate) fn done<T, E: std::fmt::Debug>(outcome: Result<T, E>) {
+    if let Err(error) = outcome {
+        debug_assert!(false, "the fleet is out of step: {error:?}");
+    }
+}
+
+impl Index {
+    /// The site's id behind a name, typed.
+    pub fn site_named(&self, provider: ProviderId, label: Label) -> Option<SiteId> {
+        self.named(&Named::Site(provider, label))
+            .map(SiteId::from_u128)
+    }
+
+    /// The workload's id behind a name, typed.
+    pub fn workload_named(&self, project: ProjectId, label: Label) -> Option<WorkloadId> {
+        self.named(&Named::Workload(project, label))
+            .map(WorkloadId::from_u128)
+    }
+}

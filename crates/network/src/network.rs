@@ -1,0 +1,87 @@
+//! State and index together: decide, then commit.
+
+use remuda_types::{CommandId, Span, Time};
+
+use crate::command::Command;
+use crate::decide;
+use crate::event::Event;
+use crate::index::Index;
+use crate::refusal::Refusal;
+use crate::state::State;
+
+/// What became of a command that was not refused.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// These facts are to be made durable, then committed.
+    New(Vec<Event>),
+    /// The same id was committed before; nothing is to be done.
+    Repeat,
+}
+
+/// The network: what is, and the index over it.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    state: State,
+    index: Index,
+}
+
+/// How far a client's clock may run ahead of control's.
+const CLOCK_AHEAD_MAX: Span = Span::from_secs(60);
+
+impl Network {
+    /// The network as of `state`.
+    pub fn new(state: State) -> Self {
+        let index = Index::rebuild(&state);
+        Self { state, index }
+    }
+
+    /// What is.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The index over it.
+    pub const fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// What `command` would change at `now`, or why not. Changes nothing.
+    ///
+    /// The index is taken mutably because it may cache and because a decision holds capacity in it
+    /// for its own later steps; it is as before when this returns.
+    pub fn decide(
+        &mut self,
+        now: Time,
+        id: CommandId,
+        command: &Command,
+    ) -> Result<Decision, Refusal> {
+        if self.state.recent.contains(&id) {
+            return Ok(Decision::Repeat);
+        }
+        let now = now.max(self.state.clock);
+        check_age(now, id, &self.state)?;
+        decide::decide(&self.state, &mut self.index, now, id, command).map(Decision::New)
+    }
+
+    /// Applies facts that are durable.
+    pub fn commit(&mut self, now: Time, id: CommandId, events: &[Event]) {
+        for event in events {
+            self.index.before(&self.state, event);
+            self.state.apply(event);
+            self.index.after(&self.state, event);
+        }
+        self.state.remember(now, id);
+    }
+}
+
+fn check_age(now: Time, id: CommandId, state: &State) -> Result<(), Refusal> {
+    let window = state.policy.id_window;
+    let ahead = id.born().since(now);
+    if ahead > CLOCK_AHEAD_MAX {
+        return Err(Refusal::FromTheFuture { ahead });
+    }
+    if now.since(id.born()) > window || id.born() < state.forgotten {
+        return Err(Refusal::TooOld { window });
+    }
+    Ok(())
+}

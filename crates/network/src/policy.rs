@@ -1,0 +1,109 @@
+//! The network's parameters. Every window is here, so that a test network runs them in seconds.
+
+use minicbor::{Decode, Encode};
+use remuda_types::{Money, Span};
+
+/// Parameters that the operator sets and every decision reads.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+#[cbor(map)]
+pub struct Policy {
+    /// How long a lease holds its node before it must be granted again.
+    #[n(0)]
+    pub lease_term: Span,
+    /// How much running time is reserved and settled at once.
+    #[n(1)]
+    pub slice: Span,
+    /// A lease whose project cannot pay for this much more is ended.
+    #[n(2)]
+    pub slice_min: Span,
+    /// How long earnings are held back before they are the provider's to withdraw.
+    #[n(3)]
+    pub holdback: Span,
+    /// Earnings of one such span are released together.
+    #[n(4)]
+    pub holdback_bucket: Span,
+    /// The platform's share of a charge, in basis points.
+    #[n(5)]
+    pub fee_bp: u32,
+    /// The insurance pool's share of a charge, in basis points.
+    #[n(6)]
+    pub pool_bp: u32,
+    /// How long a gateway may spend from a tranche.
+    #[n(7)]
+    pub tranche_ttl: Span,
+    /// How far clocks of gateways and control may differ; what is left of a tranche is voided this long after its deadline.
+    #[n(8)]
+    pub clock_drift: Span,
+    /// The most a gateway gets at once.
+    #[n(9)]
+    pub tranche_max: Money,
+    /// A tranche below this is not worth opening: the budget counts as exhausted.
+    #[n(10)]
+    pub tranche_min: Money,
+    /// Between attempts to place a replica that found no node; doubles up to `replace_backoff_max`.
+    #[n(11)]
+    pub replace_backoff: Span,
+    /// The longest wait between attempts.
+    #[n(12)]
+    pub replace_backoff_max: Span,
+    /// How long a draining replica may finish what it has.
+    #[n(13)]
+    pub drain_grace: Span,
+    /// How long before leaving a provider must say so to leave free of charge.
+    #[n(14)]
+    pub notice: Span,
+    /// What moving one replica costs its tenant; part of the early-exit fee.
+    #[n(15)]
+    pub migration_cost: Money,
+    /// Days of expected payout that a bond must cover at least.
+    #[n(16)]
+    pub bond_floor: Span,
+    /// How long command ids are remembered; older ones are refused.
+    #[n(17)]
+    pub id_window: Span,
+    /// Whether plain processes may run.
+    #[n(18)]
+    pub processes_allowed: bool,
+    /// The most replicas one workload may have.
+    #[n(19)]
+    pub max_replicas: u32,
+    /// The most live workloads one project may have.
+    #[n(20)]
+    pub max_workloads: u32,
+    /// The most live API keys one project or provider may have.
+    #[n(21)]
+    pub max_keys: u32,
+    /// Due items that one tick handles at most.
+    #[n(22)]
+    pub tick_limit: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            lease_term: Span::from_secs(30 * 86_400),
+            slice: Span::DAY,
+            slice_min: Span::from_secs(60),
+            holdback: Span::from_secs(14 * 86_400),
+            holdback_bucket: Span::DAY,
+            fee_bp: 500,
+            pool_bp: 100,
+            tranche_ttl: Span::HOUR,
+            clock_drift: Span::from_secs(5),
+            tranche_max: Money::from_micros(5_000_000),
+            tranche_min: Money::from_micros(1),
+            replace_backoff: Span::from_secs(1),
+            replace_backoff_max: Span::from_secs(60),
+            drain_grace: Span::from_secs(30),
+            notice: Span::from_secs(30 * 86_400),
+            migration_cost: Money::from_micros(50_000),
+            bond_floor: Span::from_secs(14 * 86_400),
+            id_window: Span::from_secs(15 * 60),
+            processes_allowed: false,
+            max_replicas: 1_000,
+            max_workloads: 1_000,
+            max_keys: 1_000,
+            tick_limit: 1_000,
+        }
+    }
+}

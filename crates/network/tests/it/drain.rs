@@ -1,0 +1,163 @@
+//! Nodes that drain: a successor serves before the old lease goes.
+
+use remuda_network::command::ObservedPhase;
+use remuda_network::state::{EndReason, Phase, Presence};
+use remuda_network::{Command, Event};
+use remuda_types::{LeaseId, NodeKey, Span, WorkloadId};
+
+use crate::world::{World, lax, secs, terms};
+
+/// One ready replica on the first of two nodes, which drains.
+fn draining(second: bool) -> (World, NodeKey, WorkloadId, LeaseId) {
+    let mut world = World::new(lax());
+    let (_, node) = world.node(1, "1.00");
+    if second {
+        world.node(2, "2.00");
+    }
+    let (_, project) = world.project(1, "1000.00");
+    let workload = world.deploy(project, &terms(1), 1);
+    world.all_ready(workload);
+    let lease = world.only(workload);
+    world.run(Command::DrainNode { node });
+    (world, node, workload, lease)
+}
+
+fn successor(world: &World, workload: WorkloadId) -> Option<LeaseId> {
+    let replica = world.held(workload)[0].0;
+    world.state().replicas[&replica].successor
+}
+
+#[test]
+fn the_old_lease_serves_until_its_successor_does_and_then_drains() {
+    let (mut world, node, workload, old) = draining(true);
+    let next = successor(&world, workload).unwrap();
+    assert_eq!(
+        (world.only(workload), world.phase(old)),
+        (old, Phase::Ready)
+    );
+    world.wait(secs(20));
+    world.see(next, ObservedPhase::Ready);
+    assert_eq!(
+        (world.only(workload), successor(&world, workload)),
+        (next, None)
+    );
+    assert_eq!(world.phase(old), Phase::Draining(world.now + secs(30)));
+    let events = world.tick_after(secs(30));
+    assert!(events.iter().any(|event| matches!(
+        event,
+        Event::LeaseEnded { lease, reason: EndReason::Drained, .. } if *lease == old
+    )));
+    assert!(world.state().nodes[&node].leases.is_empty());
+    assert_eq!(world.only(workload), next);
+}
+
+#[test]
+fn a_node_lost_while_a_moved_lease_still_drains_there_makes_no_third_lease() {
+    let (mut world, node, workload, _) = draining(true);
+    let next = successor(&world, workload).unwrap();
+    world.see(next, ObservedPhase::Ready);
+    let last_seen = world.now;
+    world.run(Command::NodeLost { node, last_seen });
+    assert_eq!(
+        world.state().leases.keys().copied().collect::<Vec<_>>(),
+        [next]
+    );
+}
+
+#[test]
+fn a_lost_successor_is_granted_anew_while_the_old_lease_serves() {
+    let (mut world, node, workload, old) = draining(true);
+    let next = successor(&world, workload).unwrap();
+    let (lost, last_seen) = (world.lease(next).node, world.now);
+    world.run(Command::NodeLost {
+        node: lost,
+        last_seen,
+    });
+    assert_eq!(
+        (world.only(workload), successor(&world, workload)),
+        (old, None)
+    );
+    world.connect(lost);
+    world.tick_after(secs(1));
+    assert!(successor(&world, workload).is_some());
+    assert_eq!(world.state().nodes[&node].leases.len(), 1);
+}
+
+#[test]
+fn a_successor_on_its_way_is_all_that_a_lost_lease_needs() {
+    let (mut world, node, workload, _) = draining(true);
+    let next = successor(&world, workload).unwrap();
+    let last_seen = world.now;
+    world.run(Command::NodeLost { node, last_seen });
+    assert_eq!(
+        (world.only(workload), world.state().leases.len()),
+        (next, 1)
+    );
+}
+
+#[test]
+fn without_another_node_the_lease_stays_and_a_successor_is_looked_for() {
+    let (mut world, _, workload, old) = draining(false);
+    world.tick_after(secs(1));
+    assert_eq!(
+        (world.only(workload), world.phase(old)),
+        (old, Phase::Ready)
+    );
+    world.node(2, "2.00");
+    world.tick_after(secs(1));
+    assert!(successor(&world, workload).is_some());
+}
+
+#[test]
+fn one_late_tick_that_is_to_move_and_to_end_a_lease_does_not_grant_two() {
+    let (mut world, _, workload, old) = draining(false);
+    world.node(2, "2.00");
+    let term = world.state().policy.lease_term;
+    world.tick_after(term.saturating_add(Span::HOUR));
+    assert!(!world.state().leases.contains_key(&old));
+    assert_eq!(world.state().leases.len(), 1);
+    assert_eq!(world.state().leases[&world.only(workload)].epoch, 2);
+}
+
+#[test]
+fn a_job_that_ends_well_before_it_has_moved_does_not_run_again() {
+    let mut world = World::new(lax());
+    let (_, node) = world.node(1, "1.00");
+    world.node(2, "2.00");
+    let (_, project) = world.project(1, "1000.00");
+    let mut job = terms(1);
+    job.kind = remuda_types::WorkloadKind::Job;
+    let workload = world.deploy(project, &job, 1);
+    world.all_ready(workload);
+    let lease = world.only(workload);
+    world.run(Command::DrainNode { node });
+    world.see(lease, ObservedPhase::Ended(EndReason::Completed));
+    assert!(world.state().leases.is_empty() && world.state().workloads.is_empty());
+}
+
+#[test]
+fn an_empty_node_that_drained_is_open_when_it_comes_back() {
+    let mut world = World::new(lax());
+    let (_, node) = world.node(1, "1.00");
+    world.run(Command::DrainNode { node });
+    world.connect(node);
+    assert!(matches!(world.presence(node), Presence::Draining(_)));
+    world.run(Command::NodeDisconnected { node });
+    world.connect(node);
+    assert!(matches!(world.presence(node), Presence::Up(_)));
+}
+
+#[test]
+fn replicas_that_were_under_suspicion_when_the_node_began_to_drain_are_cleared() {
+    let mut world = World::new(lax());
+    let (_, node) = world.node(1, "1.00");
+    let (_, project) = world.project(1, "1000.00");
+    let workload = world.deploy(project, &terms(1), 1);
+    world.all_ready(workload);
+    let last_seen = world.now;
+    world.run(Command::NodeSuspected { node, last_seen });
+    world.run(Command::DrainNode { node });
+    world.run(Command::NodeCleared { node });
+    assert_eq!(world.phase(world.only(workload)), Phase::Ready);
+    assert!(matches!(world.presence(node), Presence::Draining(_)));
+}

@@ -1,0 +1,157 @@
+//! Nodes that are lost, come back, or come back smaller.
+
+use remuda_network::Command;
+use remuda_network::command::ObservedPhase;
+use remuda_network::state::{EndReason, Phase, Presence};
+use remuda_types::{Capacity, Tier};
+
+use crate::world::{World, capacity, lax, secs, terms};
+
+#[test]
+fn replicas_of_a_lost_node_are_placed_again_in_the_same_batch() {
+    let mut world = World::new(lax());
+    let (_, first) = world.node(1, "1.00");
+    let (_, second) = world.node(2, "2.00");
+    let (_, project) = world.project(1, "100.00");
+    let workload = world.deploy(project, &terms(1), 2);
+    world.all_ready(workload);
+    let last_seen = world.now;
+    world.wait(secs(3));
+    let node = first;
+    world.run(Command::NodeLost { node, last_seen });
+    assert_eq!(world.state().nodes[&second].leases.len(), 2);
+    assert!(world.state().leases.values().all(|lease| lease.epoch == 2));
+
+    // Lost again changes nothing; back, it takes leases but has none.
+    assert!(world.run(Command::NodeLost { node, last_seen }).is_empty());
+    world.connect(first);
+    assert!(matches!(world.presence(first), Presence::Up(_)));
+    assert!(world.state().nodes[&first].leases.is_empty());
+}
+
+#[test]
+fn without_a_node_a_replica_waits_and_takes_the_first_that_comes() {
+    let mut world = World::new(lax());
+    let (_, node) = world.node(1, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    let workload = world.deploy(project, &terms(1), 1);
+    world.all_ready(workload);
+    let last_seen = world.now;
+    world.run(Command::NodeLost { node, last_seen });
+    assert_eq!(world.held(workload)[0].1, None);
+    for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
+        assert_eq!(
+            world.network.index().next_due(),
+            Some(world.now + secs(wait))
+        );
+        world.tick_after(secs(wait));
+    }
+    world.connect(node);
+    world.tick_after(secs(60));
+    world.see(world.only(workload), ObservedPhase::Ready);
+}
+
+#[test]
+fn multi_site_replicas_stay_apart_when_they_move() {
+    let mut world = World::new(lax());
+    for n in 1..=3 {
+        world.node(n, "1.00");
+    }
+    let (_, project) = world.project(1, "100.00");
+    let mut wanted = terms(1);
+    wanted.tier = Tier::MultiSite;
+    let workload = world.deploy(project, &wanted, 2);
+    let used: Vec<_> = world
+        .state()
+        .leases
+        .values()
+        .map(|lease| lease.node)
+        .collect();
+    let (node, last_seen) = (used[0], world.now);
+    world.run(Command::NodeLost { node, last_seen });
+    let now: Vec<_> = world
+        .state()
+        .leases
+        .values()
+        .map(|lease| lease.node)
+        .collect();
+    assert_eq!(now.len(), 2);
+    assert!(now.contains(&used[1]) && !now.contains(&used[0]));
+    assert_eq!(world.held(workload).len(), 2);
+}
+
+#[test]
+fn a_suspect_node_keeps_its_leases_and_gets_no_new_ones() {
+    let mut world = World::new(lax());
+    let (_, node) = world.node(1, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    let workload = world.deploy(project, &terms(1), 1);
+    world.all_ready(workload);
+    let last_seen = world.now;
+    world.run(Command::NodeSuspected { node, last_seen });
+    assert_eq!(world.phase(world.only(workload)), Phase::Suspect);
+    let text = world.refused(Command::Deploy {
+        project,
+        terms: Box::new(terms(2)),
+        replicas: 1,
+    });
+    assert_eq!(text, "no capacity: 1 node: 1 not open");
+    // What is said meanwhile counts when the node is cleared.
+    world.see(world.only(workload), ObservedPhase::Ready);
+    assert_eq!(world.phase(world.only(workload)), Phase::Suspect);
+    world.connect(node);
+    assert_eq!(world.phase(world.only(workload)), Phase::Ready);
+}
+
+#[test]
+fn a_node_that_comes_back_smaller_keeps_what_still_fits() {
+    let mut world = World::new(lax());
+    let (_, first) = world.node(1, "1.00");
+    let (_, second) = world.node(2, "2.00");
+    let (_, project) = world.project(1, "100.00");
+    let workload = world.deploy(project, &terms(1), 2);
+    world.all_ready(workload);
+    world.run(Command::NodeConnected {
+        node: first,
+        capacity: Capacity {
+            gpus: 1,
+            ..capacity()
+        },
+    });
+    let gpus = |world: &World, node| -> Vec<u64> {
+        let leases = world.state().nodes[&node].leases.iter();
+        leases.map(|id| world.lease(*id).gpu_bits).collect()
+    };
+    assert_eq!(
+        (gpus(&world, first), gpus(&world, second)),
+        (vec![0b01], vec![0b01])
+    );
+    let ends = world
+        .state()
+        .replicas
+        .values()
+        .filter_map(|replica| replica.last_end);
+    assert_eq!(ends.collect::<Vec<_>>(), [EndReason::NodeRestarted]);
+
+    let text = world.refused(Command::NodeConnected {
+        node: first,
+        capacity: Capacity {
+            gpus: 65,
+            ..capacity()
+        },
+    });
+    assert_eq!(text, "capacity: gpus is 65: one node has at most 64");
+}
+
+#[test]
+fn an_end_that_nobody_asked_for_is_no_end_of_the_replica() {
+    let mut world = World::new(lax());
+    world.node(1, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    let workload = world.deploy(project, &terms(1), 1);
+    world.all_ready(workload);
+    let lease = world.only(workload);
+    world.see(lease, ObservedPhase::Ended(EndReason::Stopped));
+    world.tick_after(secs(1));
+    assert_ne!(world.only(workload), lease);
+}

@@ -1,0 +1,116 @@
+//! The encoded form, held fast: journals and snapshots outlive the version that wrote them.
+//!
+//! When this fails, what is decided or how it is written has changed. To update: look at why,
+//! and copy the digests that the failure prints. That is allowed
+//! - for `EVENTS`, when `decide` now decides otherwise (another event, another order, another
+//!   amount): old journals still mean what they meant;
+//! - for `STATE`, when `apply` has learnt new fields, with a new snapshot format in control.
+//!
+//! It is not allowed once a version is released, whatever the reason, when an old journal would
+//! replay to another state or no longer decode: keys of fields and variants are never reused, and
+//! the meaning of a recorded event never changes. New meaning is a new event.
+
+use remuda_network::Command;
+use remuda_network::command::{LeaveManner, ObservedPhase};
+use remuda_network::state::{EndReason, KeyOwner};
+use remuda_types::{Digest, TrancheId};
+
+use crate::world::{GATEWAY, World, label, lax, secs, terms, usd};
+
+const EVENTS: &str = "55bbbd7539390e180c4408107634d4bed58b982f1586e2819ed74aece2e5a957";
+const STATE: &str = "5ee9bd070afc10587890e27fca8cb4933aae04557004ebe9f005a67a16e5e12a";
+
+/// A day in the life: every part of the state has something in it at the end.
+fn story() -> World {
+    let mut world = World::new(lax());
+    let (leaver, first) = world.node(1, "1.00");
+    world.bond(leaver, "50.00");
+    let (_, second) = world.node(2, "2.00");
+    let (_, project) = world.project(1, "100.00");
+    world.run(Command::AddModel {
+        label: label(9),
+        digest: Digest::of(b"weights"),
+        bytes: 7,
+    });
+    let key = world.run(World::issue(KeyOwner::Project(project), 1));
+    assert_eq!(key.len(), 1);
+    let web = world.deploy(project, &terms(1), 2);
+    let idle = world.deploy(project, &terms(2), 1);
+    world.all_ready(web);
+    world.wait(secs(60));
+    let tranche = TrancheId::from_u128(1);
+    world.run(Command::OpenTranche {
+        gateway: GATEWAY,
+        tranche,
+        project,
+        amount: usd("1.00"),
+    });
+    let lease = world.held(web)[0].1.unwrap();
+    world.run(Command::PostUsage {
+        gateway: GATEWAY,
+        tranche,
+        seq: 1,
+        totals: vec![World::used(lease, "0.10")],
+        rows: Digest::of(b"rows"),
+    });
+    let last_seen = world.now;
+    world.run(Command::NodeSuspected {
+        node: second,
+        last_seen,
+    });
+    world.run(Command::NodeCleared { node: second });
+    world.run(Command::DrainNode { node: first });
+    world.run(Command::Scale {
+        workload: web,
+        replicas: 1,
+    });
+    world.see(
+        world.only(idle),
+        ObservedPhase::Ended(EndReason::OutOfMemory),
+    );
+    world.tick_after(secs(10));
+    let tranche = TrancheId::from_u128(2);
+    world.run(Command::OpenTranche {
+        gateway: GATEWAY,
+        tranche,
+        project,
+        amount: usd("1.00"),
+    });
+    world.run(Command::LeaveProvider {
+        provider: leaver,
+        manner: LeaveManner::Now,
+    });
+    let lease = world.held(web)[0].1.unwrap();
+    world.run(Command::PostUsage {
+        gateway: GATEWAY,
+        tranche,
+        seq: 1,
+        totals: vec![World::used(lease, "0.10")],
+        rows: Digest::of(b"more rows"),
+    });
+    world
+}
+
+#[test]
+fn the_same_commands_give_the_same_bytes() {
+    let world = story();
+    let told = world.state();
+    assert!(!told.providers.is_empty() && !told.models.is_empty() && !told.keys.is_empty());
+    assert!(!told.leases.is_empty() && !told.ended_leases.is_empty());
+    assert!(!told.tranches.is_empty() && !told.workloads.is_empty());
+    assert!(
+        told.providers
+            .values()
+            .any(|provider| !provider.held.is_empty())
+    );
+    let events = world
+        .journal
+        .iter()
+        .flat_map(|record| record.body.iter().copied());
+    let events = Digest::of(&events.collect::<Vec<_>>());
+    let state = Digest::of(&minicbor::to_vec(world.state()).unwrap());
+    assert_eq!(
+        (events.to_string().as_str(), state.to_string().as_str()),
+        (EVENTS, STATE)
+    );
+}

@@ -1,0 +1,23 @@
+//! The network from outside: scenarios by theme, random histories, a small cluster, and the
+//! encoded form held fast.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail; clippy's own exception sees only `#[test]` functions"
+)]
+
+mod cluster;
+mod deploy;
+mod drain;
+mod failover;
+mod golden;
+mod keys;
+mod lease_money;
+mod leave;
+mod random;
+mod refusals;
+mod stop;
+mod tranche;
+mod world;
