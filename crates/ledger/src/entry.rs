@@ -108,7 +108,9 @@ pub struct Pending {
 }
 
 /// Why money moves, as statements say it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, serde::Serialize,
+)]
 #[cbor(index_only)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {

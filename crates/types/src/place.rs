@@ -11,7 +11,16 @@ pub struct Country([u8; 2]);
 
 /// A point on the Earth, in millionths of a degree (about 11 cm).
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    minicbor::Encode,
+    minicbor::Decode,
     serde::Serialize,
 )]
 #[cbor(map)]

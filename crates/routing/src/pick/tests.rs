@@ -1,3 +1,5 @@
+//! Tests of the balancer: who is picked, ejected, probed again.
+
 use super::*;
 
 fn lease(number: u128) -> LeaseId {

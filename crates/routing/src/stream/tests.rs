@@ -1,3 +1,5 @@
+//! Tests of the stream machine, one event at a time.
+
 use std::num::NonZeroU32;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of the purse: what may be reserved, settled and asked for.
+
 use super::*;
 
 const SECOND: u64 = 1_000;

@@ -20,6 +20,7 @@ pub struct WorkloadSpec {
     pub tier: Tier,
     /// How many copies.
     #[serde(default = "one")]
+    #[schema(minimum = 1, default = 1)]
     pub replicas: u32,
     /// What each copy needs of its node.
     #[serde(default = "small")]
@@ -80,12 +81,15 @@ pub struct ModelSpec {
     pub name: String,
     /// Tokens of context for each request.
     #[serde(default = "context_tokens")]
+    #[schema(minimum = 1, default = 2048)]
     pub context_tokens: u32,
     /// Requests that one copy serves at once.
     #[serde(default = "slots")]
+    #[schema(minimum = 1, default = 4)]
     pub slots: u32,
     /// Threads of the engine on nodes without an accelerator.
     #[serde(default = "one")]
+    #[schema(minimum = 1, default = 1)]
     pub threads: u32,
     /// Dollars for a million prompt tokens.
     #[serde(default = "free")]

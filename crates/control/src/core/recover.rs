@@ -1,0 +1,115 @@
+//! From the journal back to a network: the newest sound snapshot, then every record after it.
+
+use std::error::Error;
+
+use remuda_journal::{ReadError, Reader, Record, Seq, Snapshots};
+use remuda_network::{Event, Network, State};
+
+/// The state's format in snapshots. A snapshot of another format is passed over and replayed.
+pub const SNAPSHOT_FORMAT: u32 = 1;
+
+/// A network and the last record in it.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The network.
+    pub network: Network,
+    /// The last record in it.
+    pub seq: Seq,
+}
+
+/// Why a journal could not be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The journal cannot be read.
+    #[error("the journal cannot be read")]
+    Read(#[from] ReadError),
+    /// A record holds what this version does not know.
+    #[error(
+        "record {seq} is not of this version: use the version that wrote it, or a newer one ({detail})"
+    )]
+    Unknown {
+        /// Which.
+        seq: Seq,
+        /// What the decoder said.
+        detail: String,
+    },
+}
+
+/// The network after all records, or after record `to`. Snapshots are used when given.
+pub fn network(reader: &Reader, snapshots: Option<&Snapshots>) -> Result<Recovered, RecoverError> {
+    replay(reader, snapshots.and_then(newest), None)
+}
+
+/// The network as it was after record `to`, from the first record.
+pub fn network_at(reader: &Reader, to: Seq) -> Result<Recovered, RecoverError> {
+    replay(reader, None, Some(to))
+}
+
+fn newest(snapshots: &Snapshots) -> Option<Recovered> {
+    let latest = snapshots.latest(SNAPSHOT_FORMAT).ok()?;
+    for passed_over in &latest.passed_over {
+        tracing::warn!(%passed_over, "a snapshot cannot be used");
+    }
+    let snapshot = latest.snapshot?;
+    let state: State = minicbor::decode(&snapshot.state).ok()?;
+    Some(Recovered {
+        network: Network::new(state),
+        seq: snapshot.seq,
+    })
+}
+
+fn replay(
+    reader: &Reader,
+    start: Option<Recovered>,
+    to: Option<Seq>,
+) -> Result<Recovered, RecoverError> {
+    let mut recovered = start.unwrap_or_else(|| Recovered {
+        network: Network::default(),
+        seq: Seq::NONE,
+    });
+    for batch in reader.batches(recovered.seq.next())? {
+        for record in batch?.records {
+            if record.seq <= recovered.seq || to.is_some_and(|to| record.seq > to) {
+                continue;
+            }
+            apply(&mut recovered, &record)?;
+        }
+    }
+    Ok(recovered)
+}
+
+fn apply(recovered: &mut Recovered, record: &Record) -> Result<(), RecoverError> {
+    let events = decode(record)?;
+    recovered.network.commit(record.at, record.command, &events);
+    recovered.seq = record.seq;
+    Ok(())
+}
+
+/// A record's events.
+pub fn decode(record: &Record) -> Result<Vec<Event>, RecoverError> {
+    minicbor::decode(&record.body).map_err(|error| RecoverError::Unknown {
+        seq: record.seq,
+        detail: error.to_string(),
+    })
+}
+
+/// Events as a record's body.
+///
+/// # Panics
+/// Never: encoding into memory cannot fail.
+#[expect(clippy::expect_used, reason = "writing to a Vec has no error")]
+pub fn encode(events: &[Event]) -> Vec<u8> {
+    minicbor::to_vec(events).expect("writing to memory does not fail")
+}
+
+/// An error with its sources, in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

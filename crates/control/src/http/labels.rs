@@ -1,0 +1,69 @@
+//! Label domains: which kind of text a label stands for, and whose key seals it.
+
+use remuda_types::{ProviderId, TenantId};
+
+use super::problem::Problem;
+use crate::vault::Owner;
+
+/// Names of tenants; the operator's, since they are unique over all.
+pub const TENANT_NAME: &str = "tenant name";
+/// Names of providers; the operator's.
+pub const PROVIDER_NAME: &str = "provider name";
+/// Names of models; the operator's.
+pub const MODEL_NAME: &str = "model name";
+/// Names of projects; their tenant's.
+pub const PROJECT_NAME: &str = "project name";
+/// Names of workloads; their tenant's.
+pub const WORKLOAD_NAME: &str = "workload name";
+/// Specs of workloads, as JSON; their tenant's.
+pub const WORKLOAD_SPEC: &str = "workload spec";
+/// Names of sites; their provider's.
+pub const SITE_NAME: &str = "site name";
+/// Ids of keys that are issued under an `Idempotency-Key`; the operator's.
+pub(super) const ISSUED_KEY: &str = "issued key";
+
+/// The longest name.
+const NAME_CHARS_MAX: usize = 63;
+
+/// Whose texts a tenant's are.
+pub fn of_tenant(tenant: TenantId) -> Owner {
+    tenant.as_u128().to_be_bytes()
+}
+
+/// Whose texts a provider's are.
+pub fn of_provider(provider: ProviderId) -> Owner {
+    provider.as_u128().to_be_bytes()
+}
+
+/// Refuses names that could not be told apart when they are read.
+pub(super) fn check_name(name: &str) -> Result<(), Problem> {
+    let length = name.chars().count();
+    let trimmed = name.trim() == name && !name.chars().any(char::is_control);
+    if (1..=NAME_CHARS_MAX).contains(&length) && trimmed {
+        return Ok(());
+    }
+    let detail = "1 to 63 characters are expected, without control characters and without spaces at the ends";
+    Err(Problem::field("/name", detail))
+}
+
+/// Whether a name is made of what clients put in URLs and model fields.
+pub(super) fn is_plain(name: &str, also: &[u8]) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    (1..=NAME_CHARS_MAX).contains(&name.len())
+        && name.bytes().all(|b| plain(b) || also.contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        assert!(check_name("Acme GmbH").is_ok());
+        for wrong in ["", " a", "a\n", &"x".repeat(64)] {
+            assert!(check_name(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(is_plain("qwen2.5-0.5b_q4", b"_"));
+        assert!(!is_plain("qwen2.5_q4", b"") && !is_plain("A", b"") && !is_plain("", b""));
+    }
+}

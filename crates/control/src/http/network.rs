@@ -1,0 +1,109 @@
+//! Control itself: is it there, what can it do, how is it joined. No key is needed.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use remuda_wire::api::network::{Health, NetworkInfo, Ready};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::problem::Problem;
+use crate::metrics::Standing;
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(health))
+        .routes(routes!(ready))
+        .routes(routes!(network))
+        .routes(routes!(metrics))
+        .routes(routes!(openapi))
+        .routes(routes!(workload_schema))
+}
+
+/// Whether control is there.
+#[utoipa::path(get, path = "/v1/health", tag = "network", responses((status = 200, body = Health)))]
+async fn health() -> Json<Health> {
+    Json(Health {
+        status: "ok".to_owned(),
+    })
+}
+
+/// What control can do: reads are served even while it cannot write.
+#[utoipa::path(get, path = "/v1/ready", tag = "network", responses((status = 200, body = Ready)))]
+async fn ready(State(api): State<Api>) -> Json<Ready> {
+    let why = api.app.core.follower().writable().err();
+    Json(Ready {
+        writable: why.is_none(),
+        why: why.map(|why| why.to_string()),
+    })
+}
+
+/// How nodes and gateways reach control.
+#[utoipa::path(get, path = "/v1/network", tag = "network", responses((status = 200, body = NetworkInfo)))]
+async fn network(State(api): State<Api>) -> Json<NetworkInfo> {
+    let core = &api.app.core;
+    let endpoint = api.app.sessions.endpoint();
+    Json(NetworkInfo {
+        endpoint: endpoint.id().to_string(),
+        addresses: endpoint.addr().ip_addrs().copied().collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        seq: core.changes().borrow().0,
+        clock_ms: core.clock().now().as_millis(),
+        processes_allowed: core.read(|network| network.state().policy.processes_allowed),
+    })
+}
+
+/// Control's metrics, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "network",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
+    let core = &api.app.core;
+    let connected = |network: &remuda_network::Network| {
+        let nodes = network.state().nodes.keys();
+        nodes
+            .filter(|node| api.app.sessions.is_connected(node))
+            .count()
+    };
+    let (seq, writable) = (
+        core.changes().borrow().0,
+        core.follower().writable().is_ok(),
+    );
+    let gateways = api.app.sessions.gateways().len();
+    core.read(|network| {
+        let standing = Standing {
+            seq,
+            writable,
+            sessions: connected(network),
+            gateways,
+        };
+        api.metrics.observe(network.state(), standing);
+    });
+    let text = api
+        .metrics
+        .render()
+        .map_err(|error| Problem::internal(&error))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text))
+}
+
+/// This description.
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "network",
+    responses((status = 200, body = Object, content_type = "application/json")))]
+async fn openapi(State(api): State<Api>) -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        api.document.openapi.clone(),
+    )
+}
+
+/// The JSON Schema of the workload spec, for editors.
+#[utoipa::path(get, path = "/v1/schema/workload.json", tag = "network",
+    responses((status = 200, body = Object, content_type = "application/schema+json")))]
+async fn workload_schema(State(api): State<Api>) -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "application/schema+json")],
+        api.document.workload.clone(),
+    )
+}

@@ -1,0 +1,130 @@
+//! Pages of lists, and the cursors between them.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::Bound;
+use std::str::FromStr;
+
+use data_encoding::BASE64URL_NOPAD;
+use remuda_wire::api::page::{LIMIT_DEFAULT, LIMIT_MAX, Page, PageQuery};
+
+use super::problem::Problem;
+
+/// Which part of a list is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window<K> {
+    /// Everything up to this was on earlier pages.
+    pub(super) after: Option<K>,
+    /// Items at most.
+    pub(super) limit: usize,
+}
+
+impl<K: FromStr> Window<K> {
+    pub(super) fn of(query: &PageQuery) -> Result<Self, Problem> {
+        let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            let detail = format!("limit is {limit}: 1 to {LIMIT_MAX} is expected");
+            return Err(Problem::invalid(detail));
+        }
+        let after = query.cursor.as_deref().map(decode).transpose()?;
+        Ok(Self {
+            after,
+            limit: limit as usize,
+        })
+    }
+}
+
+fn decode<K: FromStr>(cursor: &str) -> Result<K, Problem> {
+    let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let key = text.and_then(|text| text.parse().ok());
+    key.ok_or_else(|| {
+        Problem::invalid("cursor is not one that this list gave: begin again without it")
+    })
+}
+
+fn encode(key: &impl Display) -> String {
+    BASE64URL_NOPAD.encode(key.to_string().as_bytes())
+}
+
+impl<K: Display> Window<K> {
+    /// The first items of what comes after the cursor.
+    pub(super) fn fill<T>(&self, items: impl Iterator<Item = (K, T)>) -> Page<T> {
+        let mut keys = Vec::new();
+        let mut data = Vec::new();
+        for (key, item) in items.take(self.limit + 1) {
+            keys.push(key);
+            data.push(item);
+        }
+        let more = data.len() > self.limit;
+        data.truncate(self.limit);
+        let last = more.then(|| data.len().checked_sub(1)).flatten();
+        let next_cursor = last.and_then(|last| keys.get(last)).map(encode);
+        Page { data, next_cursor }
+    }
+}
+
+/// A page of a map, without what `item` has nothing for.
+pub(super) fn of_map<K: Ord + Copy + Display, V, T>(
+    map: &BTreeMap<K, V>,
+    window: &Window<K>,
+    mut item: impl FnMut(K, &V) -> Option<T>,
+) -> Page<T> {
+    let from = window.after.map_or(Bound::Unbounded, Bound::Excluded);
+    let rest = map.range((from, Bound::Unbounded));
+    window.fill(rest.filter_map(|(key, value)| Some((*key, item(*key, value)?))))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn window(limit: u32, cursor: Option<String>) -> Window<u32> {
+        Window::of(&PageQuery {
+            limit: Some(limit),
+            cursor,
+        })
+        .unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn pages_together_are_the_list(keys in proptest::collection::btree_set(0_u32..1_000, 0..60), limit in 1_u32..20) {
+            let map: BTreeMap<u32, u32> = keys.iter().map(|key| (*key, *key)).collect();
+            let even = |_, value: &u32| value.is_multiple_of(2).then_some(*value);
+            let (mut seen, mut cursor) = (Vec::new(), None);
+            loop {
+                let page = of_map(&map, &window(limit, cursor), even);
+                prop_assert!(page.data.len() <= limit as usize);
+                seen.extend(page.data);
+                cursor = page.next_cursor;
+                if cursor.is_none() { break; }
+            }
+            let all: Vec<u32> = map.into_keys().filter(|key| key.is_multiple_of(2)).collect();
+            prop_assert_eq!(seen, all);
+        }
+
+        #[test]
+        fn any_cursor_is_a_place_or_an_error(cursor in "\\PC{0,20}") {
+            let query = PageQuery { limit: None, cursor: Some(cursor.clone()) };
+            if let Ok(window) = Window::<u32>::of(&query) {
+                prop_assert!(window.after.is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn limits_are_checked() {
+        for limit in [0, LIMIT_MAX + 1] {
+            assert!(
+                Window::<u32>::of(&PageQuery {
+                    limit: Some(limit),
+                    cursor: None
+                })
+                .is_err()
+            );
+        }
+    }
+}

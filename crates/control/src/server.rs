@@ -1,0 +1,288 @@
+//! Control started and stopped: recovery, threads, listeners.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use remuda_journal::{Journal, OpenError, Reader, Seq, SnapshotError, Snapshots};
+use remuda_link::{BindError, Endpoint, SecretKey};
+use remuda_network::Command;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{self, Clock};
+use crate::config::Config;
+use crate::core::Core;
+use crate::core::recover::{self, RecoverError, Recovered};
+use crate::detector::Detector;
+use crate::follower::{Feed, Follower};
+use crate::http;
+use crate::projection::{self, ProjectionError, Projections, Projector};
+use crate::sequencer::{Committed, Sequencer, SubmitError};
+use crate::session::{self, Sessions};
+use crate::vault::{self, Vault};
+
+/// Commands that may wait for the sequencer.
+const QUEUE: usize = 4 * crate::sequencer::BATCH_MAX;
+
+/// Why control did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The snapshots cannot be opened.
+    #[error(transparent)]
+    Snapshots(#[from] SnapshotError),
+    /// The journal cannot be read back.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The projections cannot be opened.
+    #[error(transparent)]
+    Projections(#[from] ProjectionError),
+    /// The vault cannot be opened.
+    #[error(transparent)]
+    Vault(#[from] vault::OpenError),
+    /// A file of the data folder cannot be used.
+    #[error("cannot use {}", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The HTTP address cannot be listened on.
+    #[error("cannot listen on {address}: choose another with --http, or stop what has it")]
+    Http {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The iroh address cannot be listened on.
+    #[error(transparent)]
+    Iroh(#[from] BindError),
+    /// The first commands (policy) were not accepted.
+    #[error("the network's policy was not accepted")]
+    Policy(#[source] SubmitError),
+}
+
+/// A control that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Its inside.
+    pub core: Core,
+    /// Where the HTTP API listens.
+    pub http: SocketAddr,
+    /// Where nodes and gateways connect.
+    pub endpoint: Endpoint,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// Starts control.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let http = listen(config.http).await?;
+    let address = http.local_addr().map_err(|source| StartError::Http {
+        address: config.http,
+        source,
+    })?;
+    let secret = control_key(&config.data_dir)?;
+    let endpoint = session::bind(&config, SecretKey::from_bytes(&secret)).await?;
+    let clock = Arc::new(Clock::default());
+    let (core, projections, threads) = open(config, secret, clock)?;
+    set_policy(&core).await.map_err(StartError::Policy)?;
+
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let sessions = Sessions::new(endpoint.clone(), &secret);
+    let detector = Detector::spawn(&tasks, core.clone(), sessions.clone(), stop.clone());
+    let doors = session::Doors {
+        core: core.clone(),
+        sessions: sessions.clone(),
+        detector,
+    };
+    tasks.spawn(session::accept(doors, tasks.clone(), stop.clone()));
+    let app = http::router(http::App {
+        core: core.clone(),
+        projections,
+        sessions,
+    });
+    tasks.spawn(http::serve(http, app, stop.clone()));
+    Ok(Running {
+        core,
+        http: address,
+        endpoint,
+        stop,
+        tasks,
+        threads,
+    })
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Http { address, source })
+}
+
+type Opened = (Core, Projections, Vec<thread::JoinHandle<()>>);
+
+/// Opens the data folder, brings everything up to date and starts the two threads.
+fn open(config: Config, secret: [u8; 32], clock: Arc<Clock>) -> Result<Opened, StartError> {
+    let dir = config.data_dir.clone();
+    let journal = Journal::open(&dir, config.claim)?;
+    let snapshots = Snapshots::open(&dir)?;
+    let recovered = recover::network(journal.view(), Some(&snapshots))?;
+    let vault = Vault::open(secret, journal.view())?;
+    let (projector, projections) = projection::open(&dir.join("projections.db"))?;
+    let (projector, following) = catch_up(journal.view(), projector, &recovered)?;
+
+    let epoch = journal.epoch().0;
+    let snapshot_at = recovered.seq;
+    let (submit, submissions) = sync_channel(QUEUE);
+    let (publish, publications) = sync_channel(QUEUE);
+    let network = recovered.network;
+    let follower = Arc::new(Follower::new(following));
+    let feed = Feed {
+        follower: Arc::clone(&follower),
+        projector,
+        snapshots: Snapshots::open(&dir)?,
+        snapshot_every: config.snapshot_every,
+        snapshot_at,
+    };
+    let store = (journal, dir, snapshots);
+    let sequencer = Sequencer::new(network, store, Arc::clone(&clock), publish);
+    let threads = vec![
+        thread::spawn(move || sequencer.run(&submissions)),
+        thread::spawn(move || feed.run(&publications)),
+    ];
+    let core = Core::new(submit, follower, vault, clock, config, epoch);
+    Ok((core, projections, threads))
+}
+
+/// Builds rows for the records that the projections lack, replaying from the first record if they
+/// are behind the newest snapshot.
+fn catch_up(
+    reader: &Reader,
+    mut projector: Projector,
+    recovered: &Recovered,
+) -> Result<(Projector, Recovered), StartError> {
+    let following = Recovered {
+        network: recovered.network.clone(),
+        seq: recovered.seq,
+    };
+    if projector.written() >= recovered.seq {
+        return Ok((projector, following));
+    }
+    let mut replayed = recover::network_at(reader, projector.written())?;
+    for batch in reader
+        .batches(projector.written().next())
+        .map_err(RecoverError::from)?
+    {
+        for record in batch.map_err(RecoverError::from)?.records {
+            if record.seq <= projector.written() {
+                continue;
+            }
+            let events = recover::decode(&record)?;
+            let committed = Committed {
+                seq: record.seq,
+                at: record.at,
+                command: record.command,
+                events: events.into(),
+            };
+            projector.prepare(replayed.network.state(), std::slice::from_ref(&committed));
+            replayed
+                .network
+                .commit(record.at, record.command, &committed.events);
+        }
+    }
+    projector.write();
+    Ok((projector, following))
+}
+
+/// The key that names control, seals its vault and signs route grants.
+fn control_key(dir: &Path) -> Result<[u8; 32], StartError> {
+    let path = dir.join("control.key");
+    let failed = |source| StartError::File {
+        path: path.clone(),
+        source,
+    };
+    fs::create_dir_all(dir).map_err(failed)?;
+    match fs::read(&path) {
+        Ok(bytes) => <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| {
+            failed(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a key has 32 bytes",
+            ))
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let secret = clock::secret();
+            write_secret(&path, &secret).map_err(failed)?;
+            Ok(secret)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn write_secret(path: &Path, secret: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    io::Write::write_all(&mut file, secret)?;
+    file.sync_all()
+}
+
+/// The configured policy, if it is not the network's already.
+async fn set_policy(core: &Core) -> Result<(), SubmitError> {
+    let policy = core.config().policy.clone();
+    if core.read(|network| network.state().policy == policy) {
+        return Ok(());
+    }
+    core.submit_own(Command::SetPolicy(Box::new(policy)))
+        .await
+        .map(|_| ())
+}
+
+impl Running {
+    /// Stops in order: doors first, then what was accepted is made durable, then a snapshot.
+    pub async fn stop(self) {
+        let Self {
+            core,
+            endpoint,
+            stop,
+            tasks,
+            threads,
+            ..
+        } = self;
+        stop.cancel();
+        tasks.close();
+        tasks.wait().await;
+        endpoint.close().await;
+        drop(core);
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a thread of control panicked");
+                }
+            }
+        });
+        joined.await.unwrap_or_default();
+    }
+
+    /// The newest durable record.
+    pub fn seq(&self) -> Seq {
+        *self.core.changes().borrow()
+    }
+}

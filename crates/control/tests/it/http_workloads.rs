@@ -1,0 +1,178 @@
+//! Workloads over HTTP: placed with reasons, scaled, stopped.
+
+use remuda_network::command::ObservedPhase;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{Control, Market, answer, observe, text};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_says_where_and_why() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    let cheap = market.node(&control, 2, 100_000).await;
+    market.node(&control, 1, 200_000).await;
+    let deployed = market.deploy(&control, 1).await;
+    let replica = &deployed["replicas"][0];
+    let placement = &replica["placement"];
+    assert_eq!(placement["node"], cheap.to_string());
+    assert_eq!(placement["site"], market.site);
+    assert_eq!(placement["country"], "KR");
+    assert_eq!(placement["provider"], market.provider);
+    assert_eq!(placement["provider_name"], "Ranch");
+    assert_eq!(placement["price_usd_per_hour"], "0.012500");
+    assert_eq!(
+        placement["why"],
+        "cheapest of 2 that fit of 2; next best 0.025 USD/h"
+    );
+    assert_eq!(
+        (&deployed["kind"], &deployed["state"]),
+        (&json!("model"), &json!("running"))
+    );
+    assert_eq!(deployed["spec"]["model"]["name"], "tiny");
+    assert_eq!(replica["phase"], "placed");
+
+    let path = format!("/v1/workloads/{}", text(&deployed, "id"));
+    let read = control.get(&market.project_key, &path).await.expect(200);
+    assert_eq!(
+        read["replicas"][0]["placement"]["why"],
+        json!(null),
+        "a reason is of its moment"
+    );
+    assert_eq!(
+        read["replicas"][0]["placement"]["lease"],
+        placement["lease"]
+    );
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workloads_are_found_scaled_and_stopped() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    market.node(&control, 1, 100_000).await;
+    let key = &market.project_key;
+    let id = text(&market.deploy(&control, 1).await, "id");
+    for (filter, found) in [("name=chat", 1), ("name=other", 0)] {
+        let page = control
+            .get(key, &format!("/v1/workloads?{filter}"))
+            .await
+            .expect(200);
+        assert_eq!(page["data"].as_array().unwrap().len(), found, "{filter}");
+    }
+    let path = format!("/v1/workloads/{id}");
+    let three = control
+        .request(Method::PATCH, key, &path)
+        .json(&json!({"replicas": 3}));
+    let scaled = answer(three).await.expect(200);
+    assert_eq!(scaled["replicas"].as_array().unwrap().len(), 3);
+    let leases = control
+        .get(key, &format!("/v1/leases?workload={id}"))
+        .await
+        .expect(200);
+    assert_eq!(leases["data"].as_array().unwrap().len(), 3);
+    assert_eq!(leases["data"][0]["phase"], "placed");
+    let none = control
+        .request(Method::PATCH, key, &path)
+        .json(&json!({"replicas": 0}));
+    let none = answer(none).await;
+    assert_eq!(
+        (none.code(), &none.body["errors"][0]["pointer"]),
+        ("invalid", &json!("/replicas"))
+    );
+
+    // One that serves may finish what it has; the workload is over when it has.
+    observe(
+        &control,
+        &scaled["replicas"][0]["placement"],
+        ObservedPhase::Ready,
+    )
+    .await;
+    control.delete(key, &path).await.expect(204);
+    let stopping = control.get(key, &path).await.expect(200);
+    assert_eq!(stopping["state"], "stopping");
+    let again = control
+        .request(Method::PATCH, key, &path)
+        .json(&json!({"replicas": 2}));
+    assert_eq!(answer(again).await.code(), "wrong-state");
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_of_a_node_that_is_away_cannot_be_had() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    market.node(&control, 1, 100_000).await;
+    let id = text(&market.deploy(&control, 1).await, "id");
+    let logs = control
+        .get(
+            &market.project_key,
+            &format!("/v1/workloads/{id}/logs?tail=5"),
+        )
+        .await;
+    assert_eq!((logs.status.as_u16(), logs.code()), (409, "node-away"));
+    let wrong = control
+        .get(
+            &market.project_key,
+            &format!("/v1/workloads/{id}/logs?tail=0"),
+        )
+        .await;
+    assert_eq!(wrong.code(), "invalid");
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_are_drained_by_their_provider_only() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    let node = market.node(&control, 1, 100_000).await;
+    let deployed = market.deploy(&control, 1).await;
+    observe(
+        &control,
+        &deployed["replicas"][0]["placement"],
+        ObservedPhase::Ready,
+    )
+    .await;
+    let path = format!("/v1/nodes/{node}/drain");
+    let tenant = control.key(&market.project, &["read", "supply"]).await;
+    let refused = control.post(&tenant, &path, &json!(null)).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (403, "wrong-owner")
+    );
+    let drained = control
+        .post(&market.provider_key, &path, &json!(null))
+        .await
+        .expect(200);
+    assert_eq!(drained["presence"], "draining");
+    let listed = control
+        .get(&market.provider_key, "/v1/nodes")
+        .await
+        .expect(200);
+    assert_eq!(listed["data"][0]["leases"].as_array().unwrap().len(), 1);
+    let offers = control
+        .get(&market.project_key, "/v1/offers")
+        .await
+        .expect(200);
+    assert_eq!(offers["data"], json!([]));
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_leaves() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    let path = format!("/v1/providers/{}/leave", market.provider);
+    let notice = json!({"manner": "notice"});
+    let leaving = control
+        .post(&market.provider_key, &path, &notice)
+        .await
+        .expect(200);
+    assert!(["leaving", "left"].contains(&leaving["standing"].as_str().unwrap()));
+    assert!(leaving["leaves_ms"].is_u64());
+    control.running.stop().await;
+}

@@ -1,0 +1,207 @@
+//! Refusals in OpenAI's words: status, body, and whether to come back.
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use remuda_routing::admission::keys;
+use remuda_routing::{Denied, stream, tranche};
+use remuda_types::Span;
+use serde::Serialize;
+
+use super::body::Door;
+use crate::models::NoModel;
+use crate::request::Refusal;
+
+/// How soon to come back when what is missing is on its way.
+const SOON: Span = Span::from_secs(1);
+
+/// `{"error": {…}}`.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Body {
+    error: Error,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Error {
+    message: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    param: Option<String>,
+    code: &'static str,
+}
+
+const INVALID: &str = "invalid_request_error";
+
+/// The error object.
+pub(super) fn body(refusal: &Refusal, door: Door) -> Body {
+    let (kind, code) = words(refusal);
+    let param = parameter(refusal, door);
+    Body {
+        error: Error {
+            message: refusal.to_string(),
+            kind,
+            param,
+            code,
+        },
+    }
+}
+
+/// The whole response.
+pub(super) fn response(refusal: &Refusal, door: Door) -> Response {
+    let mut response = Json(body(refusal, door)).into_response();
+    *response.status_mut() = status(refusal);
+    advise(response.headers_mut(), retry_after(refusal));
+    response
+}
+
+/// Tells the SDKs when to come back, or not to.
+fn advise(headers: &mut HeaderMap, retry_after: Option<Span>) {
+    let Some(span) = retry_after else {
+        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        return;
+    };
+    let millis = span.as_millis();
+    headers.insert(header::RETRY_AFTER, millis.div_ceil(1_000).into());
+    headers.insert("retry-after-ms", millis.into());
+}
+
+fn status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        // The statuses of `Denied` are all valid.
+        Refusal::Denied(denied) => {
+            StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+        }
+        Refusal::NoKey => StatusCode::UNAUTHORIZED,
+        Refusal::UnknownModel(_) | Refusal::NoPath(_) => StatusCode::NOT_FOUND,
+        Refusal::NoMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
+        Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::TooLong { .. }
+        | Refusal::Empty
+        | Refusal::UnknownToken(_)
+        | Refusal::Parameter { .. }
+        | Refusal::Body(_)
+        | Refusal::Template(_)
+        | Refusal::Encode => StatusCode::BAD_REQUEST,
+        Refusal::Model(_) | Refusal::Spool(_) | Refusal::Lapsed | Refusal::Stopping => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Refusal::BrokeOff => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn retry_after(refusal: &Refusal) -> Option<Span> {
+    match refusal {
+        Refusal::Denied(denied) => denied.retry_after(),
+        Refusal::Model(NoModel::Loading) | Refusal::Lapsed => Some(SOON),
+        Refusal::Model(NoModel::Failed(error)) => error.may_pass().then_some(SOON),
+        // Another gateway, or this one restarted.
+        Refusal::Stopping | Refusal::Spool(_) | Refusal::BrokeOff => Some(SOON),
+        Refusal::NoKey
+        | Refusal::UnknownModel(_)
+        | Refusal::TooLong { .. }
+        | Refusal::Empty
+        | Refusal::UnknownToken(_)
+        | Refusal::Parameter { .. }
+        | Refusal::Body(_)
+        | Refusal::BodyTooLarge { .. }
+        | Refusal::Template(_)
+        | Refusal::Encode
+        | Refusal::NoPath(_)
+        | Refusal::NoMethod(_) => None,
+    }
+}
+
+/// `type` and `code`.
+fn words(refusal: &Refusal) -> (&'static str, &'static str) {
+    match refusal {
+        Refusal::Denied(denied) => denied_words(denied),
+        Refusal::NoKey => (INVALID, "invalid_api_key"),
+        Refusal::UnknownModel(_) => (INVALID, "model_not_found"),
+        Refusal::TooLong { .. } => (INVALID, "context_length_exceeded"),
+        Refusal::Empty => (INVALID, "empty_prompt"),
+        Refusal::UnknownToken(_) => (INVALID, "unknown_token"),
+        Refusal::Parameter {
+            unsupported: true, ..
+        } => (INVALID, "unsupported_parameter"),
+        Refusal::Parameter {
+            unsupported: false, ..
+        } => (INVALID, "invalid_value"),
+        Refusal::Body(_) => (INVALID, "invalid_body"),
+        Refusal::BodyTooLarge { .. } => (INVALID, "body_too_large"),
+        Refusal::Template(_) => (INVALID, "template_refused"),
+        Refusal::Encode => (INVALID, "invalid_prompt"),
+        Refusal::NoPath(_) => (INVALID, "not_found"),
+        Refusal::NoMethod(_) => (INVALID, "method_not_allowed"),
+        Refusal::Model(NoModel::Loading) => ("server_error", "model_loading"),
+        Refusal::Model(NoModel::Failed(_)) => ("server_error", "model_unusable"),
+        Refusal::Spool(_) => ("server_error", "not_durable"),
+        Refusal::Lapsed => ("server_error", "tranche_lapsed"),
+        Refusal::Stopping => ("server_error", "stopping"),
+        Refusal::BrokeOff => ("server_error", "internal_error"),
+    }
+}
+
+fn denied_words(denied: &Denied) -> (&'static str, &'static str) {
+    match denied {
+        Denied::Key(keys::Refusal::Unknown | keys::Refusal::Expired) => {
+            (INVALID, "invalid_api_key")
+        }
+        Denied::Key(keys::Refusal::NotForInference) => {
+            ("permission_error", "key_not_for_inference")
+        }
+        Denied::Rate(_) => ("rate_limit_error", "rate_limit_exceeded"),
+        Denied::Queue(_) | Denied::Replica(remuda_routing::pick::NoReplica::Busy { .. }) => {
+            ("overloaded_error", "overloaded")
+        }
+        Denied::Budget(refusal) => budget_words(*refusal),
+        Denied::Replica(_) | Denied::Stream(stream::Failure::NoReplicaLeft) => {
+            ("server_error", "no_replica")
+        }
+        Denied::Stream(stream::Failure::Invalid) => (INVALID, "request_refused"),
+        Denied::Stream(stream::Failure::TooManyMoves | stream::Failure::ResumeForbidden) => {
+            ("server_error", "replicas_failed")
+        }
+    }
+}
+
+const fn budget_words(refusal: tranche::Refusal) -> (&'static str, &'static str) {
+    match refusal {
+        tranche::Refusal::Exhausted { .. } => ("insufficient_quota", "insufficient_quota"),
+        tranche::Refusal::TooDear { .. } => (INVALID, "request_too_dear"),
+        tranche::Refusal::Twice => (INVALID, "duplicate_request"),
+        tranche::Refusal::NoTranche
+        | tranche::Refusal::Short { .. }
+        | tranche::Refusal::PastDeadline => ("server_error", "budget_pending"),
+    }
+}
+
+/// Which parameter is at fault.
+fn parameter(refusal: &Refusal, door: Door) -> Option<String> {
+    let input = match door {
+        Door::Chat => "messages",
+        Door::Completions => "prompt",
+    };
+    match refusal {
+        Refusal::Parameter { name, .. } => Some(name.clone()),
+        Refusal::UnknownModel(_) => Some("model".to_owned()),
+        Refusal::TooLong { .. }
+        | Refusal::Empty
+        | Refusal::UnknownToken(_)
+        | Refusal::Template(_)
+        | Refusal::Encode => Some(input.to_owned()),
+        Refusal::Denied(Denied::Budget(tranche::Refusal::TooDear { .. })) => {
+            Some("max_tokens".to_owned())
+        }
+        Refusal::Denied(_)
+        | Refusal::NoKey
+        | Refusal::Body(_)
+        | Refusal::BodyTooLarge { .. }
+        | Refusal::Model(_)
+        | Refusal::Spool(_)
+        | Refusal::Lapsed
+        | Refusal::Stopping
+        | Refusal::BrokeOff
+        | Refusal::NoPath(_)
+        | Refusal::NoMethod(_) => None,
+    }
+}

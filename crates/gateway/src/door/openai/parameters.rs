@@ -1,0 +1,364 @@
+//! What a body asks for: checked, and turned into an ask.
+//!
+//! Parameters that would change the answer and are not offered are refused by name; those that do
+//! not (`user`, `metadata`, `store` …), and those that nobody knows, are ignored, as most servers do.
+
+use remuda_wire::infer::Sampler;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::body::Door;
+use super::{chat, completions};
+use crate::request::{Ask, Input, Refusal};
+
+/// OpenAI's limit.
+const MAX_STOPS: usize = 4;
+
+/// A body in our words.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) ask: Ask,
+    pub(super) stream: bool,
+    pub(super) include_usage: bool,
+}
+
+/// Parameters that change the answer and are not offered, with the values that ask for nothing.
+const NOT_OFFERED: &[(&str, fn(&Value) -> bool)] = &[
+    ("n", is_one),
+    ("best_of", is_one),
+    ("tools", is_nothing),
+    ("tool_choice", asks_for_no_tool),
+    ("functions", is_nothing),
+    ("function_call", asks_for_no_tool),
+    ("response_format", is_text),
+    ("logprobs", is_nothing),
+    ("top_logprobs", is_nothing),
+    ("logit_bias", is_nothing),
+    ("modalities", is_text_only),
+    ("audio", is_nothing),
+    ("prediction", is_nothing),
+    ("web_search_options", is_nothing),
+    ("echo", is_nothing),
+    ("suffix", is_nothing),
+    ("min_p", is_nothing),
+    ("typical_p", is_one),
+    ("repetition_penalty", is_one),
+    ("repeat_penalty", is_one),
+    ("grammar", is_nothing),
+    ("json_schema", is_nothing),
+    ("guided_json", is_nothing),
+    ("guided_regex", is_nothing),
+    ("guided_choice", is_nothing),
+    ("guided_grammar", is_nothing),
+    ("ignore_eos", is_nothing),
+    ("min_tokens", is_nothing),
+    ("stop_token_ids", is_nothing),
+];
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(on) => !on,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
+}
+
+fn is_one(value: &Value) -> bool {
+    value.is_null() || value.as_f64() == Some(1.0)
+}
+
+fn asks_for_no_tool(value: &Value) -> bool {
+    is_nothing(value) || value == "none" || value == "auto"
+}
+
+fn is_text(value: &Value) -> bool {
+    is_nothing(value) || value.get("type").is_some_and(|kind| kind == "text")
+}
+
+fn is_text_only(value: &Value) -> bool {
+    value.as_array().map_or_else(
+        || is_nothing(value),
+        |list| list.iter().all(|kind| kind == "text"),
+    )
+}
+
+#[derive(Debug, Deserialize)]
+struct Common {
+    model: String,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    max_tokens: Option<u32>,
+    max_completion_tokens: Option<u32>,
+    temperature: Option<f32>,
+    top_p: Option<f32>,
+    top_k: Option<i64>,
+    frequency_penalty: Option<f32>,
+    presence_penalty: Option<f32>,
+    seed: Option<i64>,
+    stop: Option<Stop>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Stop {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Debug, Deserialize)]
+struct ChatBody {
+    messages: Vec<chat::Sent>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CompletionsBody {
+    prompt: completions::Prompt,
+}
+
+/// Reads a body.
+pub(super) fn read(bytes: &[u8], door: Door) -> Result<Wanted, Refusal> {
+    let body: Map<String, Value> =
+        serde_json::from_slice(bytes).map_err(|error| Refusal::Body(error.to_string()))?;
+    let body = Value::Object(body);
+    refuse_what_is_not_offered(&body)?;
+    let common: Common = part(&body)?;
+    let input = match door {
+        Door::Chat => Input::Chat(chat::messages(part::<ChatBody>(&body)?.messages)?),
+        Door::Completions => part::<CompletionsBody>(&body)?.prompt.input()?,
+    };
+    wanted(common, input)
+}
+
+fn refuse_what_is_not_offered(body: &Value) -> Result<(), Refusal> {
+    let asked = |(name, asks_nothing): &&(&str, fn(&Value) -> bool)| {
+        body.get(*name).is_some_and(|value| !asks_nothing(value))
+    };
+    NOT_OFFERED.iter().find(asked).map_or(Ok(()), |(name, _)| {
+        let problem = format!("`{name}` is not supported by this gateway yet: leave it out");
+        Err(Refusal::Parameter {
+            name: (*name).to_owned(),
+            problem,
+            unsupported: true,
+        })
+    })
+}
+
+/// A part of the body; errors name the parameter.
+fn part<T: DeserializeOwned>(body: &Value) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(body).map_err(|error| {
+        let path = error.path().to_string();
+        let problem = error.inner().to_string();
+        // A missing field is named by the message only.
+        let missing = problem
+            .split('`')
+            .nth(1)
+            .filter(|_| problem.starts_with("missing field"));
+        let name = missing.map_or(path, str::to_owned);
+        Refusal::Parameter {
+            name,
+            problem,
+            unsupported: false,
+        }
+    })
+}
+
+fn wanted(common: Common, input: Input) -> Result<Wanted, Refusal> {
+    let sampler = sampler(&common)?;
+    let max_tokens = common.max_completion_tokens.or(common.max_tokens);
+    if max_tokens == Some(0) {
+        return Err(Refusal::parameter(
+            "max_tokens",
+            "at least one token must be asked for",
+        ));
+    }
+    let stream = common.stream.unwrap_or(false);
+    let options = common.stream_options;
+    Ok(Wanted {
+        stream,
+        include_usage: options
+            .and_then(|options| options.include_usage)
+            .unwrap_or(false),
+        ask: Ask {
+            model: common.model,
+            input,
+            sampler,
+            seed: common.seed.map(i64::cast_unsigned),
+            max_tokens,
+            stops: stops(common.stop)?,
+        },
+    })
+}
+
+fn stops(stop: Option<Stop>) -> Result<Vec<String>, Refusal> {
+    let stops = match stop {
+        None => Vec::new(),
+        Some(Stop::One(stop)) => vec![stop],
+        Some(Stop::Many(stops)) => stops,
+    };
+    if stops.len() > MAX_STOPS {
+        let problem = format!(
+            "{MAX_STOPS} stop sequences are allowed, not {}",
+            stops.len()
+        );
+        return Err(Refusal::parameter("stop", problem));
+    }
+    Ok(stops)
+}
+
+fn sampler(common: &Common) -> Result<Sampler, Refusal> {
+    let whole = Sampler::default();
+    let top_k = common.top_k.unwrap_or(0);
+    Ok(Sampler {
+        temperature: within(
+            "temperature",
+            common.temperature,
+            whole.temperature,
+            0.0,
+            2.0,
+        )?,
+        top_p: within("top_p", common.top_p, whole.top_p, 0.0, 1.0)?,
+        // Servers disagree on whether 0 or -1 keeps all: both do here.
+        top_k: u32::try_from(top_k.max(0))
+            .map_err(|_| Refusal::parameter("top_k", "top_k is a number of tokens"))?,
+        frequency_penalty: within(
+            "frequency_penalty",
+            common.frequency_penalty,
+            0.0,
+            -2.0,
+            2.0,
+        )?,
+        presence_penalty: within("presence_penalty", common.presence_penalty, 0.0, -2.0, 2.0)?,
+    })
+}
+
+fn within(
+    name: &str,
+    given: Option<f32>,
+    otherwise: f32,
+    least: f32,
+    most: f32,
+) -> Result<f32, Refusal> {
+    let value = given.unwrap_or(otherwise);
+    if (least..=most).contains(&value) {
+        Ok(value)
+    } else {
+        let problem = format!("{name} must be between {least} and {most}, not {value}");
+        Err(Refusal::parameter(name, problem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn chat(changes: &Value) -> Result<Wanted, Refusal> {
+        let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+        for (name, value) in changes.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        read(body.to_string().as_bytes(), Door::Chat)
+    }
+
+    fn refused(changes: &Value) -> (String, bool) {
+        match chat(changes) {
+            Err(Refusal::Parameter {
+                name, unsupported, ..
+            }) => (name, unsupported),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_offered_is_refused_by_name() {
+        let refused = |changes: Value| refused(&changes);
+        assert_eq!(refused(json!({"n": 2})), ("n".to_owned(), true));
+        assert_eq!(refused(json!({"tools": [{}]})), ("tools".to_owned(), true));
+        assert_eq!(
+            refused(json!({"logprobs": true})),
+            ("logprobs".to_owned(), true)
+        );
+        let format = json!({"response_format": {"type": "json_object"}});
+        assert_eq!(refused(format), ("response_format".to_owned(), true));
+        let image = json!([{"role": "user", "content": [{"type": "image_url"}]}]);
+        let name = "messages[0].content[0]".to_owned();
+        assert_eq!(refused(json!({"messages": image})), (name, true));
+    }
+
+    #[test]
+    fn what_asks_for_nothing_or_is_unknown_passes() {
+        let harmless = json!({
+            "n": 1, "tools": [], "tool_choice": "auto", "logprobs": false, "logit_bias": {},
+            "response_format": {"type": "text"}, "modalities": ["text"], "user": "u",
+            "store": false, "something_new": 7, "top_k": -1, "stop": null, "seed": -3,
+        });
+        assert!(chat(&harmless).is_ok());
+    }
+
+    #[test]
+    fn wrong_values_name_their_parameter() {
+        let refused = |changes: Value| refused(&changes).0;
+        assert_eq!(refused(json!({"temperature": 3})), "temperature");
+        assert_eq!(refused(json!({"temperature": "hot"})), "temperature");
+        assert_eq!(refused(json!({"max_tokens": 0})), "max_tokens");
+        assert_eq!(refused(json!({"stop": ["a", "b", "c", "d", "e"]})), "stop");
+        assert_eq!(refused(json!({"model": null})), "model");
+        assert_eq!(refused(json!({"messages": []})), "messages");
+        let nobody = json!([{"role": "nobody", "content": "x"}]);
+        assert_eq!(refused(json!({"messages": nobody})), "messages[0].role");
+        assert_eq!(
+            match read(b"{\"messages\": []}", Door::Chat) {
+                Err(Refusal::Parameter { name, .. }) => name,
+                other => panic!("{other:?}"),
+            },
+            "model"
+        );
+    }
+
+    #[test]
+    fn prompts_come_in_four_forms_and_one_at_a_time() {
+        let prompt = |prompt: Value| {
+            let body = json!({"model": "m", "prompt": prompt});
+            read(body.to_string().as_bytes(), Door::Completions).map(|wanted| wanted.ask.input)
+        };
+        assert!(matches!(prompt(json!("a")), Ok(Input::Text(text)) if text == "a"));
+        assert!(matches!(prompt(json!(["a"])), Ok(Input::Text(text)) if text == "a"));
+        assert!(matches!(prompt(json!([1, 2])), Ok(Input::Tokens(ids)) if ids == [1, 2]));
+        assert!(matches!(prompt(json!([[1, 2]])), Ok(Input::Tokens(ids)) if ids == [1, 2]));
+        assert!(matches!(
+            prompt(json!(["a", "b"])),
+            Err(Refusal::Parameter { .. })
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_ask_or_a_refusal(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            drop(read(&bytes, Door::Chat));
+        }
+
+        #[test]
+        fn any_value_of_any_parameter_is_an_ask_or_a_refusal(
+            name in proptest::sample::select(vec![
+                "model", "stream", "stop", "seed", "top_k", "max_tokens", "messages", "n", "tools",
+            ]),
+            value in proptest::sample::select(vec![
+                json!(null), json!(-1), json!(1e300), json!("x"), json!([]), json!([[1]]), json!({}),
+                json!([{"role": "user", "content": [{"type": "text", "text": "x"}]}]),
+            ]),
+        ) {
+            drop(chat(&json!({name: value})));
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! One model's replicas, and the requests that wait for one of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use remuda_routing::admission::queue::Turn;
+use remuda_routing::pick::{NoReplica, Outcome, Route};
+use remuda_routing::stream::Pace;
+use remuda_routing::{Balancer, Denied, Queue};
+use remuda_types::{LeaseId, RequestId, Time};
+use tokio::sync::oneshot;
+
+use super::pacer::Pacer;
+use crate::config::Policies;
+
+/// One model's lane.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    state: Mutex<State>,
+    pacer: Mutex<Pacer>,
+}
+
+#[derive(Debug)]
+struct State {
+    balancer: Balancer,
+    queue: Queue,
+    waiting: BTreeMap<RequestId, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    exclude: Vec<LeaseId>,
+    answer: oneshot::Sender<Answer>,
+}
+
+type Answer = Result<LeaseId, Denied>;
+
+/// A place in the queue; dropping it gives the place back, and the replica if one was won.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    lane: Arc<Lane>,
+    request: RequestId,
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl Lane {
+    pub(super) fn new(policies: Policies) -> Arc<Self> {
+        let state = State {
+            balancer: Balancer::new(policies.balancer),
+            queue: Queue::new(policies.queue),
+            waiting: BTreeMap::new(),
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            pacer: Mutex::new(Pacer::new()),
+        })
+    }
+
+    /// Asks for a replica that is none of `exclude`. Who has been served by one already (and so
+    /// excludes it) waits until there is another; who is new waits only for one that is full.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        request: RequestId,
+        exclude: Vec<LeaseId>,
+        now: Time,
+    ) -> Result<Ticket, Denied> {
+        let (answer, ticket) = oneshot::channel();
+        let turn = if exclude.is_empty() {
+            Turn::New
+        } else {
+            Turn::Resumed
+        };
+        let mut state = self.state();
+        if state.queue.is_empty() || turn == Turn::Resumed {
+            match state.take(&exclude, now) {
+                Ok(lease) => {
+                    // The receiver is in this very function.
+                    answer.send(Ok(lease)).unwrap_or_default();
+                    return Ok(self.ticket(request, ticket));
+                }
+                Err(NoReplica::Busy { .. }) => {}
+                Err(none) if turn == Turn::New => return Err(none.into()),
+                Err(NoReplica::Nowhere | NoReplica::AllTried | NoReplica::Ejected { .. }) => {}
+            }
+        }
+        state.queue.enter(request, turn, now)?;
+        state.waiting.insert(request, Waiting { exclude, answer });
+        state.call(now);
+        drop(state);
+        Ok(self.ticket(request, ticket))
+    }
+
+    fn ticket(self: &Arc<Self>, request: RequestId, answer: oneshot::Receiver<Answer>) -> Ticket {
+        Ticket {
+            lane: Arc::clone(self),
+            request,
+            answer,
+        }
+    }
+
+    /// A dispatched request has ended at the lease.
+    pub(crate) fn ended(&self, lease: LeaseId, outcome: Outcome, now: Time) {
+        let mut state = self.state();
+        state.balancer.ended(lease, outcome, now);
+        state.call(now);
+    }
+
+    /// Whether another replica could take over now.
+    pub(crate) fn has_other(&self, exclude: &[LeaseId], now: Time) -> bool {
+        self.state().balancer.pick(now, exclude).is_ok()
+    }
+
+    /// How fast this model's tokens have been coming.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pacer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pace()
+    }
+
+    /// A token came this long after the one before.
+    pub(crate) fn token_came(&self, gap: Duration) {
+        self.pacer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .record(gap);
+    }
+
+    pub(super) fn update(&self, routes: Vec<Route>, now: Time) {
+        let mut state = self.state();
+        state.balancer.update(routes);
+        state.call(now);
+    }
+
+    pub(super) fn tick(&self, now: Time) {
+        let mut state = self.state();
+        while let Some((request, refusal)) = state.queue.expired(now) {
+            if let Some(waiting) = state.waiting.remove(&request) {
+                // Who does not listen any longer has left.
+                waiting.answer.send(Err(refusal.into())).unwrap_or_default();
+            }
+        }
+        state.call(now);
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.state().queue.len()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self, exclude: &[LeaseId], now: Time) -> Result<LeaseId, NoReplica> {
+        let lease = self.balancer.pick(now, exclude)?;
+        self.balancer.dispatched(lease);
+        Ok(lease)
+    }
+
+    /// Serves those who wait as long as there is room.
+    fn call(&mut self, now: Time) {
+        let mut unserved = Vec::new();
+        while !self.queue.is_empty() && self.balancer.pick(now, &[]).is_ok() {
+            let Some(request) = self.queue.call_next() else {
+                break;
+            };
+            let Some(waiting) = self.waiting.remove(&request) else {
+                continue;
+            };
+            match self.take(&waiting.exclude, now) {
+                Ok(lease) => self.hand_out(lease, waiting, now),
+                Err(_) => unserved.push((request, waiting)),
+            }
+        }
+        for (request, waiting) in unserved {
+            // Only who excludes something is unserved, and those are never turned away.
+            if self.queue.enter(request, Turn::Resumed, now).is_ok() {
+                self.waiting.insert(request, waiting);
+            }
+        }
+    }
+
+    fn hand_out(&mut self, lease: LeaseId, waiting: Waiting, now: Time) {
+        if waiting.answer.send(Ok(lease)).is_err() {
+            self.balancer.ended(lease, Outcome::Released, now);
+        }
+    }
+}
+
+impl Ticket {
+    /// The replica, when it is this request's turn. May be called anew when it was cut off.
+    pub(crate) async fn wait(&mut self) -> Answer {
+        match (&mut self.answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(NoReplica::Nowhere.into()),
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.answer.close();
+        let mut state = self.lane.state();
+        state.queue.leave(self.request);
+        state.waiting.remove(&self.request);
+        if let Ok(Ok(lease)) = self.answer.try_recv() {
+            // A release teaches nothing, so the time does not matter.
+            state.balancer.ended(lease, Outcome::Released, Time::EPOCH);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use remuda_routing::pick::State as Standing;
+    use remuda_types::NodeKey;
+
+    use super::*;
+
+    const NOW: Time = Time::from_millis(1_000);
+
+    fn lease(n: u128) -> LeaseId {
+        LeaseId::from_u128(n)
+    }
+
+    fn request(n: u128) -> RequestId {
+        RequestId::from_u128(n)
+    }
+
+    fn lane(leases: &[u128]) -> Arc<Lane> {
+        let lane = Lane::new(Policies::default());
+        lane.update(leases.iter().map(|n| route(*n)).collect(), NOW);
+        lane
+    }
+
+    fn route(n: u128) -> Route {
+        Route {
+            lease: lease(n),
+            node: NodeKey([7; 32]),
+            state: Standing::Ready,
+            slots: 1,
+        }
+    }
+
+    fn served() -> Outcome {
+        Outcome::Served { first_token: None }
+    }
+
+    #[tokio::test]
+    async fn a_freed_slot_goes_to_who_waits() {
+        let lane = lane(&[1]);
+        let mut first = lane.ask(request(1), vec![], NOW).unwrap();
+        assert_eq!(first.wait().await, Ok(lease(1)));
+        let mut second = lane.ask(request(2), vec![], NOW).unwrap();
+        assert_eq!(lane.waiting(), 1);
+        lane.ended(lease(1), served(), NOW);
+        assert_eq!(second.wait().await, Ok(lease(1)));
+    }
+
+    #[tokio::test]
+    async fn a_ticket_that_won_and_was_dropped_gives_the_slot_back() {
+        let lane = lane(&[1]);
+        let mut first = lane.ask(request(1), vec![], NOW).unwrap();
+        first.wait().await.unwrap();
+        let second = lane.ask(request(2), vec![], NOW).unwrap();
+        lane.ended(lease(1), served(), NOW);
+        drop(second);
+        assert!(lane.has_other(&[], NOW));
+        assert_eq!(lane.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_excludes_every_replica_waits_and_holds_nobody_up() {
+        let lane = lane(&[1]);
+        let mut moved = lane.ask(request(1), vec![lease(1)], NOW).unwrap();
+        let mut fresh = lane.ask(request(2), vec![], NOW).unwrap();
+        lane.tick(NOW);
+        assert_eq!(fresh.wait().await, Ok(lease(1)));
+        lane.update(vec![route(1), route(2)], NOW);
+        assert_eq!(moved.wait().await, Ok(lease(2)));
+    }
+
+    #[test]
+    fn who_is_new_does_not_wait_for_what_is_not_there() {
+        let refused = lane(&[]).ask(request(1), vec![], NOW).unwrap_err();
+        assert_eq!(refused, Denied::Replica(NoReplica::Nowhere));
+    }
+
+    #[tokio::test]
+    async fn who_waits_too_long_is_told() {
+        let lane = lane(&[1]);
+        let _first = lane.ask(request(1), vec![], NOW).unwrap();
+        let mut second = lane.ask(request(2), vec![], NOW).unwrap();
+        lane.tick(NOW + Policies::default().queue.most_wait);
+        assert!(matches!(second.wait().await, Err(Denied::Queue(_))));
+    }
+}

@@ -1,0 +1,108 @@
+//! Everything a request needs, in one place that all tasks share.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use remuda_routing::RateLimiter;
+use remuda_types::NodeKey;
+use remuda_wire::gateway::{GatewayRequest, RouteTable, Sighting};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control_link::ControlLink;
+use crate::fleet::Fleet;
+use crate::metrics::Metrics;
+use crate::models::Models;
+use crate::money::Treasury;
+use crate::node_link::Nodes;
+use crate::request::OpenRequests;
+use crate::spool::Spool;
+use crate::table::Table;
+
+/// A gateway's inside.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) table: Table,
+    pub(crate) fleet: Fleet,
+    pub(crate) limiter: Mutex<RateLimiter>,
+    pub(crate) treasury: Treasury,
+    pub(crate) spool: Spool,
+    pub(crate) models: Arc<Models>,
+    pub(crate) nodes: Nodes,
+    pub(crate) control: ControlLink,
+    pub(crate) open: OpenRequests,
+    pub(crate) metrics: Metrics,
+    /// All tasks but those of requests.
+    pub(crate) tasks: TaskTracker,
+    /// One task for each request.
+    pub(crate) requests: TaskTracker,
+    /// Nothing new is admitted any longer.
+    pub(crate) closing: AtomicBool,
+    /// Requests that still run are cut off.
+    pub(crate) cut: CancellationToken,
+    /// Tasks end.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Gateway {
+    /// Puts a route table in force.
+    pub(crate) fn take_table(self: &Arc<Self>, table: RouteTable) {
+        let now = self.clock.now();
+        // The routes first: a replica that is picked must be found in them.
+        self.table.replace(table);
+        let view = self.table.view();
+        self.fleet.update(&view.routes, now);
+        self.limiter
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(&view.keys);
+        let digests: BTreeSet<_> = view.routes.models.iter().map(|model| model.model).collect();
+        self.models.retain(&digests);
+        self.prepare();
+    }
+
+    /// Dials the nodes that serve and loads their models, before the first request needs them.
+    pub(crate) fn prepare(self: &Arc<Self>) {
+        let view = self.table.view();
+        self.nodes.retain(|node| view.addresses(node).is_some());
+        let serving: BTreeSet<_> = view
+            .serving()
+            .map(|(node, addresses)| (node, addresses.to_vec()))
+            .collect();
+        for (node, addresses) in serving {
+            let gateway = Arc::clone(self);
+            self.tasks.spawn(async move {
+                if let Err(error) = gateway.nodes.prepare(node, &addresses).await {
+                    tracing::debug!(%node, %error, "a node that should serve cannot be reached");
+                    gateway.sight(node, false);
+                }
+            });
+        }
+        for route in view.routes.models.clone() {
+            let (models, wait) = (Arc::clone(&self.models), self.config.limits.model_wait);
+            self.tasks
+                .spawn(async move { drop(models.get(&route, wait).await) });
+        }
+    }
+
+    /// Tells control whether a node answers this gateway; nobody waits for that.
+    pub(crate) fn sight(self: &Arc<Self>, node: NodeKey, answered: bool) {
+        let gateway = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let sighting = GatewayRequest::Sighting(Sighting { node, answered });
+            if let Err(error) = gateway.control.ask(sighting).await {
+                tracing::debug!(%error, %node, "control was not told of a sighting");
+            }
+        });
+    }
+
+    /// Whether requests are admitted.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closing.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,7 @@
+//! The way to nodes: one connection for each, a stream for each request, and probes.
+
+mod channel;
+mod pool;
+
+pub(crate) use channel::{Channel, Lost, fits};
+pub(crate) use pool::Nodes;

@@ -1,0 +1,32 @@
+//! `remuda bench`: measures what this machine does with the programs' own parts.
+//!
+//! Nothing here is a model of the real thing: [`journal`] runs the sequencer's loop on a journal
+//! with its `fsync`, [`failover`] runs a whole network and takes its nodes away.
+
+mod failover;
+mod folder;
+mod journal;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+
+/// Measure this machine with the network's own parts
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Journal(journal::Args),
+    Failover(failover::Args),
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    match args.what {
+        What::Journal(args) => journal::run(&args, context),
+        What::Failover(args) => Box::pin(failover::run(args, context)).await,
+    }
+}

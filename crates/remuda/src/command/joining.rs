@@ -1,0 +1,64 @@
+//! Where control's iroh endpoint is, for the programs that connect to it.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use remuda_link::EndpointId;
+
+use crate::context::Context;
+use crate::error::Failure;
+use crate::exit::Exit;
+
+/// Control's endpoint: `KEY@ADDRESS`, further addresses after commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Control {
+    /// The key that names it.
+    pub(crate) endpoint: EndpointId,
+    /// Where it listens (UDP).
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+impl FromStr for Control {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected =
+            "control's key, `@` and an address are expected, as in `3f…@203.0.113.7:7401`";
+        let (endpoint, addresses) = text.split_once('@').ok_or(expected)?;
+        let endpoint = endpoint
+            .parse()
+            .map_err(|error| format!("{error}: {expected}"))?;
+        let addresses: Result<Vec<SocketAddr>, _> = addresses
+            .split(',')
+            .map(|address| address.trim().parse())
+            .collect();
+        let addresses = addresses.map_err(|error| format!("{error}: {expected}"))?;
+        Ok(Self {
+            endpoint,
+            addresses,
+        })
+    }
+}
+
+impl Control {
+    /// As it was given, or as control's HTTP API says.
+    pub(crate) async fn find(given: Option<Self>, context: &Context) -> anyhow::Result<Self> {
+        if let Some(given) = given {
+            return Ok(given);
+        }
+        let network = context.client()?.network().await?;
+        let endpoint = network.endpoint.parse().map_err(|error| {
+            let way_out = "name it with `--control KEY@ADDRESS`";
+            Failure::new(
+                Exit::Internal,
+                "control's endpoint is not understood",
+                way_out,
+            )
+            .from_source(error)
+        })?;
+        Ok(Self {
+            endpoint,
+            addresses: network.addresses,
+        })
+    }
+}

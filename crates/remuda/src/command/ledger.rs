@@ -1,0 +1,130 @@
+//! `remuda ledger`: accounts, statements, budgets.
+
+use clap::Subcommand;
+use remuda_wire::api::ledger::{Accounts, Line, Statement};
+use remuda_wire::api::tenant::FundBudget;
+
+use super::amount::Amount;
+use crate::context::Context;
+use crate::table::Table;
+use crate::{find, view};
+
+/// Accounts, statements and budgets
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the accounts that have money or a reservation
+    Accounts,
+    /// What a project was charged or a provider earned, and every movement
+    Statement {
+        /// A project (`prj_…`), a provider (`pro_…`) or an account; the key's own if not given
+        subject: Option<String>,
+    },
+    /// Move prepaid money of the tenant into a project's budget
+    Fund {
+        /// Id or name
+        project: String,
+        /// In dollars
+        #[arg(value_name = "USD")]
+        amount: Amount,
+    },
+}
+
+pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
+    let client = context.client()?;
+    match command {
+        Command::Accounts => Ok(context.output.show(&client.accounts().await?, accounts)?),
+        Command::Statement { subject } => {
+            let own = context.target()?.project.map(|project| project.to_string());
+            let query: Vec<_> = subject.or(own).map(of_subject).into_iter().collect();
+            Ok(context
+                .output
+                .show(&client.statement(&query).await?, statement)?)
+        }
+        Command::Fund { project, amount } => {
+            let project = find::project(&client, &project).await?;
+            let project = client
+                .fund(
+                    project,
+                    &FundBudget {
+                        amount_usd: amount.usd(),
+                    },
+                )
+                .await?;
+            let table = |project: &_| view::projects(std::slice::from_ref(project));
+            Ok(context.output.table(&project, table)?)
+        }
+    }
+}
+
+/// What kind of thing it is, its prefix says.
+fn of_subject(text: String) -> (&'static str, String) {
+    let kind = match text.split_once('_') {
+        Some(("prj", _)) => "project",
+        Some(("pro", _)) => "provider",
+        _ => "account",
+    };
+    (kind, text)
+}
+
+fn accounts(accounts: &Accounts) -> String {
+    let table = view::accounts(&accounts.data).render(false);
+    match accounts.total_micros {
+        Some(0) => format!("{table}\nall accounts of the network sum to 0"),
+        Some(total) => {
+            format!("{table}\nALL ACCOUNTS SUM TO {total} micro-USD: they must sum to 0")
+        }
+        None => table,
+    }
+}
+
+fn statement(statement: &Statement) -> String {
+    let mut parts = vec![format!("statement of {}", statement.subject)];
+    parts.push(view::accounts(&statement.balances).render(false));
+    if let Some(charged) = &statement.charged {
+        parts.push(format!(
+            "charged: {} USD for {} s of leases ({} s starting, {} s suspect, {} s silent: free); \
+             {} USD for {} requests ({} prompt and {} completion tokens)",
+            charged.leases.amount_usd,
+            seconds(charged.leases.ready_ms),
+            seconds(charged.leases.starting_ms),
+            seconds(charged.leases.suspect_ms),
+            seconds(charged.leases.silent_ms),
+            charged.tokens_usd,
+            charged.requests,
+            charged.prompt_tokens,
+            charged.completion_tokens,
+        ));
+    }
+    if let Some(earned) = &statement.earned {
+        parts.push(format!(
+            "earned: {} USD for {} s of leases, {} USD for {} tokens; forfeited: {} USD held back, \
+             {} USD of the bond",
+            earned.leases_usd,
+            seconds(earned.ready_ms),
+            earned.tokens_usd,
+            earned.completion_tokens,
+            earned.forfeited_held_usd,
+            earned.forfeited_bond_usd,
+        ));
+    }
+    parts.push(lines(&statement.data).render(false));
+    parts.join("\n\n")
+}
+
+fn seconds(ms: u64) -> String {
+    view::milli(ms)
+}
+
+fn lines(lines: &[Line]) -> Table {
+    Table::new(["AT", "ACCOUNT", "AMOUNT", "WITH", "PURPOSE"])
+        .when_empty("no movements")
+        .rows(lines.iter().map(|line| {
+            [
+                view::instant(line.at_ms),
+                line.account.clone(),
+                line.amount_usd.to_string(),
+                line.other.clone(),
+                line.purpose.clone(),
+            ]
+        }))
+}

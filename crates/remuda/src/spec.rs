@@ -1,0 +1,104 @@
+//! A workload spec as a YAML file: read, checked, and every fault named by line, column and field.
+//!
+//! What control finds wrong later, it names by JSON pointer; [`Spec::locate`] turns that into the
+//! place in the file, so a person never sees the difference.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use remuda_wire::api::WorkloadSpec;
+use remuda_wire::api::problem::FieldError;
+
+mod check;
+mod fault;
+mod schema;
+mod tree;
+
+pub(crate) use fault::Fault;
+pub(crate) use schema::schema;
+use tree::Tree;
+
+/// The largest file that is read.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// A spec and where its fields stand in its file.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    /// What is to run.
+    pub(crate) workload: WorkloadSpec,
+    path: PathBuf,
+    tree: Tree,
+}
+
+/// Why a spec cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpecError {
+    /// The file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is no spec.
+    #[error("{}", fault::list(.path, .faults))]
+    Faults {
+        /// Which.
+        path: PathBuf,
+        /// In the file's order; never empty.
+        faults: Vec<Fault>,
+    },
+}
+
+impl Spec {
+    /// Reads `path`.
+    pub(crate) fn read(path: &Path) -> Result<Self, SpecError> {
+        let failed = |source| SpecError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        if fs::metadata(path).map_err(failed)?.len() > BYTES_MAX {
+            let message = format!("a spec has at most {BYTES_MAX} bytes");
+            return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, message)));
+        }
+        Self::parse(path, &fs::read_to_string(path).map_err(failed)?)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
+        let failed = |faults| SpecError::Faults {
+            path: path.to_owned(),
+            faults,
+        };
+        let tree = Tree::parse(text).map_err(|error| failed(vec![Fault::of_syntax(&error)]))?;
+        let workload = fault::parse(text, &tree).map_err(|fault| failed(vec![fault]))?;
+        let spec = Self {
+            workload,
+            path: path.to_owned(),
+            tree,
+        };
+        match spec.at_their_places(check::check(&spec.workload)) {
+            faults if faults.is_empty() => Ok(spec),
+            faults => Err(failed(faults)),
+        }
+    }
+
+    /// What control found wrong, at its place in the file.
+    pub(crate) fn refused(&self, errors: Vec<FieldError>) -> SpecError {
+        SpecError::Faults {
+            path: self.path.clone(),
+            faults: self.at_their_places(errors),
+        }
+    }
+
+    fn at_their_places(&self, errors: Vec<FieldError>) -> Vec<Fault> {
+        let mut faults: Vec<Fault> = errors
+            .into_iter()
+            .map(|error| Fault::at(&self.tree, error))
+            .collect();
+        faults.sort_by_key(|fault| (fault.line, fault.column));
+        faults
+    }
+}

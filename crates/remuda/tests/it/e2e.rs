@@ -1,0 +1,13 @@
+//! End to end: the real binary, a real model, real processes that are really killed.
+
+mod chat;
+mod control_killed;
+mod crash;
+mod disk;
+mod gateway_killed;
+mod kills;
+mod lone_control;
+mod network;
+mod node_door;
+mod refusals;
+mod serving;

@@ -1,0 +1,69 @@
+//! Control is killed in mid-stream: nodes and gateway work on, and control adopts them when it is
+//! back.
+
+use super::network::Network;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_notices_that_control_was_killed() {
+    let network = Network::start();
+    network.deploy("0.40").await;
+    let door = network.door();
+    let mut before = door.stream(1, 96).await;
+    before.read().await;
+    let leases = leases(&network).await;
+    let first = network.pid("control");
+
+    let mut stream = door.stream(1, 96).await;
+    assert!(stream.read_to(5).await);
+    network.kill("control");
+    // The stream goes on, and a new one is served while control is gone.
+    let mut meanwhile = door.stream(2, 24).await;
+    meanwhile.read().await;
+    assert!(meanwhile.finish.is_some());
+    stream.read().await;
+    assert_eq!(stream.text, before.text);
+    assert!(
+        network.try_get("/v1/ready").await.is_err(),
+        "control should still be away"
+    );
+
+    // `up` starts it again; it adopts what the nodes run instead of starting anything anew.
+    network
+        .until("control again", || async {
+            let ready = network.try_get("/v1/ready").await.ok()?;
+            (ready["writable"] == true && network.pid("control") != first).then_some(())
+        })
+        .await;
+    network.nodes_up(3).await;
+    network.ready().await;
+    assert_eq!(self::leases(&network).await, leases);
+    assert_eq!(network.total_micros().await, 0);
+
+    // What was used while control was away is posted: three streams, each with its tokens.
+    let project = network.info("project").to_owned();
+    network
+        .until("the usage of all streams", || async {
+            let statement = network
+                .get(&format!("/v1/ledger/statement?project={project}"))
+                .await;
+            (statement["charged"]["requests"] == 3).then_some(())
+        })
+        .await;
+    let verified = network.state().join("control");
+    let verified = network.remuda(&["audit", "verify", verified.to_str().unwrap()]);
+    assert!(
+        verified.status.success(),
+        "{}",
+        String::from_utf8_lossy(&verified.stderr)
+    );
+}
+
+/// The leases of the replicas with their epochs, in order.
+async fn leases(network: &Network) -> Vec<String> {
+    let leases = network.get("/v1/leases").await;
+    let leases = leases["data"].as_array().unwrap();
+    leases
+        .iter()
+        .map(|lease| format!("{} {}", lease["id"], lease["epoch"]))
+        .collect()
+}
