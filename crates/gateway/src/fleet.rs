@@ -40,7 +40,9 @@ impl Fleet {
             lanes.insert(model.workload, lane);
         }
         drop(lanes);
-        gone.values().for_each(|lane| lane.update(Vec::new(), now));
+        for lane in gone.values() {
+            lane.update(Vec::new(), now);
+        }
     }
 
     /// The lane of a workload, if the table has it.
@@ -51,7 +53,9 @@ impl Fleet {
     /// Time has passed: those who waited too long are told, and pauses that are over let others go.
     pub(crate) fn tick(&self, now: Time) {
         let lanes: Vec<_> = self.lanes().values().cloned().collect();
-        lanes.iter().for_each(|lane| lane.tick(now));
+        for lane in &lanes {
+            lane.tick(now);
+        }
     }
 
     /// How many wait for each workload.

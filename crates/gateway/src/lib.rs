@@ -1,12 +1,12 @@
 //! The gateway: the door through which requests reach replicas.
 //!
-//! - [`door`](crate::door): OpenAI's HTTP API; turns bodies into asks and events into bodies.
-//! - [`request`](crate::request): one request from admission to its bill; drives `remuda-routing`'s stream.
-//! - [`fleet`](crate::fleet): the replicas of each model and the requests that wait for them.
-//! - [`money`](crate::money): tranches, reservations and the usage that is posted to control.
-//! - [`spool`](crate::spool): what of that must survive a crash, in `SQLite`, committed in groups.
-//! - [`models`](crate::models): tokenisers and chat templates from the first bytes of model files.
-//! - [`control_link`](crate::control_link), [`node_link`](crate::node_link): the two neighbours.
+//! - `door`: OpenAI's HTTP API; turns bodies into asks and events into bodies.
+//! - `request`: one request from admission to its bill; drives `remuda-routing`'s stream.
+//! - `fleet`: the replicas of each model and the requests that wait for them.
+//! - `money`: tranches, reservations and the usage that is posted to control.
+//! - `spool`: what of that must survive a crash, in `SQLite`, committed in groups.
+//! - `models`: tokenisers and chat templates from the first bytes of model files.
+//! - `control_link`, `node_link`: the two neighbours.
 //!
 //! The gateway works while control is down: its last route table is on disk, its tranches are in the
 //! spool, and usage waits there until it can be posted.

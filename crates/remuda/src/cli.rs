@@ -34,16 +34,16 @@ pub(crate) struct Global {
     /// Print results as JSON: one document, or one object a line for streams
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Use this profile of the config file [env: REMUDA_PROFILE]
+    /// Use this profile of the config file [env: `REMUDA_PROFILE`]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// Where control's HTTP API is [env: REMUDA_URL]
+    /// Where control's HTTP API is [env: `REMUDA_URL`]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// The API key; others on this machine can see it here [env: REMUDA_KEY]
+    /// The API key; others on this machine can see it here [env: `REMUDA_KEY`]
     #[arg(long, global = true, value_name = "KEY")]
     pub(crate) key: Option<String>,
-    /// The config file [env: REMUDA_CONFIG]
+    /// The config file [env: `REMUDA_CONFIG`]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// What to log on stderr, as in `debug` or `warn,remuda_control=debug`
@@ -158,7 +158,7 @@ fn begin(command: Command, context: &Context) -> anyhow::Result<()> {
     let format = context.global.log_format;
     telemetry::start(filter, format, context.output.has_color()).map_err(|error| {
         let way_out = "write it as in `--log debug` or `--log warn,remuda_control=debug`";
-        Failure::new(Exit::Usage, "--log cannot be understood", way_out).from_source(error)
+        Failure::new(Exit::Usage, "--log cannot be understood", way_out).caused_by(error)
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

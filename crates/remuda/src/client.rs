@@ -51,7 +51,7 @@ const NOTHING: &[u8] = b"null";
 type Query<'q> = &'q [(&'q str, String)];
 
 /// Asks for a page of what `query` asks for.
-fn page<'q>(query: Query<'q>, cursor: Option<String>) -> Vec<(&'q str, String)> {
+fn page(query: Query<'_>, cursor: Option<String>) -> Vec<(&str, String)> {
     let mut query = query.to_vec();
     query.push(("limit", PAGE_ITEMS.to_owned()));
     query.extend(cursor.map(|cursor| ("cursor", cursor)));

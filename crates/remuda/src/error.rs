@@ -54,7 +54,7 @@ impl Failure {
     }
 
     /// What caused it.
-    pub(crate) fn from_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
@@ -95,6 +95,10 @@ impl Report {
         }
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a function to map errors with"
+    )]
     fn internal(message: String) -> Self {
         Self::new(
             Exit::Internal,

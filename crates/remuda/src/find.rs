@@ -71,6 +71,10 @@ pub(crate) async fn node(client: &Client, text: &str) -> anyhow::Result<NodeKey>
     only("node", "remuda node ls", text, found.collect())
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers collect for this call alone"
+)]
 fn only<T: Copy>(kind: &str, list: &str, text: &str, found: Vec<T>) -> anyhow::Result<T> {
     match found[..] {
         [one] => Ok(one),

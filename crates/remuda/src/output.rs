@@ -79,16 +79,28 @@ impl Output {
     }
 
     /// Text for people, with a line end.
+    #[expect(
+        clippy::unused_self,
+        reason = "the handle says that writing there was decided"
+    )]
     pub(crate) fn text(self, text: &str) -> io::Result<()> {
         write(&format!("{}\n", text.trim_end_matches('\n')))
     }
 
     /// Bytes as they are: completions, schemas.
+    #[expect(
+        clippy::unused_self,
+        reason = "the handle says that writing there was decided"
+    )]
     pub(crate) fn raw(self, bytes: &[u8]) -> io::Result<()> {
         io::stdout().lock().write_all(bytes)
     }
 
     /// Draws over what was drawn before.
+    #[expect(
+        clippy::unused_self,
+        reason = "the handle says that writing there was decided"
+    )]
     pub(crate) fn redraw(self, text: &str) -> io::Result<()> {
         const HOME_AND_CLEAR: &str = "\x1b[H\x1b[J";
         write(&format!("{HOME_AND_CLEAR}{text}\n"))

@@ -125,12 +125,11 @@ impl Reader<'_> {
     ) -> Option<At<'a>> {
         let item = at.table.get(field)?;
         *name = at.full(field);
-        match item.as_table_like() {
-            Some(table) => Some(At { table, name }),
-            None => {
-                self.expected(at, field, item, "a table");
-                None
-            }
+        if let Some(table) = item.as_table_like() {
+            Some(At { table, name })
+        } else {
+            self.expected(at, field, item, "a table");
+            None
         }
     }
 

@@ -30,10 +30,10 @@ use story::Story;
 use timeline::Timeline;
 
 /// How long replicas may take to be ready.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_mins(2);
 
 /// How long a workload may take to be over.
-const OVER_WITHIN: Duration = Duration::from_secs(60);
+const OVER_WITHIN: Duration = Duration::from_mins(1);
 
 /// What the tour's model costs, so that the statements have something to say.
 const PROMPT_USD_PER_MILLION: &str = "0.10";
@@ -63,7 +63,7 @@ pub(crate) async fn give(
         let message = format!("the tour failed at \"{}\"", tour.story.step());
         let way_out = format!("the programs' logs are in {}", logs.display());
         Failure::new(Exit::Internal, message, way_out)
-            .from_source(error)
+            .caused_by(error)
             .into()
     })
 }

@@ -87,6 +87,7 @@ pub(crate) struct DownArgs {
 }
 
 /// A network that serves, and what it took.
+#[expect(clippy::struct_field_names, reason = "the time it took to be ready")]
 struct Ready {
     local: Local,
     buyer: Buyer,
@@ -225,24 +226,22 @@ fn summary(ready: &Ready) -> serde_json::Value {
 
 fn told(ready: &Ready) -> String {
     let programs = &ready.local.programs;
-    let mut text = format!(
-        "The network is up after {} ms (control after {} ms): {} programs.\n",
+    let ready_after = format!(
+        "The network is up after {} ms (control after {} ms): {} programs.",
         ready.ready_ms,
         ready.local.control_ready_ms,
         ready.local.processes().count(),
     );
-    for process in ready.local.processes() {
-        text.push_str(&format!(
-            "  {:<15} process {}\n",
-            process.name(),
-            process.pid()
-        ));
-    }
-    text.push_str(&format!(
-        "Their logs are in {}",
-        programs.layout.logs().display()
-    ));
-    text
+    let programs_of = ready
+        .local
+        .processes()
+        .map(|process| format!("  {:<15} process {}", process.name(), process.pid()));
+    let logs = format!("Their logs are in {}", programs.layout.logs().display());
+    let lines: Vec<_> = std::iter::once(ready_after)
+        .chain(programs_of)
+        .chain([logs])
+        .collect();
+    lines.join("\n")
 }
 
 fn how_to_use(ready: &Ready, deployed: bool) -> String {
@@ -284,7 +283,7 @@ pub(crate) async fn down(args: DownArgs, context: &Context) -> anyhow::Result<()
     kill(pid, Signal::SIGTERM).map_err(|error| {
         let message = format!("process {pid} cannot be asked to stop");
         let way_out = "ask as the user who started it";
-        Failure::new(Exit::Unauthorised, message, way_out).from_source(error)
+        Failure::new(Exit::Unauthorised, message, way_out).caused_by(error)
     })?;
     until("the end of `remuda up`", DOWN_WITHIN, || async {
         Ok::<_, Failure>(claim::held_by(&layout)?.is_none().then_some(()))

@@ -164,7 +164,7 @@ pub(crate) fn projects(projects: &[Project]) -> Table {
 
 pub(crate) fn keys(keys: &[ApiKey]) -> Table {
     Table::new(["ID", "PREFIX", "OWNER", "SCOPES", "STATE"]).rows(keys.iter().map(|key| {
-        let scopes: Vec<_> = key.scopes.iter().map(|scope| word(scope)).collect();
+        let scopes: Vec<_> = key.scopes.iter().map(word).collect();
         [
             key.id.to_string(),
             key.prefix.clone(),

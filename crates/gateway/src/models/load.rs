@@ -65,7 +65,7 @@ fn build(metadata: &Metadata) -> Result<Arc<Model>, LoadError> {
 /// What the cache folder has: a head that was fetched before, or the whole file.
 async fn cached(cache: &Path, route: &ModelRoute) -> Result<Option<Metadata>, LoadError> {
     let paths = ["head", "gguf"].map(|kind| cache.join(format!("{}.{kind}", route.model)));
-    off_thread(move || Ok(paths.iter().find_map(|path| read_head(path)))).await
+    off_thread(move || Ok(paths.iter().find_map(read_head))).await
 }
 
 /// The metadata in a file; none when it is not there or not whole, for then it is fetched.

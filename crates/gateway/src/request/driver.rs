@@ -91,6 +91,10 @@ enum Cut {
 }
 
 /// What a driver waits for.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each request, never many beside each other"
+)]
 enum Heard {
     Came(Came),
     Probed(Place, bool),

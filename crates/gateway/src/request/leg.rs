@@ -14,6 +14,10 @@ use crate::gateway::Gateway;
 use crate::node_link::{Channel, Lost};
 
 /// How far the way is made.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each request, never many beside each other"
+)]
 pub(super) enum Leg {
     /// There is none.
     Idle,

@@ -87,14 +87,7 @@ impl Control {
 
     /// Starts again where it was.
     pub(crate) async fn resume(&mut self) {
-        let endpoint = remuda_link::bind(remuda_link::Config {
-            key: self.secret.clone(),
-            bind: self.address,
-            alpns: vec![ALPN_GATEWAY.to_vec()],
-            relays: Vec::new(),
-            patience: Patience::default(),
-        });
-        let endpoint = endpoint.await.unwrap();
+        let endpoint = self.bind().await;
         self.address = endpoint.bound_sockets()[0];
         let doors = Doors {
             state: self.state.clone(),
@@ -103,6 +96,26 @@ impl Control {
         };
         let task = tokio::spawn(accept(endpoint.clone(), doors));
         self.running = Some((endpoint, task));
+    }
+
+    /// The socket of an endpoint that was closed just now may take a moment to go.
+    async fn bind(&self) -> Endpoint {
+        let mut last = None;
+        for _ in 0..100 {
+            let bound = remuda_link::bind(remuda_link::Config {
+                key: self.secret.clone(),
+                bind: self.address,
+                alpns: vec![ALPN_GATEWAY.to_vec()],
+                relays: Vec::new(),
+                patience: Patience::default(),
+            });
+            match bound.await {
+                Ok(endpoint) => return endpoint,
+                Err(error) => last = Some(error),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("control's address stays taken: {last:?}");
     }
 
     pub(crate) async fn stop(&mut self) {
@@ -197,7 +210,7 @@ async fn answer(
         return;
     };
     let reply = match request {
-        GatewayRequest::Watch(_) => return push(doors, stream).await,
+        GatewayRequest::Watch(_) => return push(doors, &connection, stream).await,
         GatewayRequest::OpenTranche(wanted) => open(&doors, gateway, wanted),
         GatewayRequest::PostUsage(post) => match take(&doors, gateway, post) {
             Some(reply) => reply,
@@ -222,7 +235,11 @@ async fn answer(
     }
 }
 
-async fn push(doors: Doors, mut stream: Stream<GatewayRequest, GatewayReply>) {
+async fn push(
+    doors: Doors,
+    connection: &Connection,
+    mut stream: Stream<GatewayRequest, GatewayReply>,
+) {
     let (mut tables, mut probes) = (doors.table.subscribe(), doors.probes.subscribe());
     tables.mark_changed();
     loop {
@@ -232,6 +249,7 @@ async fn push(doors: Doors, mut stream: Stream<GatewayRequest, GatewayReply>) {
                 GatewayReply::Routes(Box::new(table))
             }
             Ok(node) = probes.recv() => GatewayReply::Probe(node),
+            _ = connection.closed() => return,
         };
         if stream.sender.send(&reply).await.is_err() {
             return;

@@ -19,10 +19,14 @@ pub(crate) fn head() -> Vec<u8> {
     text_value(&mut out, "tokenizer.chat_template", TEMPLATE);
     key(&mut out, "tokenizer.ggml.tokens", 9);
     array(&mut out, 8, tokens.len());
-    tokens.iter().for_each(|token| text(&mut out, token));
+    for token in &tokens {
+        text(&mut out, token);
+    }
     key(&mut out, "tokenizer.ggml.token_type", 9);
     array(&mut out, 5, types.len());
-    types.iter().for_each(|kind| out.extend(kind.to_le_bytes()));
+    for kind in &types {
+        out.extend(kind.to_le_bytes());
+    }
     key(&mut out, "tokenizer.ggml.merges", 9);
     array(&mut out, 8, 0);
     key(&mut out, "tokenizer.ggml.eos_token_id", 4);

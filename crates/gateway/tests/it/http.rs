@@ -53,7 +53,7 @@ impl Events {
                 }
                 continue;
             }
-            let chunk = tokio::time::timeout(Duration::from_secs(60), self.response.chunk());
+            let chunk = tokio::time::timeout(Duration::from_mins(1), self.response.chunk());
             let chunk = chunk.await.expect("the stream says something").unwrap()?;
             self.buffer
                 .push_str(std::str::from_utf8(&chunk).expect("whole characters"));

@@ -1,4 +1,10 @@
 //! The gateway between a fake control and fake nodes that speak the real protocols over loopback.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "this whole binary is a test"
+)]
 
 mod clients;
 mod control;

@@ -109,7 +109,7 @@ async fn two_gateways_do_not_overspend_one_budget() {
     for name in ["first", "second"] {
         world
             .add_gateway(name, |config| {
-                config.limits.tranche_wait = Duration::from_secs(2)
+                config.limits.tranche_wait = Duration::from_secs(2);
             })
             .await;
     }
@@ -144,7 +144,7 @@ async fn two_gateways_do_not_overspend_one_budget() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_asked_for_again_and_counted_once() {
     let world = World::with(1, |config| {
-        config.limits.ask_within = Duration::from_millis(300)
+        config.limits.ask_within = Duration::from_millis(300);
     })
     .await;
     world.control.state().lose_answers = 2;

@@ -212,7 +212,8 @@ impl Node {
             (manner.script.clone(), manner.pause)
         };
         let first = u32::try_from(start.generated.len()).unwrap();
-        for index in first.. {
+        let mut index = first;
+        loop {
             if let Some((_, fault)) = self.due(index) {
                 if !self.fail(connection, sender, fault, index).await {
                     return;
@@ -243,6 +244,7 @@ impl Node {
             if sender.send(&token(index, id)).await.is_err() {
                 return std::future::pending().await;
             }
+            index += 1;
             self.shared.sent.fetch_add(1, Ordering::SeqCst);
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;

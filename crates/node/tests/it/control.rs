@@ -61,10 +61,17 @@ impl Control {
             relays: Vec::new(),
             patience: remuda_link::Patience::default(),
         };
-        Self {
-            endpoint: bind(config).await.unwrap(),
-            terms,
-        }
+        let bound = async {
+            // The socket of a control that has just vanished is given back a little later.
+            loop {
+                match bind(config.clone()).await {
+                    Ok(endpoint) => return endpoint,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        };
+        let endpoint = soon("the address", bound).await;
+        Self { endpoint, terms }
     }
 
     pub fn address(&self) -> ControlAddress {

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use remuda_node::{ControlAddress, StartError};
 use remuda_wire::node::{ExitReason, NodeMessage, ObservedState};
 
@@ -72,8 +74,10 @@ async fn replicas_die_with_a_killed_daemon_and_the_next_one_runs_them_again() {
     session.until_ready(1, 1).await;
     // Its log outlives the daemon, so the second run is the second of it.
     assert_ne!(session.pid(1, 2).await, pid);
+    let outcast: i32 = session.logged(1, "outcast", 2).await[1].parse().unwrap();
     daemon.kill().unwrap();
     daemon.wait().unwrap();
+    kill(Pid::from_raw(outcast), Signal::SIGKILL).unwrap();
 }
 
 #[tokio::test]

@@ -149,9 +149,12 @@ async fn generate(start: Start, frames: Framed<UnixStream, Frames<Ask, Reply>>) 
         };
         to.send(Reply::End(end)).await.ok()
     };
-    tokio::select! {
-        _ = tokens => {}
-        _ = from.next() => say("the gateway left"),
+    let served = tokio::select! {
+        served = tokens => served,
+        _ = from.next() => None,
+    };
+    if served.is_none() {
+        say("the gateway left");
     }
 }
 

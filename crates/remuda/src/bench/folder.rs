@@ -22,7 +22,7 @@ impl Folder {
                     message,
                     "name a folder you may write with --dir",
                 )
-                .from_source(error)
+                .caused_by(error)
             })
     }
 

@@ -10,7 +10,7 @@ use remuda_wire::api::replica::{Logs, ScaleWorkload, Workload};
 use super::{Client, Error, Query};
 
 /// Control hashes the file before it answers: a large model takes minutes.
-const HASHED_WITHIN: Duration = Duration::from_secs(3_600);
+const HASHED_WITHIN: Duration = Duration::from_hours(1);
 
 impl Client {
     /// Offers a model: a file on control's machine.

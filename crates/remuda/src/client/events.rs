@@ -78,21 +78,18 @@ impl Events {
             let Some(mut response) = self.connected().await? else {
                 continue;
             };
-            match response.chunk().await {
-                Ok(Some(piece)) => {
-                    self.ready.extend(
-                        self.lines
-                            .push(&piece)
-                            .iter()
-                            .filter_map(|line| event(line)),
-                    );
-                    self.response = Some(response);
-                }
-                Ok(None) | Err(_) => {
-                    tracing::debug!("the stream of events broke; it is resumed");
-                    self.lines = Lines::default();
-                    tokio::time::sleep(RESUME_AFTER).await;
-                }
+            if let Ok(Some(piece)) = response.chunk().await {
+                self.ready.extend(
+                    self.lines
+                        .push(&piece)
+                        .iter()
+                        .filter_map(|line| event(line)),
+                );
+                self.response = Some(response);
+            } else {
+                tracing::debug!("the stream of events broke; it is resumed");
+                self.lines = Lines::default();
+                tokio::time::sleep(RESUME_AFTER).await;
             }
         }
     }

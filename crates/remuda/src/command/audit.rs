@@ -79,7 +79,7 @@ pub(super) fn unopened(error: OpenError) -> Failure {
         | OpenError::Io { .. } => Exit::Internal,
     };
     let way_out = "name control's data folder: the one that holds `journal.db`";
-    Failure::new(exit, "the journal cannot be opened", way_out).from_source(error)
+    Failure::new(exit, "the journal cannot be opened", way_out).caused_by(error)
 }
 
 fn unverified(error: ReadError) -> Failure {
@@ -92,11 +92,11 @@ fn unverified(error: ReadError) -> Failure {
                 "the journal is not what was committed",
                 way_out,
             )
-            .from_source(error)
+            .caused_by(error)
         }
         ReadError::Io(_) => {
             let way_out = "look at the disk, then verify again; nothing is known about the content";
-            Failure::new(Exit::Internal, "the journal was not verified", way_out).from_source(error)
+            Failure::new(Exit::Internal, "the journal was not verified", way_out).caused_by(error)
         }
     }
 }

@@ -54,7 +54,7 @@ impl Control {
                 "control's endpoint is not understood",
                 way_out,
             )
-            .from_source(error)
+            .caused_by(error)
         })?;
         Ok(Self {
             endpoint,

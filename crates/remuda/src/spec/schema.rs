@@ -4,7 +4,7 @@ use remuda_wire::api::WorkloadSpec;
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
-/// Where a schema of OpenAPI refers to another.
+/// Where a schema of `OpenAPI` refers to another.
 const OPENAPI: &str = "#/components/schemas/";
 /// Where one of a document of its own does.
 const OWN: &str = "#/$defs/";

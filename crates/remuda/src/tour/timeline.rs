@@ -14,6 +14,7 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Milliseconds after the kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "units stand last in names")]
 pub(super) struct Timeline {
     killed_ms: u64,
     stream_resumed_ms: u64,

@@ -14,10 +14,10 @@ use crate::exit::Exit;
 use crate::settings::Key;
 
 /// How long the first byte of an answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
 /// How long a stream may be silent.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 
 /// A gateway, and a key to it.
 #[derive(Clone, Debug)]

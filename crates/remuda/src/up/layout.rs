@@ -114,5 +114,5 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
 pub(super) fn unusable(path: &Path, error: io::Error) -> Failure {
     let message = format!("cannot use {}", path.display());
     let way_out = "look at its rights and at the disk, or name another folder with --state-dir";
-    Failure::new(Exit::Usage, message, way_out).from_source(error)
+    Failure::new(Exit::Usage, message, way_out).caused_by(error)
 }

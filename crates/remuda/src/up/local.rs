@@ -20,7 +20,7 @@ use crate::exit::Exit;
 use crate::settings::{Key, Target};
 
 /// How long a program may take to be ready.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// How long a program may take to stop before it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
@@ -286,7 +286,7 @@ async fn launch(program: Program) -> anyhow::Result<Process> {
         let message = format!("{name} cannot be started");
         let way_out = "look whether this binary is still where it was";
         Failure::new(Exit::Internal, message, way_out)
-            .from_source(error)
+            .caused_by(error)
             .into()
     })
 }

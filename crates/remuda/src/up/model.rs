@@ -38,20 +38,19 @@ impl ModelFile {
         Ok(Self::open(&path)?)
     }
 
-    fn open(path: &Path) -> Result<Self, Failure> {
-        let path = path
+    /// It goes by the name it was given, not by that of a file it links to.
+    fn open(given: &Path) -> Result<Self, Failure> {
+        let name = name(given);
+        let path = given
             .canonicalize()
-            .map_err(|error| unreadable(path, error))?;
+            .map_err(|error| unreadable(given, error))?;
         let mut magic = [0; MAGIC.len()];
         let read = File::open(&path).and_then(|mut file| file.read_exact(&mut magic));
         match read {
-            Ok(()) if &magic == MAGIC => Ok(Self {
-                name: name(&path),
-                path,
-            }),
-            Ok(()) => Err(no_model(&path)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(no_model(&path)),
-            Err(error) => Err(unreadable(&path, error)),
+            Ok(()) if &magic == MAGIC => Ok(Self { name, path }),
+            Ok(()) => Err(no_model(given)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(no_model(given)),
+            Err(error) => Err(unreadable(given, error)),
         }
     }
 
@@ -99,7 +98,7 @@ fn name(path: &Path) -> String {
 
 fn unreadable(path: &Path, error: io::Error) -> Failure {
     let message = format!("cannot read the model {}", path.display());
-    Failure::new(Exit::Usage, message, "name a GGUF file with --model").from_source(error)
+    Failure::new(Exit::Usage, message, "name a GGUF file with --model").caused_by(error)
 }
 
 fn no_model(path: &Path) -> Failure {
@@ -111,7 +110,7 @@ fn no_model(path: &Path) -> Failure {
 async fn fetched(url: &str, folder: &Path, context: &Context) -> anyhow::Result<PathBuf> {
     let parsed: Url = url
         .parse()
-        .map_err(|error| unfetched(url).from_source(error))?;
+        .map_err(|error| unfetched(url).caused_by(error))?;
     let file = parsed
         .path_segments()
         .and_then(Iterator::last)
@@ -124,7 +123,7 @@ async fn fetched(url: &str, folder: &Path, context: &Context) -> anyhow::Result<
     let response = reqwest::Client::new().get(parsed).send().await;
     let response = response
         .and_then(reqwest::Response::error_for_status)
-        .map_err(|error| unfetched(url).from_source(error))?;
+        .map_err(|error| unfetched(url).caused_by(error))?;
     let bar = progress::bytes(
         context.output,
         "fetching the model",
@@ -135,7 +134,7 @@ async fn fetched(url: &str, folder: &Path, context: &Context) -> anyhow::Result<
     let mut out = File::create(&draft)?;
     let mut bytes = response.bytes_stream();
     while let Some(piece) = bytes.next().await {
-        let piece = piece.map_err(|error| unfetched(url).from_source(error))?;
+        let piece = piece.map_err(|error| unfetched(url).caused_by(error))?;
         out.write_all(&piece)?;
         bar.inc(piece.len() as u64);
     }

@@ -107,7 +107,7 @@ impl Protocol {
 fn in_use(port: u16, what: &str, error: io::Error) -> Failure {
     let message = format!("port {port} ({what}) cannot be had");
     let way_out = "stop what has it, or use other ports: `remuda up --port-base 8400`";
-    Failure::new(Exit::Refused, message, way_out).from_source(error)
+    Failure::new(Exit::Refused, message, way_out).caused_by(error)
 }
 
 #[cfg(test)]

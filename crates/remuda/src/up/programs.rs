@@ -205,6 +205,10 @@ impl Words {
         self.0.extend([flag.into(), path.as_os_str().to_owned()]);
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers pass numbers and texts alike"
+    )]
     fn text(&mut self, flag: &str, value: impl ToString) {
         self.0.extend([flag.into(), value.to_string().into()]);
     }

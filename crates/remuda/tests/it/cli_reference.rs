@@ -38,11 +38,7 @@ fn every_command_takes_json_and_a_url() {
     let helps = text.matches("\nUsage: ").count();
     assert!(helps > 40, "{helps} commands were found");
     for flag in ["--json", "--url <URL>", "--profile <NAME>"] {
-        assert_eq!(
-            text.matches(&format!(" {flag}")).count() >= helps,
-            true,
-            "{flag}"
-        );
+        assert!(text.matches(&format!(" {flag}")).count() >= helps, "{flag}");
     }
 }
 

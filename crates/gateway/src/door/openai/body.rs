@@ -25,6 +25,11 @@ pub(super) struct About {
 
 /// A whole answer, or one chunk of it.
 #[derive(Debug, Serialize)]
+#[expect(
+    clippy::option_option,
+    reason = "absent, null and there are three answers"
+)]
+#[expect(clippy::struct_field_names, reason = "the names are OpenAI's")]
 pub(super) struct Object<'a, C> {
     pub(super) id: String,
     pub(super) object: &'static str,
@@ -50,6 +55,10 @@ struct PromptDetails {
 }
 
 impl About {
+    #[expect(
+        clippy::option_option,
+        reason = "absent, null and there are three answers"
+    )]
     pub(super) fn object<C>(
         &self,
         object: &'static str,

@@ -92,10 +92,13 @@ fn status(refusal: &Refusal) -> StatusCode {
 fn retry_after(refusal: &Refusal) -> Option<Span> {
     match refusal {
         Refusal::Denied(denied) => denied.retry_after(),
-        Refusal::Model(NoModel::Loading) | Refusal::Lapsed => Some(SOON),
         Refusal::Model(NoModel::Failed(error)) => error.may_pass().then_some(SOON),
-        // Another gateway, or this one restarted.
-        Refusal::Stopping | Refusal::Spool(_) | Refusal::BrokeOff => Some(SOON),
+        // This gateway in a moment, another one, or this one restarted.
+        Refusal::Model(NoModel::Loading)
+        | Refusal::Lapsed
+        | Refusal::Stopping
+        | Refusal::Spool(_)
+        | Refusal::BrokeOff => Some(SOON),
         Refusal::NoKey
         | Refusal::UnknownModel(_)
         | Refusal::TooLong { .. }

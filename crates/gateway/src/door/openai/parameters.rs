@@ -23,8 +23,11 @@ pub(super) struct Wanted {
     pub(super) include_usage: bool,
 }
 
+/// Whether a value asks for nothing beyond what every answer has.
+type AsksForNothing = fn(&Value) -> bool;
+
 /// Parameters that change the answer and are not offered, with the values that ask for nothing.
-const NOT_OFFERED: &[(&str, fn(&Value) -> bool)] = &[
+const NOT_OFFERED: &[(&str, AsksForNothing)] = &[
     ("n", is_one),
     ("best_of", is_one),
     ("tools", is_nothing),

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::up::{self, Door, Layout, Local, Loss, ModelFile, Ports, Programs, SEATS};
 
 /// How long anything of a round may take.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// The seeds of the streams of a round.
 const SEEDS: [u64; 2] = [11, 12];

@@ -4,7 +4,7 @@
 use remuda_control::network::command::EnrolNode;
 use remuda_control::network::ledger::Rail;
 use remuda_control::network::network::Decision;
-use remuda_control::network::{Command, Event, Network, Policy};
+use remuda_control::network::{Command, Event, Network};
 use remuda_types::{
     Capacity, Class, Country, GatewayKey, Label, Money, NodeKey, Place, Price, ProjectId,
     ProviderId, SiteId,
@@ -34,7 +34,7 @@ impl World {
             network: Network::default(),
             projects: Vec::new(),
         };
-        world.run(&Command::SetPolicy(Box::new(Policy::default())))?;
+        world.run(&Command::SetPolicy(Box::default()))?;
         world.run(&Command::AdmitGateway { gateway: GATEWAY })?;
         (0..PROVIDERS).try_for_each(|number| world.add_provider(number, nodes))?;
         (0..PROJECTS).try_for_each(|number| world.add_project(number))?;
@@ -63,7 +63,7 @@ impl World {
             amount: AMPLE,
             rail: Rail::Bank,
         })?;
-        let country: Country = if number % 2 == 0 { "KR" } else { "DE" }.parse()?;
+        let country: Country = if number.is_multiple_of(2) { "KR" } else { "DE" }.parse()?;
         let place = Place::from_degrees(f64::from(number), f64::from(number))?;
         let label = label(number);
         let events = self.run(&Command::RegisterSite {

@@ -231,7 +231,7 @@ impl Network {
         {
             let log = std::fs::read_to_string(entry.path()).unwrap_or_default();
             let lines: Vec<&str> = log.lines().rev().take(15).collect();
-            text.push_str(&format!("\n--- {:?}\n", entry.file_name()));
+            text.push_str(&format!("\n--- {}\n", entry.file_name().display()));
             lines
                 .iter()
                 .rev()
@@ -322,7 +322,7 @@ impl Network {
 
     fn end(&mut self) {
         let pid = Pid::from_raw(i32::try_from(self.up.id()).unwrap());
-        drop(kill(pid, Signal::SIGTERM));
+        let _done = kill(pid, Signal::SIGTERM);
         let since = Instant::now();
         while self.up.try_wait().unwrap().is_none() {
             if since.elapsed() > Duration::from_secs(40) {

@@ -76,7 +76,7 @@ fn a_key_without_the_scope(network: &Network) {
 
 fn a_model_that_control_cannot_use(network: &Network) {
     let path = network.home.path().join("weights.gguf");
-    fs::write(&path, "GGUF, but no weights").unwrap();
+    fs::write(&path, "these are no weights").unwrap();
     let output = network.remuda(&["model", "add", "broken", path.to_str().unwrap()]);
     assert!(!output.status.success());
     let refusal = refusal(&output);
