@@ -39,7 +39,8 @@ pub(crate) enum Command {
     /// Revoke a key
     Revoke {
         /// The key's id, as `remuda key ls` lists it
-        key: ApiKeyId,
+        #[arg(value_name = "KEY")]
+        id: ApiKeyId,
     },
 }
 
