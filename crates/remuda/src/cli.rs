@@ -34,33 +34,17 @@ pub(crate) struct Global {
     /// Print results as JSON: one document, or one object a line for streams
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    #[arg(
-        long,
-        global = true,
-        help = "Use this profile of the config file [env: REMUDA_PROFILE]",
-        value_name = "NAME"
-    )]
+    /// Use this profile of the config file [env: `REMUDA_PROFILE`]
+    #[arg(long, global = true, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    #[arg(
-        long,
-        global = true,
-        help = "Where control's HTTP API is [env: REMUDA_URL]",
-        value_name = "URL"
-    )]
+    /// Where control's HTTP API is [env: `REMUDA_URL`]
+    #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
-    #[arg(
-        long,
-        global = true,
-        help = "The API key; others on this machine can see it here [env: REMUDA_KEY]",
-        value_name = "KEY"
-    )]
+    /// The API key; others on this machine can see it here [env: `REMUDA_KEY`]
+    #[arg(long, global = true, value_name = "KEY")]
     pub(crate) key: Option<String>,
-    #[arg(
-        long,
-        global = true,
-        help = "The config file [env: REMUDA_CONFIG]",
-        value_name = "FILE"
-    )]
+    /// The config file [env: `REMUDA_CONFIG`]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// What to log on stderr, as in `debug` or `warn,remuda_control=debug`
     #[arg(long, global = true, value_name = "FILTER")]

@@ -39,8 +39,7 @@ pub(crate) enum Command {
     /// Revoke a key
     Revoke {
         /// The key's id, as `remuda key ls` lists it
-        #[arg(value_name = "KEY")]
-        id: ApiKeyId,
+        key: ApiKeyId,
     },
 }
 

@@ -12,7 +12,7 @@ fn an_altered_journal_is_found() {
     program.json(&["tenant", "create", "acme"]);
     let dir = network.data_dir();
     let dir = dir.to_str().unwrap();
-    let _host = network.stop();
+    network.stop();
 
     let offline = Program::new();
     let whole = offline.json(&["audit", "verify", dir]);
@@ -65,7 +65,7 @@ fn any_past_state_is_rebuilt() {
     assert_eq!(tenant["prepaid_usd"], "12.500000");
     let dir = network.data_dir();
     let dir = dir.to_str().unwrap();
-    let _host = network.stop();
+    network.stop();
 
     let at = |seq: &str| Program::new().json(&["replay", "--data-dir", dir, "--to", seq]);
     let (past, now) = (at(&before.to_string()), at("999999"));
