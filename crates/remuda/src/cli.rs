@@ -34,17 +34,33 @@ pub(crate) struct Global {
     /// Print results as JSON: one document, or one object a line for streams
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Use this profile of the config file [env: `REMUDA_PROFILE`]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(
+        long,
+        global = true,
+        help = "Use this profile of the config file [env: REMUDA_PROFILE]",
+        value_name = "NAME"
+    )]
     pub(crate) profile: Option<String>,
-    /// Where control's HTTP API is [env: `REMUDA_URL`]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        help = "Where control's HTTP API is [env: REMUDA_URL]",
+        value_name = "URL"
+    )]
     pub(crate) url: Option<String>,
-    /// The API key; others on this machine can see it here [env: `REMUDA_KEY`]
-    #[arg(long, global = true, value_name = "KEY")]
+    #[arg(
+        long,
+        global = true,
+        help = "The API key; others on this machine can see it here [env: REMUDA_KEY]",
+        value_name = "KEY"
+    )]
     pub(crate) key: Option<String>,
-    /// The config file [env: `REMUDA_CONFIG`]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        help = "The config file [env: REMUDA_CONFIG]",
+        value_name = "FILE"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// What to log on stderr, as in `debug` or `warn,remuda_control=debug`
     #[arg(long, global = true, value_name = "FILTER")]

@@ -127,6 +127,12 @@ fn known(cause: &(dyn Error + 'static), message: &str) -> Option<Report> {
 
 /// What is wrong in the files that a person writes.
 fn of_files(cause: &(dyn Error + 'static)) -> Option<(Exit, &'static str)> {
+    if let Some(SpecError::Read { .. }) = cause.downcast_ref() {
+        return Some((
+            Exit::Usage,
+            "name the spec's file, as in `remuda deploy app.yaml`",
+        ));
+    }
     if cause.is::<SpecError>() {
         return Some((
             Exit::Usage,

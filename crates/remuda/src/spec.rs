@@ -102,3 +102,47 @@ impl Spec {
         faults
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Texts that look like a spec, so that more than the first token is read.
+    fn nearly() -> impl Strategy<Value = String> {
+        let line = prop_oneof![
+            "name: [a-z]{1,4}",
+            "(tier|replicas|resources|placement|model|process|tags):( [a-z0-9\\[\\]{}&*!-]{0,6})?",
+            " {1,3}[a-z_]{1,9}: ?[a-z0-9\"'.-]{0,6}",
+            " {0,3}- .{0,6}",
+        ];
+        proptest::collection::vec(line, 0..8).prop_map(|lines| lines.join("\n"))
+    }
+
+    fn taken_or_placed(text: &str) -> Result<(), TestCaseError> {
+        let Err(SpecError::Faults { faults, .. }) = Spec::parse(Path::new("a.yaml"), text) else {
+            return Ok(());
+        };
+        let lines = text.lines().count().max(1) as u64 + 1;
+        prop_assert!(!faults.is_empty());
+        prop_assert!(
+            faults
+                .iter()
+                .all(|fault| fault.line <= lines && !fault.problem.is_empty())
+        );
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_spec_or_has_faults(text in "\\PC{0,60}") {
+            taken_or_placed(&text)?;
+        }
+
+        #[test]
+        fn what_is_nearly_a_spec_is_one_or_has_faults(text in nearly()) {
+            taken_or_placed(&text)?;
+        }
+    }
+}

@@ -244,3 +244,40 @@ impl fmt::Display for Faults {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(text: &str) -> Result<Option<u32>, Faults> {
+        read(Path::new("a.toml"), text, |reader, at| {
+            reader.only(at, &["a"]);
+            reader.number(at, "a")
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_has_faults(text in "(\\PC{0,20}|[ab]( = )?[-0-9\"\\[{]{0,3})(\n[a-c] = [0-9]{1,12})?") {
+            if let Err(Faults { faults, .. }) = number(&text) {
+                prop_assert!(!faults.is_empty());
+                let lines = text.lines().count() + 1;
+                prop_assert!(faults.iter().all(|fault| (1..=lines).contains(&fault.line)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_fault_stands_where_its_value_does() {
+        let Faults { faults, .. } = number("# é\na = \"x\"\nb = 1\n").unwrap_err();
+        let places: Vec<_> = faults
+            .iter()
+            .map(|fault| (fault.line, fault.column))
+            .collect();
+        assert_eq!(places, [(2, 5), (3, 1)]);
+        assert_eq!(number("a = 7"), Ok(Some(7)));
+        assert_eq!(number(""), Ok(None));
+    }
+}

@@ -104,6 +104,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let model = ModelFile::find(args.model.as_deref(), context).await?;
     let programs = Programs {
         binary: std::env::current_exe()?,
+        log: context.global.log.clone(),
         layout,
         ports,
         hosts: Hosts::loopback(SEATS.len()),

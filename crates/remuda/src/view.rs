@@ -275,3 +275,15 @@ pub(crate) fn placed(replica: &Replica) -> String {
         at.price_usd_per_hour
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_short() {
+        assert_eq!([milli(500), milli(8_000), milli(0)], ["0.5", "8", "0"]);
+        assert_eq!([memory(512), memory(1_536)], ["512 MiB", "1.5 GiB"]);
+        assert_eq!(instant(0), "1970-01-01T00:00:00.000Z");
+    }
+}

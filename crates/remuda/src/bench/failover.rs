@@ -50,7 +50,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         .unwrap_or_else(|| context.environment.data_dir());
     let folder = super::folder::Folder::make(&parent)?;
     let topology = Topology::build(SEATS.len());
-    let mut ground = Ground::prepare(folder.path(), args.port_base, &model, &topology).await?;
+    let log = context.global.log.clone();
+    let mut ground = Ground::prepare(folder.path(), args.port_base, &model, &topology, log).await?;
     let measured = all(&args, &topology, &mut ground, context).await;
     ground.clear().await;
     measured

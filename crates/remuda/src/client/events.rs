@@ -144,7 +144,24 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn lines_do_not_depend_on_how_they_were_cut(text in "[a-z\\n]{0,60}", cuts in proptest::collection::vec(0_usize..60, 0..5)) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let (mut whole, mut pieces) = (Lines::default(), Lines::default());
+            let cut: Vec<String> = cuts
+                .windows(2)
+                .flat_map(|ends| pieces.push(text[ends[0]..ends[1]].as_bytes()))
+                .collect();
+            prop_assert_eq!(cut, whole.push(text.as_bytes()));
+        }
+    }
 
     #[test]
     fn lines_are_put_together_from_pieces() {

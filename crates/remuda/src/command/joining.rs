@@ -62,3 +62,36 @@ impl Control {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &str = "16771b50b951f56b750eadcd5214aed918bb3b306f0b0dce43b59795156532ce";
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_endpoint_or_an_error(text in "([0-9a-f]{0,64})?@?[0-9.:,]{0,20}") {
+            if let Ok(control) = text.parse::<Control>() {
+                prop_assert!(!control.addresses.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn several_addresses_are_taken() {
+        let control: Control = format!("{KEY}@127.0.0.1:7401, [::1]:7401").parse().unwrap();
+        assert_eq!(control.endpoint.to_string(), KEY);
+        assert_eq!(control.addresses.len(), 2);
+        for wrong in [
+            KEY.to_owned(),
+            format!("{KEY}@"),
+            "x@127.0.0.1:1".to_owned(),
+        ] {
+            let error = wrong.parse::<Control>().unwrap_err();
+            assert!(error.contains("as in `"), "{error}");
+        }
+    }
+}

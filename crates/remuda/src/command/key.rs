@@ -39,7 +39,8 @@ pub(crate) enum Command {
     /// Revoke a key
     Revoke {
         /// The key's id, as `remuda key ls` lists it
-        key: ApiKeyId,
+        #[arg(value_name = "KEY")]
+        id: ApiKeyId,
     },
 }
 
@@ -79,12 +80,9 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
         Command::Ls => context
             .output
             .table(&client.keys().await?, |keys| view::keys(keys))?,
-        Command::Revoke { key } => {
-            client.revoke_key(key).await?;
-            let revoked = Revoked {
-                id: key,
-                revoked: true,
-            };
+        Command::Revoke { id } => {
+            client.revoke_key(id).await?;
+            let revoked = Revoked { id, revoked: true };
             context
                 .output
                 .show(&revoked, |revoked| format!("{} is revoked", revoked.id))?;

@@ -97,6 +97,7 @@ fn problem(error: &Error) -> String {
         } => {
             format!("{expected} is expected, not {unexpected}")
         }
+        Error::Unexpected { expected, .. } => format!("{} is expected", structure(expected)),
         Error::InvalidScalar { ty, .. } => format!("{} is expected", scalar(ty)),
         Error::DuplicateMappingKey { key: Some(key), .. } => {
             format!("`{key}` stands here a second time: keep one of them")
@@ -116,6 +117,15 @@ fn plain(error: &Error) -> String {
         .unwrap_or_default()
         .trim_end_matches(':')
         .to_owned()
+}
+
+/// What the library says in the words of a YAML parser.
+fn structure(expected: &str) -> &str {
+    match expected {
+        "mapping start" => "a block of `field: value`",
+        "sequence start" => "a list",
+        other => other,
+    }
 }
 
 fn scalar(ty: &str) -> String {

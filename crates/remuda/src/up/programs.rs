@@ -38,6 +38,8 @@ pub(crate) struct Host {
 pub(crate) struct Programs {
     /// This binary.
     pub(crate) binary: PathBuf,
+    /// What they log, where that is not the usual.
+    pub(crate) log: Option<String>,
     /// Where they keep their data.
     pub(crate) layout: Layout,
     /// Their ports.
@@ -164,13 +166,12 @@ impl Programs {
     }
 
     fn words(&self, first: &[&str]) -> Words {
-        let binary = self.binary.clone().into_os_string();
-        Words(
-            [binary]
-                .into_iter()
-                .chain(first.iter().map(OsString::from))
-                .collect(),
-        )
+        let mut words = Words(vec![self.binary.clone().into_os_string()]);
+        if let Some(filter) = &self.log {
+            words.text("--log", filter);
+        }
+        first.iter().for_each(|word| words.plain(word));
+        words
     }
 
     /// `ip netns exec` becomes the program it starts, so the child's number is the program's.
@@ -180,7 +181,7 @@ impl Programs {
                 .map(OsString::from)
                 .to_vec(),
         );
-        words.0.push(self.binary.clone().into_os_string());
+        words.0.extend(self.words(&[]).0);
         words
     }
 

@@ -1,6 +1,8 @@
 //! The resource commands against a control of their own, through the program alone.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 
 use insta::assert_json_snapshot;
@@ -122,7 +124,9 @@ fn demand_is_paid_for() {
     let project = operator.json(&["project", "create", "acme", "search"]);
     steady!(project);
     let project = id(&project);
-    steady!(operator.json(&["project", "fund", &project, "12.5"]));
+    steady!(operator.json(&["project", "fund", "search", "12.5"]));
+    let listed = operator.json(&["project", "ls"]);
+    assert_eq!(listed[0]["id"], project.as_str());
     steady!(operator.json(&["ledger", "accounts"]));
     steady!(operator.json(&["ledger", "statement", &project]));
 
@@ -254,6 +258,22 @@ fn the_operators_first_key_is_made_once() {
         "{}",
         second.stderr
     );
+}
+
+#[test]
+fn the_schema_that_control_publishes_is_the_one_that_is_printed() {
+    let network = Network::start();
+    let address = network.url().strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!(
+        "GET /v1/schema/workload.json HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let published: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(Program::new().json(&["schema"]), published);
 }
 
 #[test]

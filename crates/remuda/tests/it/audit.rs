@@ -12,7 +12,7 @@ fn an_altered_journal_is_found() {
     program.json(&["tenant", "create", "acme"]);
     let dir = network.data_dir();
     let dir = dir.to_str().unwrap();
-    network.stop();
+    let _host = network.stop();
 
     let offline = Program::new();
     let whole = offline.json(&["audit", "verify", dir]);
@@ -31,7 +31,7 @@ fn an_altered_journal_is_found() {
     );
 
     let journal = Connection::open(format!("{dir}/journal.db")).unwrap();
-    let update = "UPDATE batch SET payload = payload || x'00' WHERE first_seq = 1";
+    let update = "UPDATE batch SET payload = CAST(payload || x'00' AS BLOB) WHERE first_seq = 1";
     assert_eq!(journal.execute(update, []).unwrap(), 1);
     drop(journal);
     let said = offline.run(&["audit", "verify", dir]);
@@ -65,7 +65,7 @@ fn any_past_state_is_rebuilt() {
     assert_eq!(tenant["prepaid_usd"], "12.500000");
     let dir = network.data_dir();
     let dir = dir.to_str().unwrap();
-    network.stop();
+    let _host = network.stop();
 
     let at = |seq: &str| Program::new().json(&["replay", "--data-dir", dir, "--to", seq]);
     let (past, now) = (at(&before.to_string()), at("999999"));

@@ -62,9 +62,11 @@ impl Ground {
         port_base: u16,
         model: &ModelFile,
         topology: &Topology,
+        log: Option<String>,
     ) -> anyhow::Result<Self> {
         let programs = Programs {
             binary: std::env::current_exe()?,
+            log,
             layout: Layout::make(folder)?,
             ports: Ports::from(port_base),
             hosts: topology.hosts(),

@@ -7,6 +7,10 @@ use std::process::Command;
 use super::fault::Fault;
 use crate::up::{Host, Hosts};
 
+/// A bridge that is given no address takes one of its cables', and another when that one is pulled:
+/// then all nodes would lose sight of it.
+const BRIDGE_ADDRESS: &str = "02:72:65:6d:75:64";
+
 /// The network of a run; its namespaces and bridge are gone when it is dropped.
 #[derive(Debug)]
 pub(super) enum Topology {
@@ -109,7 +113,15 @@ impl Bridge {
 
     fn set_up(&self) -> Result<(), String> {
         let name = self.name();
-        ip(&["link", "add", &name, "type", "bridge"])?;
+        ip(&[
+            "link",
+            "add",
+            &name,
+            "address",
+            BRIDGE_ADDRESS,
+            "type",
+            "bridge",
+        ])?;
         ip(&[
             "address",
             "add",
