@@ -13,7 +13,7 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use cargo_metadata::camino::Utf8Path;
+use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
 
 const USAGE: &str = "usage: cargo xtask tidy";
 
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 /// Checks the workspace this program was built from: `cargo xtask` builds it where it runs.
 fn tidy_here() -> io::Result<ExitCode> {
-    match tidy::check(workspace()) {
+    match tidy::check(&workspace()) {
         Ok(problems) if problems.is_empty() => Ok(ExitCode::SUCCESS),
         Ok(problems) => {
             let mut out = io::stdout().lock();
@@ -45,9 +45,13 @@ fn tidy_here() -> io::Result<ExitCode> {
     }
 }
 
-fn workspace() -> &'static Utf8Path {
-    let package = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package)
+/// The workspace that `cargo run` was called in: not where this was compiled, since clones share a
+/// build folder.
+#[expect(clippy::disallowed_methods, reason = "cargo tells it in no other way")]
+fn workspace() -> Utf8PathBuf {
+    let package = std::env::var("CARGO_MANIFEST_DIR");
+    let package = package.unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    Utf8Path::new(&package).join("..")
 }
 
 /// An error and what caused it, on one line.
@@ -68,7 +72,7 @@ mod tests {
 
     #[test]
     fn this_workspace_is_tidy() {
-        let problems = tidy::check(workspace()).expect("the checkout can be read");
+        let problems = tidy::check(&workspace()).expect("the checkout can be read");
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
     }

@@ -88,13 +88,8 @@ impl std::ops::Deref for Api {
     }
 }
 
-/// The API's router, with metrics of its own.
-pub fn router(app: App) -> Router {
-    router_with(app, Metrics::default())
-}
-
 /// The API's router, which also counts into and serves `metrics`.
-pub fn router_with(app: App, metrics: Metrics) -> Router {
+pub fn router(app: App, metrics: Metrics) -> Router {
     let (private, mut document) = private_routes().split_for_parts();
     let (public, of_public) = public_routes().split_for_parts();
     document.merge(of_public);

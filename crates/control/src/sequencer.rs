@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use remuda_journal::{AppendError, Batch, Claim, Journal, RecordDraft, Seq, Side, Snapshots};
 use remuda_network::network::Decision;
@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::core::recover::{self, RecoverError};
+use crate::metrics::{self, Metrics};
 
 /// The most commands in one batch.
 pub const BATCH_MAX: usize = 1_000;
@@ -100,6 +101,7 @@ pub(crate) struct Sequencer {
     snapshots: Snapshots,
     clock: Arc<Clock>,
     publish: SyncSender<Publication>,
+    metrics: Metrics,
     read_only: Option<ReadOnly>,
 }
 
@@ -109,9 +111,15 @@ struct ReadOnly {
     must_reopen: bool,
 }
 
+/// Who sent a command and how to answer; nobody waits for the clock's own.
+struct Sender {
+    kind: &'static str,
+    reply: Option<oneshot::Sender<Result<Receipt, SubmitError>>>,
+}
+
 /// A decided command that waits for the journal.
 struct Waiting {
-    reply: Option<oneshot::Sender<Result<Receipt, SubmitError>>>,
+    sender: Sender,
     receipt: Receipt,
 }
 
@@ -128,6 +136,7 @@ impl Sequencer {
         (journal, dir, snapshots): (Journal, PathBuf, Snapshots),
         clock: Arc<Clock>,
         publish: SyncSender<Publication>,
+        metrics: Metrics,
     ) -> Self {
         Self {
             network,
@@ -136,6 +145,7 @@ impl Sequencer {
             snapshots,
             clock,
             publish,
+            metrics,
             read_only: None,
         }
     }
@@ -160,13 +170,11 @@ impl Sequencer {
     fn round(&mut self, arrived: Vec<Submission>) {
         if let Some(why) = self.still_read_only() {
             for submission in arrived {
-                let refused = Err(SubmitError::ReadOnly {
-                    why: Arc::clone(&why),
-                });
-                submission.reply.send(refused).unwrap_or_default();
+                self.refuse_read_only(Sender::of(&submission.command, submission.reply), &why);
             }
             return;
         }
+        let begun = Instant::now();
         let mut group = Group::default();
         group.batch.first_seq = self.journal.head().last_seq.next();
         for submission in arrived {
@@ -175,6 +183,7 @@ impl Sequencer {
         self.tick(&mut group);
         if !group.waiting.is_empty() {
             self.commit(group);
+            self.metrics.committed(begun.elapsed());
         }
     }
 
@@ -185,52 +194,31 @@ impl Sequencer {
             sides,
             reply,
         } = submission;
+        let sender = Sender::of(&command, reply);
         let now = self.clock.now();
         match self.network.decide(now, id, &command) {
-            Ok(Decision::New(events)) => self.enter(group, now, id, events, sides, Some(reply)),
-            Ok(Decision::Repeat) => {
-                let seq = group.last_seq();
-                let receipt = Receipt {
-                    seq,
-                    events: Arc::from([]),
-                    repeat: true,
-                };
-                group.waiting.push(Waiting {
-                    reply: Some(reply),
-                    receipt,
-                });
+            Ok(Decision::New(events)) => {
+                group.batch.sides.extend(sides);
+                self.enter(group, (now, id), events, sender);
             }
-            Err(refusal) => reply.send(Err(refusal.into())).unwrap_or_default(),
+            Ok(Decision::Repeat) => group.repeat(sender),
+            Err(refusal) => {
+                self.metrics.command(sender.kind, refusal.code());
+                sender.answer(Err(refusal.into()));
+            }
         }
     }
 
     fn enter(
         &mut self,
         group: &mut Group,
-        at: Time,
-        command: CommandId,
+        (at, command): (Time, CommandId),
         events: Vec<Event>,
-        sides: Vec<Side>,
-        reply: Option<oneshot::Sender<Result<Receipt, SubmitError>>>,
+        sender: Sender,
     ) {
         self.network.commit(at, command, &events);
-        let seq = group.last_seq().next();
         let body = recover::encode(&events);
-        group.batch.records.push(RecordDraft { at, command, body });
-        group.batch.sides.extend(sides);
-        let events: Arc<[Event]> = events.into();
-        group.committed.push(Committed {
-            seq,
-            at,
-            command,
-            events: Arc::clone(&events),
-        });
-        let receipt = Receipt {
-            seq,
-            events,
-            repeat: false,
-        };
-        group.waiting.push(Waiting { reply, receipt });
+        group.enter(RecordDraft { at, command, body }, events.into(), sender);
     }
 
     /// Brings about what the clock says is due.
@@ -242,7 +230,11 @@ impl Sequencer {
         let id = self.clock.command_id();
         match self.network.decide(now, id, &Command::Tick) {
             Ok(Decision::New(events)) if !events.is_empty() => {
-                self.enter(group, now, id, events, Vec::new(), None);
+                let sender = Sender {
+                    kind: metrics::kind(&Command::Tick),
+                    reply: None,
+                };
+                self.enter(group, (now, id), events, sender);
             }
             Ok(_) => {}
             Err(refusal) => tracing::error!(%refusal, "a tick was refused"),
@@ -261,10 +253,10 @@ impl Sequencer {
                 self.publish
                     .send(Publication::Committed(committed))
                     .unwrap_or_default();
-                for Waiting { reply, receipt } in waiting {
-                    if let Some(reply) = reply {
-                        reply.send(Ok(receipt)).unwrap_or_default();
-                    }
+                for Waiting { sender, receipt } in waiting {
+                    let outcome = if receipt.repeat { "repeat" } else { "done" };
+                    self.metrics.command(sender.kind, outcome);
+                    sender.answer(Ok(receipt));
                 }
             }
             Err(error) => self.fail(&error, waiting),
@@ -275,13 +267,8 @@ impl Sequencer {
     fn fail(&mut self, error: &AppendError, waiting: Vec<Waiting>) {
         let why: Arc<str> = recover::chain(error).into();
         tracing::error!(%why, "control is read-only");
-        for Waiting { reply, .. } in waiting {
-            let refused = Err(SubmitError::ReadOnly {
-                why: Arc::clone(&why),
-            });
-            if let Some(reply) = reply {
-                reply.send(refused).unwrap_or_default();
-            }
+        for Waiting { sender, .. } in waiting {
+            self.refuse_read_only(sender, &why);
         }
         // Who was fenced has lost the journal to another control and must not take it back.
         let retry_at = match error {
@@ -301,6 +288,12 @@ impl Sequencer {
             must_reopen,
         });
         self.restore();
+    }
+
+    fn refuse_read_only(&self, sender: Sender, why: &Arc<str>) {
+        self.metrics.command(sender.kind, "read-only");
+        let why = Arc::clone(why);
+        sender.answer(Err(SubmitError::ReadOnly { why }));
     }
 
     /// The network as the journal has it.
@@ -367,7 +360,49 @@ impl Sequencer {
     }
 }
 
+impl Sender {
+    fn of(command: &Command, reply: oneshot::Sender<Result<Receipt, SubmitError>>) -> Self {
+        let kind = metrics::kind(command);
+        let reply = Some(reply);
+        Self { kind, reply }
+    }
+
+    /// Whoever no longer waits learns the answer by sending the same id again.
+    fn answer(self, answer: Result<Receipt, SubmitError>) {
+        if let Some(reply) = self.reply {
+            reply.send(answer).unwrap_or_default();
+        }
+    }
+}
+
 impl Group {
+    fn enter(&mut self, record: RecordDraft, events: Arc<[Event]>, sender: Sender) {
+        let seq = self.last_seq().next();
+        self.committed.push(Committed {
+            seq,
+            at: record.at,
+            command: record.command,
+            events: Arc::clone(&events),
+        });
+        self.batch.records.push(record);
+        let receipt = Receipt {
+            seq,
+            events,
+            repeat: false,
+        };
+        self.waiting.push(Waiting { sender, receipt });
+    }
+
+    /// What was done before is answered when all before it is durable.
+    fn repeat(&mut self, sender: Sender) {
+        let receipt = Receipt {
+            seq: self.last_seq(),
+            events: Arc::from([]),
+            repeat: true,
+        };
+        self.waiting.push(Waiting { sender, receipt });
+    }
+
     fn last_seq(&self) -> Seq {
         let before = self.batch.first_seq.0.saturating_sub(1);
         Seq(before).plus(self.batch.records.len() as u64)

@@ -23,6 +23,7 @@ use crate::core::recover::{self, RecoverError, Recovered};
 use crate::detector::Detector;
 use crate::follower::{Feed, Follower};
 use crate::http;
+use crate::metrics::Metrics;
 use crate::projection::{self, ProjectionError, Projections, Projector};
 use crate::sequencer::{Committed, Sequencer, SubmitError};
 use crate::session::{self, Sessions};
@@ -99,7 +100,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let secret = control_key(&config.data_dir)?;
     let endpoint = session::bind(&config, SecretKey::from_bytes(&secret)).await?;
     let clock = Arc::new(Clock::default());
-    let (core, projections, threads) = open(config, secret, clock)?;
+    let metrics = Metrics::default();
+    let (core, projections, threads) = open(config, secret, clock, metrics.clone())?;
     set_policy(&core).await.map_err(StartError::Policy)?;
 
     let stop = CancellationToken::new();
@@ -112,12 +114,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         detector,
     };
     tasks.spawn(session::accept(doors, tasks.clone(), stop.clone()));
-    let app = http::router(http::App {
+    let app = http::App {
         core: core.clone(),
         projections,
         sessions,
-    });
-    tasks.spawn(http::serve(http, app, stop.clone()));
+    };
+    let router = http::router(app, metrics);
+    tasks.spawn(http::serve(http, router, stop.clone()));
     Ok(Running {
         core,
         http: address,
@@ -137,7 +140,12 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 type Opened = (Core, Projections, Vec<thread::JoinHandle<()>>);
 
 /// Opens the data folder, brings everything up to date and starts the two threads.
-fn open(config: Config, secret: [u8; 32], clock: Arc<Clock>) -> Result<Opened, StartError> {
+fn open(
+    config: Config,
+    secret: [u8; 32],
+    clock: Arc<Clock>,
+    metrics: Metrics,
+) -> Result<Opened, StartError> {
     let dir = config.data_dir.clone();
     let journal = Journal::open(&dir, config.claim)?;
     let snapshots = Snapshots::open(&dir)?;
@@ -160,7 +168,7 @@ fn open(config: Config, secret: [u8; 32], clock: Arc<Clock>) -> Result<Opened, S
         snapshot_at,
     };
     let store = (journal, dir, snapshots);
-    let sequencer = Sequencer::new(network, store, Arc::clone(&clock), publish);
+    let sequencer = Sequencer::new(network, store, Arc::clone(&clock), publish, metrics);
     let threads = vec![
         thread::spawn(move || sequencer.run(&submissions)),
         thread::spawn(move || feed.run(&publications)),

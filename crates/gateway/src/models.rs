@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use remuda_link::ClientError;
 use remuda_tokens::{ChatTemplate, Tokenizer, template};
 use remuda_types::Digest;
 use remuda_wire::gateway::ModelRoute;
@@ -60,7 +61,7 @@ pub(crate) enum NoModel {
 }
 
 impl Models {
-    pub(crate) fn new(cache: PathBuf) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(cache: PathBuf) -> Result<Self, ClientError> {
         Ok(Self {
             cache,
             fetcher: Fetcher::new()?,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use remuda_link::{BindError, Endpoint, Patience, SecretKey};
+use remuda_link::{BindError, ClientError, Endpoint, Patience, SecretKey};
 use remuda_types::GatewayKey;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,7 @@ pub enum StartError {
     Iroh(#[from] BindError),
     /// The HTTP client for model files cannot be made.
     #[error("model files could not be fetched")]
-    Fetch(#[source] reqwest::Error),
+    Fetch(#[source] ClientError),
 }
 
 /// A gateway that runs. Dropping it stops nothing: use [`Running::stop`].

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remuda_link::{BindError, Endpoint, bind};
+use remuda_link::{BindError, ClientError, Endpoint, bind};
 use remuda_types::NodeKey;
 use remuda_wire::node::Inventory;
 use remuda_wire::{ALPN_INFER, ALPN_PROBE};
@@ -24,7 +24,7 @@ use crate::inventory::{self, nvidia::Gpus};
 use crate::leftovers;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
-use crate::model::{Models, Retry, tls};
+use crate::model::{self, Models, Retry};
 use crate::reconcile::{self, Input, Reconciler};
 use crate::runtime::{self, Runtimes};
 use crate::session::Session;
@@ -60,7 +60,7 @@ pub enum StartError {
     },
     /// There is no HTTP client.
     #[error(transparent)]
-    Http(#[from] tls::Error),
+    Http(#[from] ClientError),
 }
 
 /// Control refused the node for good: the daemon can only stop.
@@ -108,7 +108,7 @@ impl Opened {
         leftovers::kill_all(node);
         let store = Store::of(&state);
         let (told, ran) = (store.told()?, store.replicas()?);
-        let http = tls::client()?;
+        let http = model::client()?;
         let pages = listen(config.metrics).await?;
         let endpoint = bind(remuda_link::Config {
             key,

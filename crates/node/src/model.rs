@@ -9,13 +9,25 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use remuda_link::{ClientError, https};
 use remuda_types::Digest;
 
 use crate::view::Progress;
 
 pub(crate) mod fetch;
 mod source;
-pub(crate) mod tls;
+
+/// How long a server may take to accept a connection, and to send the next byte.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+const NEXT_BYTE_WITHIN: Duration = Duration::from_secs(30);
+
+/// The HTTP client that the store fetches with.
+pub(crate) fn client() -> Result<reqwest::Client, ClientError> {
+    let builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT_WITHIN)
+        .read_timeout(NEXT_BYTE_WITHIN);
+    https::client(builder)
+}
 
 /// What is to be fetched.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use remuda_link::https;
 use remuda_wire::api::{Page, Problem};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
@@ -61,18 +62,10 @@ fn page(query: Query<'_>, cursor: Option<String>) -> Vec<(&str, String)> {
 impl Client {
     /// A client of `target`. Nothing is sent yet.
     pub(crate) fn new(target: &Target) -> Result<Self, Error> {
-        // The first one wins; a second client finds it installed.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_WITHIN)
             .user_agent(concat!("remuda/", env!("CARGO_PKG_VERSION")));
-        // Plain HTTP works on a machine without certificate authorities as well.
-        let builder = if target.url.scheme() == "http" {
-            builder.tls_certs_only([])
-        } else {
-            builder
-        };
-        let http = builder.build().map_err(Error::Unbuilt)?;
+        let http = https::client(builder)?;
         Ok(Self {
             http,
             url: target.url.clone(),

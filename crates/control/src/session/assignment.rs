@@ -8,6 +8,7 @@ use remuda_wire::node::{Assigned, Assignment, AssignmentStamp, Wanted};
 use remuda_wire::spec::{EngineSpec, HealthCheck, ProcessSpec, ReplicaSpec, RuntimeSpec};
 
 use crate::core::Core;
+use crate::http::labels::MODEL_NAME;
 use crate::vault::{OPERATOR, Vault};
 
 /// How long a replica may take from a polite request to stop until it is killed.
@@ -18,9 +19,6 @@ const HEALTH_INTERVAL_MS: u64 = 1_000;
 
 /// Failed probes that make a replica unready.
 const HEALTH_FAILURES: u32 = 3;
-
-/// The label domain of models' names.
-pub(crate) const MODEL_NAME: &str = "model name";
 
 /// The node's whole assignment as the network has it now. The stamp is the caller's.
 pub(super) fn of(core: &Core, node: NodeKey) -> Vec<Assigned> {

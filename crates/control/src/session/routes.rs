@@ -7,9 +7,10 @@ use remuda_wire::api::WorkloadSpec;
 use remuda_wire::gateway::{KeyEntry, ModelRoute, ReplicaRoute, RouteState, RouteTable};
 use remuda_wire::grant::Grant;
 
-use super::assignment::{MODEL_NAME, blob_url};
+use super::assignment::blob_url;
 use super::{Doors, Sessions};
 use crate::core::Core;
+use crate::http::labels::MODEL_NAME;
 use crate::vault::OPERATOR;
 
 /// The whole table for one gateway.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use remuda_control::http::keys::mint;
 use remuda_control::{Config, Running, start};
 use remuda_journal::Claim;
+use remuda_link::https;
 use remuda_network::Command;
 use remuda_network::command::{EnrolNode, IssueKey, ObservedPhase};
 use remuda_network::policy::Policy;
@@ -83,14 +84,12 @@ impl Control {
         let dir = tempfile::tempdir().unwrap();
         let running = start(config(dir.path(), policy.clone())).await.unwrap();
         let operator = operator_key(&running).await;
-        // The client speaks no TLS here, but is built with it and asks for a provider.
-        drop(rustls::crypto::ring::default_provider().install_default());
         Self {
             running,
             operator,
             dir,
             policy,
-            client: reqwest::Client::new(),
+            client: https::client(reqwest::Client::builder()).unwrap(),
         }
     }
 

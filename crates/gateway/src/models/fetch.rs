@@ -1,11 +1,10 @@
 //! The first bytes of a file over HTTP.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use remuda_link::ClientError;
 use reqwest::header::RANGE;
 use reqwest::{Client, Response, StatusCode};
-use rustls_platform_verifier::BuilderVerifierExt;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(10);
@@ -24,18 +23,11 @@ pub(crate) enum FetchError {
 pub(super) struct Fetcher(Client);
 
 impl Fetcher {
-    pub(super) fn new() -> Result<Self, reqwest::Error> {
+    pub(super) fn new() -> Result<Self, ClientError> {
         let client = Client::builder()
             .connect_timeout(CONNECT_WITHIN)
             .read_timeout(SILENCE);
-        let client = match tls() {
-            Ok(tls) => client.tls_backend_preconfigured(tls),
-            Err(error) => {
-                tracing::warn!(%error, "model stores can be reached over plain HTTP only");
-                client
-            }
-        };
-        client.build().map(Self)
+        remuda_link::https::client(client).map(Self)
     }
 
     /// Grows `head` to `want` bytes, or to the end of the file.
@@ -68,14 +60,4 @@ async fn read(mut response: Response, head: &mut Vec<u8>, want: u64) -> Result<(
         head.extend_from_slice(&chunk);
     }
     Ok(())
-}
-
-/// TLS with the machine's own trust, on the provider that the rest of the program uses.
-fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider);
-    let builder = builder
-        .with_safe_default_protocol_versions()?
-        .with_platform_verifier()?;
-    Ok(builder.with_no_client_auth())
 }

@@ -5,19 +5,9 @@ use std::time::Duration;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 
-/// An HTTP client; the address book of trust is empty, for nothing here speaks TLS.
+/// An HTTP client.
 pub(crate) fn client() -> Client {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider);
-    let tls = tls.with_safe_default_protocol_versions().unwrap();
-    let tls = tls
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .no_proxy()
-        .build()
-        .unwrap()
+    remuda_link::https::client(Client::builder().no_proxy()).unwrap()
 }
 
 /// A stream of server-sent events.

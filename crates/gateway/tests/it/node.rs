@@ -159,8 +159,8 @@ impl Node {
     async fn answer(
         self,
         connection: Connection,
-        send: iroh::endpoint::SendStream,
-        mut recv: iroh::endpoint::RecvStream,
+        send: remuda_link::SendStream,
+        mut recv: remuda_link::RecvStream,
     ) {
         let Some(_open) = message::<Open>(&mut recv).await else {
             return;
@@ -313,7 +313,7 @@ impl Node {
 }
 
 /// The stream below a sender, whose place another stream takes.
-async fn take(sender: &mut Sender<Reply>, connection: &Connection) -> iroh::endpoint::SendStream {
+async fn take(sender: &mut Sender<Reply>, connection: &Connection) -> remuda_link::SendStream {
     let (spare, _) = connection.open_bi().await.unwrap();
     std::mem::replace(sender, Sender::new(spare)).into_inner()
 }
@@ -328,7 +328,7 @@ fn token(index: u32, id: u32) -> Reply {
 }
 
 async fn message<M: for<'b> minicbor::Decode<'b, ()>>(
-    recv: &mut iroh::endpoint::RecvStream,
+    recv: &mut remuda_link::RecvStream,
 ) -> Option<M> {
     let mut length = [0; 4];
     recv.read_exact(&mut length).await.ok()?;

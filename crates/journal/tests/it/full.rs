@@ -13,7 +13,6 @@ use crate::sample::batch;
 
 /// Runs the test below in its own mount namespace, where its folder is a file system of 4 MiB.
 #[test]
-#[ignore = "mounts a tmpfs: needs root or user namespaces"]
 fn a_full_file_system_costs_nothing_that_was_committed() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new("unshare")

@@ -4,8 +4,7 @@
 use std::io;
 
 use bytes::BytesMut;
-use iroh::endpoint::{RecvStream, SendStream};
-use remuda_link::{Receiver, Sender};
+use remuda_link::{Receiver, RecvStream, SendStream, Sender};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -127,6 +126,6 @@ async fn ask_all(
             .await
             .map_err(|_| Cut::Gateway)?;
     }
-    engine.shutdown().await.unwrap_or_default();
+    // The engine takes the end of what it is asked for the end of the request: it is not told.
     Ok(())
 }

@@ -249,7 +249,7 @@ mod tests {
 
     use tokio::io::AsyncReadExt;
 
-    use super::super::{Retry, tls};
+    use super::super::{Retry, client};
     use super::*;
 
     fn models(folder: &Path) -> Models {
@@ -257,7 +257,7 @@ mod tests {
             tries: 2,
             pause: Duration::from_millis(1),
         };
-        Models::new(folder.join("store"), tls::client().unwrap(), retry)
+        Models::new(folder.join("store"), client().unwrap(), retry)
     }
 
     fn content() -> Vec<u8> {

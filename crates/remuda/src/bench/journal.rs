@@ -18,7 +18,7 @@ use remuda_control::sequencer::BATCH_MAX;
 use remuda_journal::{Batch, Claim, Journal, RecordDraft};
 use serde::Serialize;
 
-use super::folder::Folder;
+use super::folder;
 use crate::clock;
 use crate::context::Context;
 use crate::progress;
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         .dir
         .clone()
         .unwrap_or_else(|| context.environment.data_dir());
-    let folder = Folder::make(&parent)?;
+    let folder = folder::make(&parent)?;
     let figures = measure(folder.path(), args)?;
     wheel.finish_and_clear();
     Ok(context.output.item(&figures, Figures::text)?)

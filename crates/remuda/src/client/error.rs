@@ -1,5 +1,6 @@
 //! Why a call to control failed, which exit code that is, and what to do next.
 
+use remuda_link::ClientError;
 use remuda_wire::api::Problem;
 use reqwest::{StatusCode, Url};
 
@@ -10,7 +11,7 @@ use crate::exit::Exit;
 pub(crate) enum Error {
     /// The client itself could not be made.
     #[error("the HTTP client cannot be set up")]
-    Unbuilt(#[source] reqwest::Error),
+    Unbuilt(#[from] ClientError),
     /// Nobody listens there.
     #[error("cannot reach control at {url}")]
     Unreachable {

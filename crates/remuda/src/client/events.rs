@@ -157,7 +157,7 @@ mod tests {
             let (mut whole, mut pieces) = (Lines::default(), Lines::default());
             let cut: Vec<String> = cuts
                 .windows(2)
-                .flat_map(|ends| pieces.push(text[ends[0]..ends[1]].as_bytes()))
+                .flat_map(|ends| pieces.push(&text.as_bytes()[ends[0]..ends[1]]))
                 .collect();
             prop_assert_eq!(cut, whole.push(text.as_bytes()));
         }

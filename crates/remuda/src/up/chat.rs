@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use remuda_link::https;
 use remuda_types::Time;
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -58,11 +59,7 @@ pub(crate) enum Piece {
 impl Door {
     /// A door that is known by its address.
     pub(crate) fn new(url: &str, key: Key) -> anyhow::Result<Self> {
-        // The first one wins; a second client finds it installed.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let http = reqwest::Client::builder()
-            .read_timeout(SILENCE_MAX)
-            .build()?;
+        let http = https::client(reqwest::Client::builder().read_timeout(SILENCE_MAX))?;
         Ok(Self {
             http,
             url: url.trim_end_matches('/').to_owned(),

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use remuda_link::https;
 use remuda_types::NodeKey;
 use remuda_wire::api::node::Node;
 use serde_json::json;
@@ -74,7 +75,7 @@ impl Local {
                 process: None,
             })
             .collect();
-        let http = reqwest::Client::new();
+        let http = https::client(reqwest::Client::builder())?;
         let gateway = None;
         let local = Self {
             programs,

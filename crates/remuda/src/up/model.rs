@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use futures::StreamExt;
+use remuda_link::https;
 use remuda_wire::api::model::AddModel;
 use reqwest::Url;
 
@@ -119,8 +120,8 @@ async fn fetched(url: &str, folder: &Path, context: &Context) -> anyhow::Result<
     if path.exists() {
         return Ok(path);
     }
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let response = reqwest::Client::new().get(parsed).send().await;
+    let http = https::client(reqwest::Client::builder())?;
+    let response = http.get(parsed).send().await;
     let response = response
         .and_then(reqwest::Response::error_for_status)
         .map_err(|error| unfetched(url).caused_by(error))?;

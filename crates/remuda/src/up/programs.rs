@@ -170,7 +170,9 @@ impl Programs {
         if let Some(filter) = &self.log {
             words.text("--log", filter);
         }
-        first.iter().for_each(|word| words.plain(word));
+        for word in first {
+            words.plain(word);
+        }
         words
     }
 

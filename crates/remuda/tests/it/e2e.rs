@@ -4,6 +4,7 @@ mod chat;
 mod control_killed;
 mod crash;
 mod disk;
+mod faults;
 mod gateway_killed;
 mod kills;
 mod lone_control;

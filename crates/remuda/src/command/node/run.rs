@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use remuda_engine::kernels;
 use remuda_node::{CapacityOverrides, Config, ControlAddress, Policy};
 use remuda_types::{Class, Price, SiteId};
 use remuda_wire::node::Enrolment;
@@ -134,6 +135,8 @@ async fn config(args: Args, context: &Context) -> anyhow::Result<Config> {
     config
         .environment
         .clone_from(&context.environment.inherited);
+    let (name, off) = kernels::ENVIRONMENT;
+    config.environment.push((name.into(), off.into()));
     config.metrics = args.metrics;
     let defaults = Policy::default();
     config.policy.leave_grace = args.leave_grace.unwrap_or(defaults.leave_grace);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use remuda_link::https;
 use serde_json::{Value, json};
 
 use super::network::MODEL;
@@ -28,11 +29,9 @@ pub(crate) struct Stream {
 
 impl Door {
     pub(crate) fn new(url: &str, key: &str) -> Self {
-        let http = reqwest::Client::builder()
-            .read_timeout(Duration::from_secs(90))
-            .build();
+        let http = reqwest::Client::builder().read_timeout(Duration::from_secs(90));
         Self {
-            http: http.unwrap(),
+            http: https::client(http).unwrap(),
             url: url.to_owned(),
             key: key.to_owned(),
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use remuda_link::https;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
@@ -40,7 +41,6 @@ impl Control {
 
     /// Runs `command` and waits until it answers.
     pub(crate) async fn run(mut command: Command) -> Self {
-        drop(rustls::crypto::ring::default_provider().install_default());
         let since = Instant::now();
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -50,7 +50,7 @@ impl Control {
         let started: Value = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("{error}: control said {line:?}"));
         let url = started["url"].as_str().unwrap().to_owned();
-        let http = reqwest::Client::new();
+        let http = https::client(reqwest::Client::builder()).unwrap();
         let ready = http.get(format!("{url}/v1/ready")).send().await.unwrap();
         let ready: Value = ready.json().await.unwrap();
         let ready_after = since.elapsed();

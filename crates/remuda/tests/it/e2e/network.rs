@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use remuda_link::https;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -74,7 +75,6 @@ impl Network {
 
     /// Starts one on what an earlier one left.
     pub(crate) fn start_in(home: TempDir) -> Self {
-        drop(rustls::crypto::ring::default_provider().install_default());
         let model = home.path().join(format!("{MODEL}.gguf"));
         if !model.exists() {
             std::os::unix::fs::symlink(model_path().canonicalize().unwrap(), &model).unwrap();
@@ -98,7 +98,7 @@ impl Network {
             home,
             up,
             info,
-            http: reqwest::Client::new(),
+            http: https::client(reqwest::Client::builder()).unwrap(),
         }
     }
 
