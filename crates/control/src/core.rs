@@ -6,16 +6,19 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 
 use remuda_journal::{Seq, Side};
 use remuda_network::{Command, Network};
-use remuda_types::CommandId;
+use remuda_types::{CommandId, Time};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::follower::Follower;
-use crate::sequencer::{Receipt, Submission, SubmitError};
+use crate::sequencer::{Message, Receipt, Submission, SubmitError};
 use crate::vault::Vault;
 
 pub mod recover;
+pub mod vitals;
+
+use vitals::Vitals;
 
 /// Control's inside, as its doors see it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -25,23 +28,26 @@ pub struct Core {
 
 #[derive(Debug)]
 struct Inner {
-    submissions: SyncSender<Submission>,
+    submissions: SyncSender<Message>,
     follower: Arc<Follower>,
     vault: Vault,
     clock: Arc<Clock>,
     config: Config,
     epoch: u64,
+    vitals: Vitals,
+    recovered: Time,
 }
 
 impl Core {
     pub(crate) fn new(
-        submissions: SyncSender<Submission>,
+        submissions: SyncSender<Message>,
         follower: Arc<Follower>,
         vault: Vault,
         clock: Arc<Clock>,
-        config: Config,
-        epoch: u64,
+        (config, epoch): (Config, u64),
+        vitals: Vitals,
     ) -> Self {
+        let recovered = follower.read(|network| network.state().clock);
         Self {
             inner: Arc::new(Inner {
                 submissions,
@@ -50,6 +56,8 @@ impl Core {
                 clock,
                 config,
                 epoch,
+                vitals,
+                recovered,
             }),
         }
     }
@@ -76,10 +84,11 @@ impl Core {
 
     /// The queue is bounded; when it is full, the wait is not on an async thread.
     async fn enqueue(&self, submission: Submission) -> Result<(), SubmitError> {
-        let full = match self.inner.submissions.try_send(submission) {
+        let message = Message::Submission(submission);
+        let full = match self.inner.submissions.try_send(message) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Disconnected(_)) => return Err(SubmitError::Stopping),
-            Err(TrySendError::Full(submission)) => submission,
+            Err(TrySendError::Full(message)) => message,
         };
         let sender = self.inner.submissions.clone();
         let sent = tokio::task::spawn_blocking(move || sender.send(full).is_ok()).await;
@@ -88,6 +97,16 @@ impl Core {
         } else {
             Err(SubmitError::Stopping)
         }
+    }
+
+    /// Has the sequencer end after what it was sent so far, whoever else holds on to this. Blocks
+    /// while the queue is full.
+    pub(crate) fn stop(&self) {
+        // One that is gone already needs no telling.
+        self.inner
+            .submissions
+            .send(Message::Stop)
+            .unwrap_or_default();
     }
 
     /// Does a command of control's own.
@@ -101,16 +120,31 @@ impl Core {
         self.inner.follower.read(read)
     }
 
-    /// Waits until the follower shows record `seq`.
+    /// Waits until every read shows record `seq`, the projections' too; or until it is known that
+    /// none ever will.
     pub async fn reached(&self, seq: Seq) {
-        let mut changes = self.changes();
-        // The sender lives as long as the follower, which outlives every caller.
-        drop(changes.wait_for(|at| *at >= seq).await);
+        let mut projected = self.projected();
+        tokio::select! {
+            // The sender lives as long as the follower, which we hold.
+            reached = projected.wait_for(|at| *at >= seq) => drop(reached),
+            _ = self.inner.vitals.failed() => {}
+        }
     }
 
-    /// The newest record that reads show, and how to wait for the next.
+    /// The newest record that [`Core::read`] shows, and how to wait for the next. Let go of what
+    /// was borrowed from it before reading: the follower counts up while it holds the state.
     pub fn changes(&self) -> watch::Receiver<Seq> {
         self.inner.follower.changes()
+    }
+
+    /// The newest record whose rows are in the projections; behind [`Core::changes`] by a moment.
+    pub fn projected(&self) -> watch::Receiver<Seq> {
+        self.inner.follower.projected()
+    }
+
+    /// Whether all of control runs; a part that must not end by itself is watched here.
+    pub fn vitals(&self) -> &Vitals {
+        &self.inner.vitals
     }
 
     /// Follower, for projections.
@@ -131,6 +165,12 @@ impl Core {
     /// What control was started with.
     pub fn config(&self) -> &Config {
         &self.inner.config
+    }
+
+    /// The newest time in the journal when control started: what happened between then and now,
+    /// only others saw.
+    pub fn recovered(&self) -> Time {
+        self.inner.recovered
     }
 
     /// The writer's epoch: assignments carry it, so that a node follows the newest control.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::future::join_all;
 use remuda_liveness::{Output, Probe, Transition, Vantage, Vantages, Verdict};
 use remuda_network::Command;
 use remuda_network::state::Presence;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::core::Core;
+use crate::core::vitals::Part;
 use crate::sequencer::SubmitError;
 use crate::session::Sessions;
 
@@ -60,8 +62,6 @@ pub(crate) struct Detector {
     tasks: TaskTracker,
     /// Nodes that the state believes in and that were not heard since control came back.
     unheard: BTreeSet<NodeKey>,
-    /// The newest time in the journal when control came back: they were last heard before it.
-    recovered: Time,
 }
 
 impl DetectorHandle {
@@ -108,12 +108,12 @@ impl Detector {
         let handle = DetectorHandle {
             inputs: inputs.clone(),
         };
-        tasks.spawn(until(stop.clone(), submit_all(core.clone(), due)));
+        let vitals = core.vitals().clone();
+        let submitting = until(stop.clone(), submit_all(core.clone(), due));
+        tasks.spawn(vitals.task(Part::Detector, stop.clone(), submitting));
         tasks.spawn(until(stop.clone(), adopt_later(inputs.clone())));
-        let recovered = core.read(|network| network.state().clock);
         let detector = Self {
             unheard: BTreeSet::new(),
-            recovered,
             decide: remuda_liveness::Detector::new(core.config().liveness),
             core,
             sessions,
@@ -121,7 +121,8 @@ impl Detector {
             verdicts,
             tasks: tasks.clone(),
         };
-        tasks.spawn(until(stop, detector.run(inbox)));
+        let detecting = until(stop.clone(), detector.run(inbox));
+        tasks.spawn(vitals.task(Part::Detector, stop, detecting));
         handle
     }
 
@@ -226,7 +227,7 @@ impl Detector {
     fn last_seen_at_most(&self, transition: Transition) -> Transition {
         if self.unheard.contains(&transition.node) {
             Transition {
-                last_seen: self.recovered,
+                last_seen: self.core.recovered(),
                 ..transition
             }
         } else {
@@ -278,14 +279,24 @@ async fn submit_all(core: Core, mut due: mpsc::UnboundedReceiver<Transition>) {
         while let Ok(next) = due.try_recv() {
             waiting.insert(next.node, next);
         }
-        while let Some((node, transition)) = waiting.pop_first() {
-            if let Err(SubmitError::ReadOnly { .. }) = core.submit_own(command(&transition)).await {
-                waiting.entry(node).or_insert(transition);
-                tokio::time::sleep(RETRY).await;
-                break;
-            }
+        waiting = submit_wave(&core, waiting).await;
+        if !waiting.is_empty() {
+            tokio::time::sleep(RETRY).await;
         }
     }
+}
+
+/// Submits one verdict of each node, all at once, so that the loss of a site is one batch. Returns
+/// those that could not be written down.
+async fn submit_wave(
+    core: &Core,
+    wave: BTreeMap<NodeKey, Transition>,
+) -> BTreeMap<NodeKey, Transition> {
+    let submitted = wave.into_values().map(async |transition| {
+        let answer = core.submit_own(command(&transition)).await;
+        matches!(answer, Err(SubmitError::ReadOnly { .. })).then_some((transition.node, transition))
+    });
+    join_all(submitted).await.into_iter().flatten().collect()
 }
 
 const fn command(transition: &Transition) -> Command {

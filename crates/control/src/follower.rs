@@ -3,23 +3,33 @@
 //! Input: what the sequencer made durable, in order. Output: the state for readers, the newest
 //! sequence number for waiters, rows for the projections, snapshots. The sequencer never waits for
 //! a reader or a snapshot.
+//!
+//! A record's number is published while the state is held for writing, so nobody sees the one
+//! without the other. Rows follow a moment later, and have a number of their own.
 
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use remuda_journal::{Seq, Snapshot, Snapshots};
+use remuda_journal::{ChainHead, Seq};
 use remuda_network::Network;
 use tokio::sync::watch;
 
-use crate::core::recover::{Recovered, SNAPSHOT_FORMAT};
+use crate::core::recover::Recovered;
 use crate::projection::Projector;
 use crate::sequencer::{Committed, Publication};
+
+mod cutter;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use cutter::Cutter;
 
 /// What readers see.
 #[derive(Debug)]
 pub struct Follower {
     network: RwLock<Network>,
     seq: watch::Sender<Seq>,
+    projected: watch::Sender<Seq>,
     writable: watch::Sender<Result<(), Arc<str>>>,
 }
 
@@ -28,6 +38,7 @@ impl Follower {
         Self {
             network: RwLock::new(recovered.network),
             seq: watch::Sender::new(recovered.seq),
+            projected: watch::Sender::new(recovered.seq),
             writable: watch::Sender::new(Ok(())),
         }
     }
@@ -43,16 +54,24 @@ impl Follower {
         self.seq.subscribe()
     }
 
+    /// The newest record whose rows are in the projections, and how to wait for the next.
+    pub fn projected(&self) -> watch::Receiver<Seq> {
+        self.projected.subscribe()
+    }
+
     /// Whether control can write, and if not, why.
     pub fn writable(&self) -> Result<(), Arc<str>> {
         self.writable.borrow().clone()
     }
 
-    fn apply(&self, committed: &[Committed]) {
+    /// Waiters are woken by the last record of a group only.
+    fn apply(&self, record: &Committed, is_last: bool) {
         let mut network = self.network.write().unwrap_or_else(PoisonError::into_inner);
-        for record in committed {
-            network.commit(record.at, record.command, &record.events);
-        }
+        network.commit(record.at, record.command, &record.events);
+        self.seq.send_if_modified(|seq| {
+            *seq = record.seq;
+            is_last
+        });
     }
 }
 
@@ -60,9 +79,7 @@ impl Follower {
 pub(crate) struct Feed {
     pub(crate) follower: Arc<Follower>,
     pub(crate) projector: Projector,
-    pub(crate) snapshots: Snapshots,
-    pub(crate) snapshot_every: u64,
-    pub(crate) snapshot_at: Seq,
+    pub(crate) cutter: Cutter,
 }
 
 impl Feed {
@@ -70,52 +87,34 @@ impl Feed {
     pub(crate) fn run(mut self, publications: &Receiver<Publication>) {
         while let Ok(publication) = publications.recv() {
             match publication {
-                Publication::Committed(committed) => self.committed(&committed),
+                Publication::Committed { records, head } => self.committed(&records, head),
                 Publication::Writable(writable) => {
                     drop(self.follower.writable.send_replace(writable));
                 }
             }
         }
-        self.snapshot();
+        let Self {
+            follower, cutter, ..
+        } = self;
+        let seq = *follower.seq.borrow();
+        follower.read(|network| cutter.last(seq, network.state()));
     }
 
-    fn committed(&mut self, committed: &[Committed]) {
-        let Some(newest) = committed.last().map(|record| record.seq) else {
+    pub(crate) fn committed(&mut self, records: &[Committed], head: ChainHead) {
+        let Some(newest) = records.last().map(|record| record.seq) else {
             return;
         };
-        // Rows name parties that a batch may remove, so they are made before it is applied.
-        self.follower
-            .read(|network| self.projector.prepare(network.state(), committed));
-        self.follower.apply(committed);
-        self.projector.write();
-        self.follower.seq.send_replace(newest);
-        if newest.since(self.snapshot_at) >= self.snapshot_every {
-            self.snapshot();
+        for record in records {
+            // Rows name parties that the record may remove, so they are made before it is applied.
+            self.follower
+                .read(|network| self.projector.prepare(network.state(), record));
+            self.follower.apply(record, record.seq == newest);
         }
-    }
-
-    fn snapshot(&mut self) {
-        let seq = *self.follower.seq.borrow();
-        if seq == self.snapshot_at {
-            return;
-        }
-        let state = self
-            .follower
-            .read(|network| minicbor::to_vec(network.state()));
-        let saved = state.map_err(|error| error.to_string()).and_then(|state| {
-            let snapshot = Snapshot {
-                seq,
-                format: SNAPSHOT_FORMAT,
-                state,
-            };
-            self.snapshots
-                .save(&snapshot)
-                .map_err(|error| error.to_string())
-        });
-        match saved {
-            Ok(()) => self.snapshot_at = seq,
-            // The journal has everything; the next start is only slower.
-            Err(error) => tracing::warn!(%error, "no snapshot was cut"),
+        self.projector.write(head);
+        self.follower.projected.send_replace(newest);
+        if self.cutter.is_due(newest) {
+            let state = self.follower.read(|network| network.state().clone());
+            self.cutter.cut(newest, state);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The HTTP API: `/v1`, described by `OpenAPI` 3.1, errors as RFC 9457 says.
 //!
-//! A request passes, from outside in: the [`envelope`] (request id, span, metrics, problems made
+//! A request passes, from outside in: the [`door`] (connections, their number and patience), the
+//! [`envelope`] (request id, span, metrics, problems made
 //! readable, panics caught), [`auth`] (the key, its rate limit), [`once`] (an `Idempotency-Key`'s
 //! answer given again) and its handler. Handlers that read take what they show from the follower's
 //! state; handlers that change something make one command and answer with the thing it changed,
@@ -26,6 +27,7 @@ use crate::session::Sessions;
 mod act;
 mod auth;
 mod body;
+mod door;
 mod envelope;
 mod events;
 pub mod keys;
@@ -71,6 +73,7 @@ struct Inside {
     app: App,
     metrics: Metrics,
     limits: limit::Limits,
+    streams: limit::Streams,
     answers: once::Answers,
     document: openapi::Document,
     tasks: TaskTracker,
@@ -98,6 +101,7 @@ pub fn router(app: App, metrics: Metrics) -> Router {
         app,
         metrics,
         limits: limit::Limits::default(),
+        streams: limit::Streams::default(),
         answers,
         document: openapi::Document::new(document),
         tasks: TaskTracker::new(),
@@ -141,9 +145,12 @@ pub fn serve(
     router: Router,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> {
-    let router = router.layer(Extension(Stopping(stop.clone())));
-    let serving =
-        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let router = router
+        .layer(Extension(Stopping(stop.clone())))
+        .layer(middleware::from_fn(door::working))
+        .into_make_service_with_connect_info::<door::Visitor>();
+    let serving = axum::serve(door::Door::new(listener), router)
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
     async move {
         let too_late = async {
             stop.cancelled().await;

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -34,6 +34,7 @@ struct Inner {
     nodes: Family<NodeLabels, Gauge>,
     leases: Family<LeaseLabels, Gauge>,
     ledger_total: Gauge,
+    observed: Mutex<Option<Instant>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -72,6 +73,9 @@ pub struct Standing {
     pub gateways: usize,
 }
 
+/// How long gauges are given out as they are.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+
 const PRESENCES: [&str; 6] = ["away", "up", "suspect", "draining", "lost", "left"];
 const PHASES: [&str; 6] = [
     "placed",
@@ -98,6 +102,7 @@ impl Default for Metrics {
             nodes: Family::default(),
             leases: Family::default(),
             ledger_total: Gauge::default(),
+            observed: Mutex::default(),
         };
         inner.register();
         Self {
@@ -162,6 +167,21 @@ impl Metrics {
                 status,
             })
             .inc();
+    }
+
+    /// Whether the gauges should be brought up to date now: yes to one caller a second, since it
+    /// means a walk over the whole state, and no key is needed to ask for it.
+    pub fn is_stale(&self) -> bool {
+        let mut observed = self
+            .inner
+            .observed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let stale = observed.is_none_or(|at| at.elapsed() >= FRESH_FOR);
+        if stale {
+            *observed = Some(Instant::now());
+        }
+        stale
     }
 
     /// Brings the gauges up to date.
@@ -262,6 +282,15 @@ pub const fn kind(command: &Command) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gauges_are_brought_up_to_date_by_one_caller_a_second() {
+        let metrics = Metrics::default();
+        assert!(metrics.is_stale());
+        assert!(!metrics.is_stale());
+        std::thread::sleep(FRESH_FOR);
+        assert!(metrics.is_stale());
+    }
 
     #[test]
     fn what_is_counted_is_rendered() {

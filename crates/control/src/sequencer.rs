@@ -4,22 +4,31 @@
 //! larger the batches. A decided command is applied to the sequencer's own network at once (the next
 //! one in the batch must see it) and answered only when the journal has it. When an append fails,
 //! nothing of the batch is kept or answered with success: the network is rebuilt from the journal
-//! and commands are refused, with the reason, until an append works again. It never loops.
+//! and commands are refused, with the reason, until an append works again. It never loops. Once
+//! another control has the journal, this one is fenced and stays so.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use remuda_journal::{AppendError, Batch, Claim, Journal, RecordDraft, Seq, Side, Snapshots};
+use remuda_journal::{
+    AppendError, Batch, ChainHead, Journal, Record, RecordDraft, Seq, Side, Snapshots,
+};
 use remuda_network::network::Decision;
 use remuda_network::{Command, Event, Network, Refusal};
-use remuda_types::{CommandId, Span, Time};
+use remuda_types::{CommandId, Time};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::core::recover::{self, RecoverError};
+use crate::core::recover::{self, RecoverError, Recovered};
 use crate::metrics::{self, Metrics};
+use crate::vault::Vault;
+
+mod group;
+mod standing;
+
+use group::{Group, Sender, Waiting};
+use standing::{RetryError, Standing};
 
 /// The most commands in one batch.
 pub const BATCH_MAX: usize = 1_000;
@@ -27,8 +36,9 @@ pub const BATCH_MAX: usize = 1_000;
 /// Between looks at what is due.
 const TICK: Duration = Duration::from_millis(50);
 
-/// While the journal cannot be written, an append is tried again this often.
-const RETRY: Span = Span::from_secs(1);
+/// Between looks for kept answers that have expired, and how many go in one transaction.
+const EXPIRE_EVERY: Duration = Duration::from_mins(1);
+const EXPIRED_AT_ONCE: u32 = 1_000;
 
 /// A command on its way.
 #[derive(Debug)]
@@ -88,82 +98,75 @@ pub struct Committed {
 #[derive(Debug)]
 pub enum Publication {
     /// These are durable, in this order.
-    Committed(Vec<Committed>),
+    Committed {
+        /// What is new; nothing after a batch of repeats.
+        records: Vec<Committed>,
+        /// The chain's head after them.
+        head: ChainHead,
+    },
     /// Whether control can write, and if not, why.
     Writable(Result<(), Arc<str>>),
+}
+
+/// What the sequencer is sent.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A command.
+    Submission(Submission),
+    /// Do what came before, then end: whoever still holds a sender is refused.
+    Stop,
 }
 
 /// The thread's state.
 pub(crate) struct Sequencer {
     network: Network,
     journal: Journal,
-    dir: PathBuf,
     snapshots: Snapshots,
+    vault: Vault,
     clock: Arc<Clock>,
     publish: SyncSender<Publication>,
     metrics: Metrics,
-    read_only: Option<ReadOnly>,
-}
-
-struct ReadOnly {
-    why: Arc<str>,
-    retry_at: Time,
-    must_reopen: bool,
-}
-
-/// Who sent a command and how to answer; nobody waits for the clock's own.
-struct Sender {
-    kind: &'static str,
-    reply: Option<oneshot::Sender<Result<Receipt, SubmitError>>>,
-}
-
-/// A decided command that waits for the journal.
-struct Waiting {
-    sender: Sender,
-    receipt: Receipt,
-}
-
-#[derive(Default)]
-struct Group {
-    batch: Batch,
-    committed: Vec<Committed>,
-    waiting: Vec<Waiting>,
+    standing: Standing,
+    /// The newest record that the follower was told of.
+    published: Seq,
+    expire_at: Instant,
 }
 
 impl Sequencer {
     pub(crate) fn new(
-        network: Network,
-        (journal, dir, snapshots): (Journal, PathBuf, Snapshots),
+        recovered: Recovered,
+        (journal, snapshots, vault): (Journal, Snapshots, Vault),
         clock: Arc<Clock>,
         publish: SyncSender<Publication>,
         metrics: Metrics,
     ) -> Self {
         Self {
-            network,
+            network: recovered.network,
             journal,
-            dir,
             snapshots,
+            vault,
             clock,
             publish,
             metrics,
-            read_only: None,
+            standing: Standing::Writing,
+            published: recovered.seq,
+            expire_at: Instant::now(),
         }
     }
 
-    /// Runs until every sender is gone.
-    pub(crate) fn run(mut self, submissions: &Receiver<Submission>) {
+    /// Runs until it is stopped or every sender is gone.
+    pub(crate) fn run(mut self, messages: &Receiver<Message>) {
         loop {
-            let first = match submissions.recv_timeout(TICK) {
-                Ok(submission) => Some(submission),
+            let first = match messages.recv_timeout(TICK) {
+                Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let more = first
-                .into_iter()
-                .chain(submissions.try_iter())
-                .take(BATCH_MAX);
-            let arrived: Vec<_> = more.collect();
+            let (arrived, stop) = arrived(first, messages);
             self.round(arrived);
+            if stop {
+                return;
+            }
         }
     }
 
@@ -185,6 +188,7 @@ impl Sequencer {
             self.commit(group);
             self.metrics.committed(begun.elapsed());
         }
+        self.expire();
     }
 
     fn decide(&mut self, group: &mut Group, submission: Submission) {
@@ -248,46 +252,75 @@ impl Sequencer {
             waiting,
         } = group;
         match self.journal.append(&batch) {
-            Ok(_) => {
-                // The follower outlives the sequencer; without it there is nobody left to tell.
-                self.publish
-                    .send(Publication::Committed(committed))
-                    .unwrap_or_default();
+            Ok(at) => {
+                self.publish(committed, at);
                 for Waiting { sender, receipt } in waiting {
                     let outcome = if receipt.repeat { "repeat" } else { "done" };
                     self.metrics.command(sender.kind, outcome);
                     sender.answer(Ok(receipt));
                 }
             }
-            Err(error) => self.fail(&error, waiting),
+            Err(error) => self.fail(error, waiting),
+        }
+    }
+
+    fn publish(&mut self, records: Vec<Committed>, at: remuda_journal::Committed) {
+        self.published = at.last_seq;
+        // The follower outlives the sequencer; without it there is nobody left to tell.
+        self.publish
+            .send(Publication::Committed {
+                records,
+                head: at.head,
+            })
+            .unwrap_or_default();
+    }
+
+    /// Removes answers that nobody may ask for any more, some at a time.
+    fn expire(&mut self) {
+        if self.standing.why().is_some() || Instant::now() < self.expire_at {
+            return;
+        }
+        let now = self.clock.now();
+        match self.journal.expire_idempotency(now, EXPIRED_AT_ONCE) {
+            // There may be more: they go with the next rounds.
+            Ok(removed) if removed >= EXPIRED_AT_ONCE as usize => {}
+            Ok(_) => self.expire_at = Instant::now() + EXPIRE_EVERY,
+            Err(error) => self.fail(error, Vec::new()),
         }
     }
 
     /// Nothing of the batch is kept or answered with success.
-    fn fail(&mut self, error: &AppendError, waiting: Vec<Waiting>) {
-        let why: Arc<str> = recover::chain(error).into();
-        tracing::error!(%why, "control is read-only");
+    fn fail(&mut self, error: AppendError, waiting: Vec<Waiting>) {
+        let error = RetryError::from(error);
+        let why: Arc<str> = recover::chain(&error).into();
         for Waiting { sender, .. } in waiting {
             self.refuse_read_only(sender, &why);
         }
-        // Who was fenced has lost the journal to another control and must not take it back.
-        let retry_at = match error {
-            AppendError::Fenced { .. } => Time::FOREVER,
-            _ => self.clock.now() + RETRY,
-        };
-        let must_reopen = !matches!(
-            error,
-            AppendError::Full { .. } | AppendError::TooLarge { .. }
-        );
+        self.stand(Standing::after(&error));
+        if self.standing.is_fenced() {
+            return;
+        }
+        if let Err(error) = self.restore() {
+            self.stand(Standing::after(&error.into()));
+        }
+    }
+
+    /// Says whether control can write, where that has changed.
+    fn stand(&mut self, standing: Standing) {
+        let (before, why) = (self.standing.why(), standing.why());
+        self.standing = standing;
+        if before == why {
+            return;
+        }
+        if let Some(why) = &why {
+            tracing::error!(%why, "control is read-only");
+        } else {
+            tracing::info!("control can write again");
+        }
+        let writable = why.map_or(Ok(()), Err);
         self.publish
-            .send(Publication::Writable(Err(Arc::clone(&why))))
+            .send(Publication::Writable(writable))
             .unwrap_or_default();
-        self.read_only = Some(ReadOnly {
-            why,
-            retry_at,
-            must_reopen,
-        });
-        self.restore();
     }
 
     fn refuse_read_only(&self, sender: Sender, why: &Arc<str>) {
@@ -297,54 +330,27 @@ impl Sequencer {
     }
 
     /// The network as the journal has it.
-    fn restore(&mut self) {
-        match recover::network(self.journal.view(), Some(&self.snapshots)) {
-            Ok(recovered) => self.network = recovered.network,
-            Err(error) => self.stay_read_only(&error),
-        }
+    fn restore(&mut self) -> Result<(), RecoverError> {
+        self.network = recover::network(self.journal.view(), Some(&self.snapshots))?.network;
+        Ok(())
     }
 
-    fn stay_read_only(&mut self, error: &RecoverError) {
-        let why: Arc<str> = recover::chain(error).into();
-        tracing::error!(%why, "the journal cannot be read back");
-        let retry_at = self.clock.now() + RETRY;
-        self.read_only = Some(ReadOnly {
-            why,
-            retry_at,
-            must_reopen: true,
-        });
-    }
-
-    /// Why control is read-only, if it still is: once a second an empty append is tried.
+    /// Why control is read-only, if it still is: once a second it is tried to write.
     fn still_read_only(&mut self) -> Option<Arc<str>> {
-        let now = self.clock.now();
-        let read_only = self.read_only.as_mut()?;
-        let why = Arc::clone(&read_only.why);
-        if now < read_only.retry_at {
-            return Some(why);
+        if let Some(reopen) = self.standing.due(Instant::now()) {
+            let tried = self.try_to_write(reopen);
+            let standing =
+                tried.map_or_else(|error| Standing::after(&error), |()| Standing::Writing);
+            self.stand(standing);
         }
-        read_only.retry_at = now + RETRY;
-        match self.try_to_write() {
-            Ok(()) => {
-                tracing::info!("control can write again");
-                self.read_only = None;
-                self.publish
-                    .send(Publication::Writable(Ok(())))
-                    .unwrap_or_default();
-                None
-            }
-            Err(error) => Some(recover::chain(error.as_ref()).into()),
-        }
+        self.standing.why()
     }
 
-    fn try_to_write(&mut self) -> Result<(), Box<dyn std::error::Error>> {
-        if self
-            .read_only
-            .as_ref()
-            .is_some_and(|read_only| read_only.must_reopen)
-        {
-            self.journal = Journal::open(&self.dir, Claim::TakeOver)?;
-            self.network = recover::network(self.journal.view(), Some(&self.snapshots))?.network;
+    fn try_to_write(&mut self, reopen: bool) -> Result<(), RetryError> {
+        if reopen {
+            self.journal.reopen()?;
+            self.restore()?;
+            self.publish_missed()?;
         }
         let probe = Side::Meta {
             key: "writable".to_owned(),
@@ -358,53 +364,48 @@ impl Sequencer {
         })?;
         Ok(())
     }
+
+    /// An append that failed may have reached the disk after all: then the journal has records, and
+    /// beside them texts, of which nobody was told.
+    fn publish_missed(&mut self) -> Result<(), RetryError> {
+        let mut missed = Vec::new();
+        for batch in self.journal.view().batches(self.published.next())? {
+            let batch = batch?;
+            let records = batch.records.iter();
+            let new = records.filter(|record| record.seq > self.published);
+            let new = new.map(Committed::read).collect::<Result<Vec<_>, _>>()?;
+            missed.push((new, batch.committed));
+        }
+        if !missed.is_empty() {
+            self.vault.restore(self.journal.view());
+        }
+        for (records, at) in missed {
+            self.publish(records, at);
+        }
+        Ok(())
+    }
 }
 
-impl Sender {
-    fn of(command: &Command, reply: oneshot::Sender<Result<Receipt, SubmitError>>) -> Self {
-        let kind = metrics::kind(command);
-        let reply = Some(reply);
-        Self { kind, reply }
-    }
-
-    /// Whoever no longer waits learns the answer by sending the same id again.
-    fn answer(self, answer: Result<Receipt, SubmitError>) {
-        if let Some(reply) = self.reply {
-            reply.send(answer).unwrap_or_default();
+/// What has arrived, at most [`BATCH_MAX`] commands, and whether to stop after it.
+fn arrived(first: Option<Message>, more: &Receiver<Message>) -> (Vec<Submission>, bool) {
+    let mut arrived = Vec::new();
+    for message in first.into_iter().chain(more.try_iter()).take(BATCH_MAX) {
+        match message {
+            Message::Submission(submission) => arrived.push(submission),
+            Message::Stop => return (arrived, true),
         }
     }
+    (arrived, false)
 }
 
-impl Group {
-    fn enter(&mut self, record: RecordDraft, events: Arc<[Event]>, sender: Sender) {
-        let seq = self.last_seq().next();
-        self.committed.push(Committed {
-            seq,
+impl Committed {
+    /// A record as it is read back.
+    pub(crate) fn read(record: &Record) -> Result<Self, RecoverError> {
+        Ok(Self {
+            seq: record.seq,
             at: record.at,
             command: record.command,
-            events: Arc::clone(&events),
-        });
-        self.batch.records.push(record);
-        let receipt = Receipt {
-            seq,
-            events,
-            repeat: false,
-        };
-        self.waiting.push(Waiting { sender, receipt });
-    }
-
-    /// What was done before is answered when all before it is durable.
-    fn repeat(&mut self, sender: Sender) {
-        let receipt = Receipt {
-            seq: self.last_seq(),
-            events: Arc::from([]),
-            repeat: true,
-        };
-        self.waiting.push(Waiting { sender, receipt });
-    }
-
-    fn last_seq(&self) -> Seq {
-        let before = self.batch.first_seq.0.saturating_sub(1);
-        Seq(before).plus(self.batch.records.len() as u64)
+            events: recover::decode(record)?.into(),
+        })
     }
 }

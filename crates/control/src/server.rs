@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use remuda_journal::{Journal, OpenError, Reader, Seq, SnapshotError, Snapshots};
+use remuda_journal::{Journal, OpenError, Seq, SnapshotError, Snapshots};
 use remuda_link::{BindError, Endpoint, SecretKey};
 use remuda_network::Command;
 use tokio::net::TcpListener;
@@ -20,12 +20,14 @@ use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::core::Core;
 use crate::core::recover::{self, RecoverError, Recovered};
+use crate::core::vitals::{Failure, Part, Vitals};
 use crate::detector::Detector;
-use crate::follower::{Feed, Follower};
+use crate::follower::{Cutter, Feed, Follower};
 use crate::http;
 use crate::metrics::Metrics;
-use crate::projection::{self, ProjectionError, Projections, Projector};
-use crate::sequencer::{Committed, Sequencer, SubmitError};
+use crate::projection::catch_up::{CatchUpError, catch_up};
+use crate::projection::{self, ProjectionError, Projections};
+use crate::sequencer::{Sequencer, SubmitError};
 use crate::session::{self, Sessions};
 use crate::vault::{self, Vault};
 
@@ -76,6 +78,15 @@ pub enum StartError {
     Policy(#[source] SubmitError),
 }
 
+impl From<CatchUpError> for StartError {
+    fn from(error: CatchUpError) -> Self {
+        match error {
+            CatchUpError::Recover(error) => error.into(),
+            CatchUpError::Projections(error) => error.into(),
+        }
+    }
+}
+
 /// A control that runs.
 #[derive(Debug)]
 pub struct Running {
@@ -99,9 +110,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     })?;
     let secret = control_key(&config.data_dir)?;
     let endpoint = session::bind(&config, SecretKey::from_bytes(&secret)).await?;
-    let clock = Arc::new(Clock::default());
     let metrics = Metrics::default();
-    let (core, projections, threads) = open(config, secret, clock, metrics.clone())?;
+    let (core, projections, threads) = open(config, secret, metrics.clone())?;
     set_policy(&core).await.map_err(StartError::Policy)?;
 
     let stop = CancellationToken::new();
@@ -113,14 +123,17 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         sessions: sessions.clone(),
         detector,
     };
-    tasks.spawn(session::accept(doors, tasks.clone(), stop.clone()));
+    let vitals = core.vitals();
+    let sessions_door = session::accept(doors, tasks.clone(), stop.clone());
+    tasks.spawn(vitals.task(Part::Sessions, stop.clone(), sessions_door));
     let app = http::App {
         core: core.clone(),
         projections,
         sessions,
     };
     let router = http::router(app, metrics);
-    tasks.spawn(http::serve(http, router, stop.clone()));
+    let serving = http::serve(http, router, stop.clone());
+    tasks.spawn(vitals.task(Part::Http, stop.clone(), serving));
     Ok(Running {
         core,
         http: address,
@@ -137,84 +150,55 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
         .map_err(|source| StartError::Http { address, source })
 }
 
-type Opened = (Core, Projections, Vec<thread::JoinHandle<()>>);
+/// A thread of control.
+type Thread = thread::JoinHandle<()>;
 
 /// Opens the data folder, brings everything up to date and starts the two threads.
 fn open(
     config: Config,
     secret: [u8; 32],
-    clock: Arc<Clock>,
     metrics: Metrics,
-) -> Result<Opened, StartError> {
+) -> Result<(Core, Projections, Vec<Thread>), StartError> {
     let dir = config.data_dir.clone();
     let journal = Journal::open(&dir, config.claim)?;
     let snapshots = Snapshots::open(&dir)?;
     let recovered = recover::network(journal.view(), Some(&snapshots))?;
+    let clock = Arc::new(Clock::starting_at(recovered.network.state().clock));
     let vault = Vault::open(secret, journal.view())?;
-    let (projector, projections) = projection::open(&dir.join("projections.db"))?;
-    let (projector, following) = catch_up(journal.view(), projector, &recovered)?;
+    let (mut projector, projections) = projection::open(&dir.join("projections.db"))?;
+    catch_up(journal.view(), &mut projector)?;
 
     let epoch = journal.epoch().0;
-    let snapshot_at = recovered.seq;
-    let (submit, submissions) = sync_channel(QUEUE);
+    let (submit, messages) = sync_channel(QUEUE);
     let (publish, publications) = sync_channel(QUEUE);
-    let network = recovered.network;
-    let follower = Arc::new(Follower::new(following));
+    let follower = Arc::new(Follower::new(Recovered {
+        network: recovered.network.clone(),
+        seq: recovered.seq,
+    }));
+    let cutter = Cutter::new(Snapshots::open(&dir)?, config.snapshot_every, recovered.seq);
     let feed = Feed {
         follower: Arc::clone(&follower),
         projector,
-        snapshots: Snapshots::open(&dir)?,
-        snapshot_every: config.snapshot_every,
-        snapshot_at,
+        cutter,
     };
-    let store = (journal, dir, snapshots);
-    let sequencer = Sequencer::new(network, store, Arc::clone(&clock), publish, metrics);
+    let store = (journal, snapshots, vault.clone());
+    let sequencer = Sequencer::new(recovered, store, Arc::clone(&clock), publish, metrics);
+    let vitals = Vitals::default();
     let threads = vec![
-        thread::spawn(move || sequencer.run(&submissions)),
-        thread::spawn(move || feed.run(&publications)),
+        watched(&vitals, Part::Sequencer, move || sequencer.run(&messages)),
+        watched(&vitals, Part::Follower, move || feed.run(&publications)),
     ];
-    let core = Core::new(submit, follower, vault, clock, config, epoch);
+    let core = Core::new(submit, follower, vault, clock, (config, epoch), vitals);
     Ok((core, projections, threads))
 }
 
-/// Builds rows for the records that the projections lack, replaying from the first record if they
-/// are behind the newest snapshot.
-fn catch_up(
-    reader: &Reader,
-    mut projector: Projector,
-    recovered: &Recovered,
-) -> Result<(Projector, Recovered), StartError> {
-    let following = Recovered {
-        network: recovered.network.clone(),
-        seq: recovered.seq,
-    };
-    if projector.written() >= recovered.seq {
-        return Ok((projector, following));
-    }
-    let mut replayed = recover::network_at(reader, projector.written())?;
-    for batch in reader
-        .batches(projector.written().next())
-        .map_err(RecoverError::from)?
-    {
-        for record in batch.map_err(RecoverError::from)?.records {
-            if record.seq <= projector.written() {
-                continue;
-            }
-            let events = recover::decode(&record)?;
-            let committed = Committed {
-                seq: record.seq,
-                at: record.at,
-                command: record.command,
-                events: events.into(),
-            };
-            projector.prepare(replayed.network.state(), std::slice::from_ref(&committed));
-            replayed
-                .network
-                .commit(record.at, record.command, &committed.events);
-        }
-    }
-    projector.write();
-    Ok((projector, following))
+/// A thread that returns only when it was asked to; a panic is a failure of control.
+fn watched(vitals: &Vitals, part: Part, run: impl FnOnce() + Send + 'static) -> Thread {
+    let watch = vitals.watch(part);
+    thread::spawn(move || {
+        run();
+        watch.release();
+    })
 }
 
 /// The key that names control, seals its vault and signs route grants.
@@ -278,8 +262,9 @@ impl Running {
         tasks.close();
         tasks.wait().await;
         endpoint.close().await;
-        drop(core);
         let joined = tokio::task::spawn_blocking(move || {
+            // Told, not left to notice: a connection that was broken off may hold the core for long.
+            core.stop();
             for thread in threads {
                 if thread.join().is_err() {
                     tracing::error!("a thread of control panicked");
@@ -287,6 +272,12 @@ impl Running {
             }
         });
         joined.await.unwrap_or_default();
+    }
+
+    /// Waits until a part of control ends unasked. Then nothing that control says is sure any more:
+    /// whoever runs it should [`Running::stop`] what is left and report the failure.
+    pub async fn failed(&self) -> Failure {
+        self.core.vitals().failed().await
     }
 
     /// The newest durable record.

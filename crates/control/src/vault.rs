@@ -5,7 +5,7 @@
 //! its key and rows, and leaves labels that mean nothing (DESIGN, invariant 7).
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -23,16 +23,35 @@ pub const OPERATOR: Owner = [0; 16];
 
 const NONCE_BYTES: usize = 24;
 
-/// The texts, decrypted in memory, and the keys.
+/// The texts, decrypted in memory, and the keys. Cheap to clone.
+#[derive(Clone)]
 pub struct Vault {
     control_key: Zeroizing<[u8; 32]>,
-    inner: RwLock<Inner>,
+    inner: Arc<RwLock<Inner>>,
 }
 
 #[derive(Default)]
 struct Inner {
     keys: HashMap<Owner, Zeroizing<[u8; 32]>>,
-    texts: HashMap<Label, String>,
+    texts: HashMap<Label, Text>,
+}
+
+#[derive(Default)]
+struct Text {
+    plain: String,
+    /// Whether a durable command carried it.
+    durable: bool,
+    /// Requests that carry it and are not decided yet.
+    held: usize,
+}
+
+/// A text that can be read while its command is under way. Dropped, it is forgotten again, unless
+/// it is another request's, too, or is durable.
+#[must_use = "a text that nobody holds is forgotten"]
+pub struct Held {
+    inner: Arc<RwLock<Inner>>,
+    label: Label,
+    durable: bool,
 }
 
 impl std::fmt::Debug for Vault {
@@ -69,12 +88,24 @@ impl Vault {
     pub fn open(control_key: [u8; 32], reader: &Reader) -> Result<Self, OpenError> {
         let vault = Self {
             control_key: Zeroizing::new(blake3::derive_key("remuda vault wrap v1", &control_key)),
-            inner: RwLock::default(),
+            inner: Arc::default(),
         };
+        vault.read(reader)?;
+        Ok(vault)
+    }
+
+    /// Takes in what the journal has beyond what is known. What cannot be read stays unreadable.
+    pub(crate) fn restore(&self, reader: &Reader) {
+        if let Err(error) = self.read(reader) {
+            tracing::error!(%error, "texts cannot be read back");
+        }
+    }
+
+    fn read(&self, reader: &Reader) -> Result<(), OpenError> {
         let rows = reader.sealed_all()?;
-        let mut inner = Inner::default();
+        let mut inner = write(&self.inner);
         for row in rows.iter().filter(|row| row.key == KEY_ROW) {
-            let key = open(&vault.control_key, &row.ciphertext).ok_or(OpenError::WrongKey)?;
+            let key = open(&self.control_key, &row.ciphertext).ok_or(OpenError::WrongKey)?;
             let key = <[u8; 32]>::try_from(&key[..]).map_err(|_| OpenError::WrongKey)?;
             inner.keys.insert(row.owner, Zeroizing::new(key));
         }
@@ -82,10 +113,10 @@ impl Vault {
             let key = inner.keys.get(&row.owner).ok_or(OpenError::WrongKey)?;
             let text = open(key, &row.ciphertext).ok_or(OpenError::WrongKey)?;
             let text = String::from_utf8(text).map_err(|_| OpenError::WrongKey)?;
-            inner.texts.insert(row.key, text);
+            let known = inner.texts.entry(row.key).or_default();
+            (known.plain, known.durable) = (text, true);
         }
-        *vault.inner.write().unwrap_or_else(PoisonError::into_inner) = inner;
-        Ok(vault)
+        Ok(())
     }
 
     /// The label of an owner's text, whether or not it is known. `domain` keeps apart what is named.
@@ -93,7 +124,7 @@ impl Vault {
         Label::keyed(&self.key_of(owner), domain, text)
     }
 
-    /// Seals a text. Call [`Vault::keep`] when the command that carries it is durable.
+    /// Seals a text. [`Vault::hold`] makes it readable while its command is under way.
     pub fn seal(&self, owner: Owner, domain: &str, text: &str) -> Sealing {
         let key = self.key_of(owner);
         let label = Label::keyed(&key, domain, text);
@@ -109,29 +140,72 @@ impl Vault {
         }
     }
 
-    /// Makes a sealed text readable.
-    pub fn keep(&self, label: Label, text: &str) {
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        inner.texts.insert(label, text.to_owned());
+    /// Makes a sealed text readable until it is decided what becomes of its command.
+    pub fn hold(&self, label: Label, text: &str) -> Held {
+        let mut inner = write(&self.inner);
+        let known = inner.texts.entry(label).or_default();
+        text.clone_into(&mut known.plain);
+        known.held += 1;
+        drop(inner);
+        Held {
+            inner: Arc::clone(&self.inner),
+            label,
+            durable: false,
+        }
     }
 
     /// The text behind a label; a placeholder when its owner was erased.
     pub fn text(&self, label: Label) -> String {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner
+        let known = read(&self.inner)
             .texts
             .get(&label)
-            .cloned()
-            .unwrap_or_else(|| "(erased)".to_owned())
+            .map(|of| of.plain.clone());
+        known.unwrap_or_else(|| "(erased)".to_owned())
     }
 
     fn key_of(&self, owner: Owner) -> Zeroizing<[u8; 32]> {
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        inner
+        write(&self.inner)
             .keys
             .entry(owner)
             .or_insert_with(|| Zeroizing::new(clock::secret()))
             .clone()
+    }
+}
+
+fn read(inner: &RwLock<Inner>) -> RwLockReadGuard<'_, Inner> {
+    inner.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(inner: &RwLock<Inner>) -> RwLockWriteGuard<'_, Inner> {
+    inner.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Held {
+    /// The command that carried it is durable.
+    pub fn keep(mut self) {
+        self.durable = true;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut inner = write(&self.inner);
+        let Some(known) = inner.texts.get_mut(&self.label) else {
+            return;
+        };
+        known.held = known.held.saturating_sub(1);
+        known.durable |= self.durable;
+        if known.held == 0 && !known.durable {
+            inner.texts.remove(&self.label);
+        }
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Held")
+            .field("label", &self.label)
+            .finish_non_exhaustive()
     }
 }
 
@@ -144,7 +218,7 @@ fn sealed_row(owner: Owner, label: Label, key: &[u8; 32], plain: &[u8]) -> Side 
 }
 
 impl Sealing {
-    /// The text, for [`Vault::keep`].
+    /// The text, for [`Vault::hold`].
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -186,5 +260,40 @@ mod tests {
         assert_eq!(open(&[2; 32], &sealed), None);
         assert_eq!(open(&[1; 32], &sealed[..10]), None);
         assert!(!sealed.windows(6).any(|window| window == b"a name"));
+    }
+
+    const OWNER: Owner = [1; 16];
+
+    fn vault() -> Vault {
+        Vault {
+            control_key: Zeroizing::new([9; 32]),
+            inner: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn what_a_refused_request_brought_is_forgotten() {
+        let vault = vault();
+        let sealing = vault.seal(OWNER, "spec", "a spec");
+        let held = vault.hold(sealing.label, sealing.text());
+        assert_eq!(
+            vault.text(sealing.label),
+            "a spec",
+            "its events may name it"
+        );
+        drop(held);
+        assert!(read(&vault.inner).texts.is_empty());
+    }
+
+    #[test]
+    fn what_a_durable_command_brought_outlives_a_refused_one_of_the_same() {
+        let vault = vault();
+        let label = vault.seal(OWNER, "name", "Acme").label;
+        let (first, second) = (vault.hold(label, "Acme"), vault.hold(label, "Acme"));
+        drop(first);
+        assert_eq!(vault.text(label), "Acme", "the second is under way");
+        second.keep();
+        drop(vault.hold(label, "Acme"));
+        assert_eq!(vault.text(label), "Acme");
     }
 }

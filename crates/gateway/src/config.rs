@@ -71,8 +71,14 @@ impl Default for Policies {
 /// Sizes and times.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Connections of clients at once; more wait until one ends.
+    pub connections: usize,
+    /// How long a client may take to send a request's headers, or its next request.
+    pub head_within: Duration,
     /// The largest HTTP body.
     pub body_bytes: usize,
+    /// How long a client may send nothing of a body that is not whole.
+    pub body_silence: Duration,
     /// Completion tokens when the client does not say how many.
     pub default_max_tokens: u32,
     /// How long a request waits for a tranche that has been asked for.
@@ -87,7 +93,7 @@ pub struct Limits {
     pub pieces_ahead: usize,
     /// How long a finished answer may take to be read before its request is settled all the same.
     pub linger: Duration,
-    /// How long an engine may take to answer a probe.
+    /// How long a node may take to acknowledge a probe, and a prompt engine to answer it.
     pub probe_within: Duration,
     /// How long a node may take to accept a connection.
     pub dial_within: Duration,
@@ -104,7 +110,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            connections: 4_096,
+            head_within: Duration::from_secs(30),
             body_bytes: 8 << 20,
+            body_silence: Duration::from_secs(30),
             default_max_tokens: 4_096,
             tranche_wait: Duration::from_secs(2),
             model_wait: Duration::from_secs(20),

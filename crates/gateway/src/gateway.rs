@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use remuda_routing::RateLimiter;
 use remuda_types::NodeKey;
 use remuda_wire::gateway::{GatewayRequest, RouteTable, Sighting};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +34,8 @@ pub(crate) struct Gateway {
     pub(crate) treasury: Treasury,
     pub(crate) spool: Spool,
     pub(crate) models: Arc<Models>,
+    /// As many texts are encoded at once.
+    pub(crate) encoders: Arc<Semaphore>,
     pub(crate) nodes: Nodes,
     pub(crate) control: ControlLink,
     pub(crate) open: OpenRequests,
@@ -50,11 +53,15 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Puts a route table in force.
-    pub(crate) fn take_table(self: &Arc<Self>, table: RouteTable) {
-        let now = self.clock.now();
+    /// Puts a route table in force, unless it is older than the one that is.
+    pub(crate) fn take_table(self: &Arc<Self>, table: RouteTable) -> bool {
+        let clock = table.clock;
         // The routes first: a replica that is picked must be found in them.
-        self.table.replace(table);
+        if !self.table.replace(table) {
+            return false;
+        }
+        self.clock.hear(clock);
+        let now = self.clock.now();
         let view = self.table.view();
         self.fleet.update(&view.routes, now);
         self.limiter
@@ -64,6 +71,7 @@ impl Gateway {
         let digests: BTreeSet<_> = view.routes.models.iter().map(|model| model.model).collect();
         self.models.retain(&digests);
         self.prepare();
+        true
     }
 
     /// Dials the nodes that serve and loads their models, before the first request needs them.

@@ -1,6 +1,7 @@
 //! The gateway: the door through which requests reach replicas.
 //!
-//! - `door`: OpenAI's HTTP API; turns bodies into asks and events into bodies.
+//! - `door`: OpenAI's HTTP API; turns bodies into asks and events into bodies. Operators have a door
+//!   of their own.
 //! - `request`: one request from admission to its bill; drives `remuda-routing`'s stream.
 //! - `fleet`: the replicas of each model and the requests that wait for them.
 //! - `money`: tranches, reservations and the usage that is posted to control.
@@ -16,7 +17,8 @@
 //! comes back, what the last checkpoint says: the prompt and the tokens that had been handed to the
 //! HTTP connection by then. Checkpoints are written every second, after handing over, so the bill is
 //! never more than what was delivered and at most one second (and one commit) less. A request whose
-//! answer is not streamed has nothing delivered before its end, and is billed nothing.
+//! answer is not streamed has nothing delivered before its end, and is billed nothing; nor is one
+//! that fails.
 //!
 //! What does not belong here: decisions (they are `remuda-routing`'s), rendering and tokenising
 //! (`remuda-tokens`), anything that knows control's state.
@@ -40,5 +42,5 @@ mod table;
 
 pub use config::{Config, ControlAddress, Limits, Policies};
 pub use files::FileError;
-pub use server::{Running, StartError, start};
+pub use server::{Failed, Running, StartError, start};
 pub use spool::OpenError;

@@ -32,6 +32,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) tokenizer: Tokenizer,
+    /// Bytes of the longest token.
+    pub(crate) longest_token: usize,
     /// Models without a template have the completions door only.
     pub(crate) template: Result<ChatTemplate, template::Error>,
 }

@@ -56,6 +56,15 @@ struct Known {
     deadline: Time,
     /// The newest post that the spool has.
     spooled: u64,
+    /// While control refuses its posts.
+    backoff: Option<Backoff>,
+}
+
+/// A post is not sent again before its time.
+#[derive(Clone, Copy, Debug)]
+struct Backoff {
+    refusals: u32,
+    until: Instant,
 }
 
 /// What a request may cost.
@@ -88,7 +97,7 @@ impl Held {
     /// Waits until the reservation is durable; nothing may be delivered before.
     pub(crate) async fn durable(&mut self) -> Result<(), Broken> {
         match self.receipt.take() {
-            Some(receipt) => receipt.durable().await,
+            Some(receipt) => receipt.durable_or_not().await,
             None => Ok(()),
         }
     }
@@ -144,7 +153,8 @@ impl Treasury {
         let worst_case = claim.rate.worst_case(claim.prompt_tokens, claim.max_tokens);
         let mut state = self.state();
         let purse = state.purse(claim.project, self.policy);
-        let reservation = purse.reserve(claim.request, worst_case, now)?;
+        let lasts = self.policy.lasts(claim.max_tokens);
+        let reservation = purse.reserve(claim.request, worst_case, lasts, now)?;
         let known = state.tranches.get(&reservation.tranche());
         let deadline = known.map_or(Time::FOREVER, |known| known.deadline);
         let receipt = self.spool.note(Note::Reserved(Reserved {
@@ -243,6 +253,9 @@ impl State {
 const fn may_pass(refusal: Refusal) -> bool {
     match refusal {
         Refusal::NoTranche | Refusal::Short { .. } | Refusal::PastDeadline => true,
-        Refusal::Exhausted { .. } | Refusal::TooDear { .. } | Refusal::Twice => false,
+        Refusal::Reserved { .. }
+        | Refusal::Exhausted { .. }
+        | Refusal::TooDear { .. }
+        | Refusal::Twice => false,
     }
 }

@@ -3,5 +3,5 @@
 mod channel;
 mod pool;
 
-pub(crate) use channel::{Channel, Lost, fits};
+pub(crate) use channel::{Channel, Lost, Probed, Waits, fits};
 pub(crate) use pool::Nodes;

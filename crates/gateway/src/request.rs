@@ -10,6 +10,7 @@
 mod admit;
 mod ask;
 mod driver;
+mod encode;
 mod leg;
 mod outbox;
 mod progress;

@@ -1,6 +1,7 @@
 //! A gateway started and stopped.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use remuda_link::{BindError, ClientError, Endpoint, Patience, SecretKey};
 use remuda_types::GatewayKey;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -57,6 +59,17 @@ pub enum StartError {
     /// The HTTP client for model files cannot be made.
     #[error("model files could not be fetched")]
     Fetch(#[source] ClientError),
+}
+
+/// How long the spool may be unwritable before the gateway counts as failed.
+const SPOOL_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Why a gateway that runs can no longer serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// What it must not forget cannot be written.
+    #[error("the spool could not be written for a minute: see the log and make room on its disk")]
+    Spool,
 }
 
 /// A gateway that runs. Dropping it stops nothing: use [`Running::stop`].
@@ -134,6 +147,7 @@ fn open(config: Config, endpoint: &Endpoint) -> Result<(Arc<Gateway>, JoinHandle
         treasury: Treasury::new(policies.purse, spool.clone(), recovered, clock.now()),
         spool,
         models: Arc::new(models),
+        encoders: Arc::new(Semaphore::new(cores())),
         nodes: Nodes::new(endpoint.clone(), limits.dial_within),
         control: ControlLink::new(endpoint.clone(), config.control.clone(), limits.ask_within),
         open: OpenRequests::default(),
@@ -150,6 +164,11 @@ fn open(config: Config, endpoint: &Endpoint) -> Result<(Arc<Gateway>, JoinHandle
         .fleet
         .update(&gateway.table.view().routes, gateway.clock.now());
     Ok((gateway, thread))
+}
+
+/// Encoding keeps a core busy: no more at once than there are.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 fn run_tasks(gateway: &Arc<Gateway>) {
@@ -172,6 +191,25 @@ async fn tick(gateway: Arc<Gateway>) {
 }
 
 impl Running {
+    /// Waits until the gateway can no longer serve and has not come right by itself. Stop it then,
+    /// with an error, so that whatever watches over it starts it anew.
+    pub async fn failed(&self) -> Failed {
+        self.gateway.spool.given_up(SPOOL_PATIENCE).await;
+        Failed::Spool
+    }
+
+    /// Serves `/metrics` at an address of its own, and says where. The metrics name projects and
+    /// what they have left: the address is for operators, not for tenants.
+    pub async fn serve_metrics(&self, address: SocketAddr) -> Result<SocketAddr, StartError> {
+        let listener = listen(address).await?;
+        let bound = listener
+            .local_addr()
+            .map_err(|source| refused(address, source))?;
+        let serve = door::serve_operators(listener, Arc::clone(&self.gateway));
+        self.gateway.tasks.spawn(serve);
+        Ok(bound)
+    }
+
     /// Stops in order: admits nothing new, lets what runs go on for [`Limits::drain`], cuts off the
     /// rest, posts all usage and closes the tranches. What control cannot be told now stays in the
     /// spool.

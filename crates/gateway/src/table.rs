@@ -1,9 +1,9 @@
 //! Control's latest route table, indexed, and kept on disk so that a restart does not need control.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use remuda_routing::KeyRing;
@@ -20,6 +20,8 @@ const FILE: &str = "routes.cbor";
 pub(crate) struct Table {
     view: ArcSwap<View>,
     path: PathBuf,
+    /// Held while writing, so that what is on disk at the end is the newest.
+    saving: Mutex<()>,
 }
 
 /// A table and its indexes; never changed once made.
@@ -46,6 +48,7 @@ impl Table {
         Ok(Self {
             view: ArcSwap::from_pointee(view),
             path,
+            saving: Mutex::default(),
         })
     }
 
@@ -54,17 +57,28 @@ impl Table {
         self.view.load_full()
     }
 
-    /// Puts a new table in force.
-    pub(crate) fn replace(&self, routes: RouteTable) {
+    /// Puts a new table in force. False, and nothing changes, when it is older than the one that is:
+    /// a control that has been replaced may still speak.
+    pub(crate) fn replace(&self, routes: RouteTable) -> bool {
+        if age(&routes) < age(&self.view().routes) {
+            return false;
+        }
         self.view.store(Arc::new(View::new(routes)));
+        true
     }
 
     /// Writes the table in force to disk.
     pub(crate) fn save(&self) -> Result<(), FileError> {
+        let _alone = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         // Encoding into memory has no error.
         let bytes = minicbor::to_vec(&self.view().routes).unwrap_or_default();
         files::replace(&self.path, &bytes)
     }
+}
+
+/// Tables are ordered by who made them, then by what they show.
+const fn age(routes: &RouteTable) -> (u64, u64) {
+    (routes.epoch, routes.seq)
 }
 
 impl View {
@@ -123,14 +137,6 @@ impl View {
         ready.map(|replica| (replica.node, &replica.addresses[..]))
     }
 
-    /// Projects that have both a model and a key that may ask.
-    pub(crate) fn projects(&self) -> BTreeSet<ProjectId> {
-        let asking = self.routes.keys.iter().filter(|key| key.inference);
-        let asking: BTreeSet<_> = asking.map(|key| key.project).collect();
-        let serving = self.routes.models.iter().map(|model| model.project);
-        serving.filter(|project| asking.contains(project)).collect()
-    }
-
     fn replicas(&self) -> impl Iterator<Item = &ReplicaRoute> {
         self.routes.models.iter().flat_map(|model| &model.replicas)
     }
@@ -153,15 +159,35 @@ const fn key(entry: &KeyEntry) -> keys::KeyEntry {
 mod tests {
     use super::*;
 
+    fn numbered(epoch: u64, seq: u64) -> RouteTable {
+        RouteTable {
+            epoch,
+            seq,
+            ..RouteTable::default()
+        }
+    }
+
+    #[test]
+    fn an_older_table_is_refused_also_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut table = Table::open(dir.path()).unwrap();
+        assert!(table.replace(numbered(3, 9)));
+        table.save().unwrap();
+        for _ in 0..2 {
+            assert!(!table.replace(numbered(3, 8)));
+            assert!(!table.replace(numbered(2, 99)));
+            assert_eq!(table.view().routes.seq, 9);
+            table = Table::open(dir.path()).unwrap();
+        }
+        assert!(table.replace(numbered(3, 9)));
+        assert!(table.replace(numbered(4, 1)));
+    }
+
     #[test]
     fn a_saved_table_is_in_force_after_a_restart_and_a_broken_one_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let table = Table::open(dir.path()).unwrap();
-        table.replace(RouteTable {
-            epoch: 3,
-            seq: 9,
-            ..RouteTable::default()
-        });
+        assert!(table.replace(numbered(3, 9)));
         table.save().unwrap();
         assert_eq!(Table::open(dir.path()).unwrap().view().routes.seq, 9);
         std::fs::write(dir.path().join(FILE), b"\xff\xff").unwrap();

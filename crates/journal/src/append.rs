@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::chain::WriterEpoch;
-use crate::fault::{Cause, ReadError};
+use crate::fault::{Cause, OpenError, ReadError};
 use crate::record::{Batch, Committed, Seq};
 
 /// The most bytes that the records of one batch may take, encoded: 64 MiB.
@@ -62,4 +62,20 @@ pub enum AppendError {
         /// [`MAX_BATCH_BYTES`].
         limit: usize,
     },
+}
+
+/// Why a writer could not open its journal again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReopenError {
+    /// Another writer has opened the journal meanwhile; this one is over.
+    #[error("writer {ours} is fenced: writer {current} has taken over")]
+    Fenced {
+        /// This writer's epoch.
+        ours: WriterEpoch,
+        /// The epoch of the writer in charge.
+        current: WriterEpoch,
+    },
+    /// The file cannot be opened now.
+    #[error(transparent)]
+    Open(#[from] OpenError),
 }

@@ -24,7 +24,7 @@ mod snapshot;
 mod sqlite;
 mod verify;
 
-pub use append::{Append, AppendError, MAX_BATCH_BYTES};
+pub use append::{Append, AppendError, MAX_BATCH_BYTES, ReopenError};
 pub use chain::{ChainHead, Tampered, Tampering, WriterEpoch};
 pub use fault::{Cause, OpenError, ReadError};
 pub use record::{Batch, Committed, Record, RecordDraft, Seq, StoredBatch};

@@ -37,6 +37,7 @@ pub struct Stream<In, Out> {
 #[derive(Debug)]
 pub struct Sender<Out> {
     stream: SendStream,
+    limit: usize,
     buffer: BytesMut,
     carries: std::marker::PhantomData<fn(Out)>,
 }
@@ -61,6 +62,14 @@ impl<In, Out> Stream<In, Out> {
         Ok(Self::new(connection.open_bi().await?))
     }
 
+    /// Carries frames of up to `bytes`, both ways.
+    #[must_use]
+    pub fn up_to(mut self, bytes: usize) -> Self {
+        self.sender.limit = bytes;
+        *self.receiver.frames.decoder_mut() = Frames::up_to(bytes);
+        self
+    }
+
     /// Waits for a stream that the peer opens.
     pub async fn accept(connection: &Connection) -> Result<Self, StreamError> {
         Ok(Self::new(connection.accept_bi().await?))
@@ -80,6 +89,7 @@ impl<Out> Sender<Out> {
     pub fn new(stream: SendStream) -> Self {
         Self {
             stream,
+            limit: frame::MAX_FRAME_BYTES,
             buffer: BytesMut::new(),
             carries: std::marker::PhantomData,
         }
@@ -106,7 +116,7 @@ impl<Out: Encode<()>> Sender<Out> {
     /// Sends one message.
     pub async fn send(&mut self, message: &Out) -> Result<(), StreamError> {
         self.buffer.clear();
-        frame::write(message, &mut self.buffer)?;
+        frame::write(message, self.limit, &mut self.buffer)?;
         self.stream.write_all(&self.buffer).await?;
         Ok(())
     }

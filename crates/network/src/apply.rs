@@ -371,6 +371,7 @@ impl State {
             gpu_bits: *gpu_bits,
             failing: false,
             charged: None,
+            unready: *at,
         };
         granted.begin(slice);
         self.leases.insert(*lease, granted);
@@ -383,6 +384,9 @@ impl State {
         let node = self.nodes.get(&lease.node);
         let silent = node.is_some_and(|node| matches!(node.presence, Presence::Suspect(_)));
         lease.meter = lease.meter.accrue(lease.phase, at);
+        if matches!(lease.phase, Phase::Ready | Phase::Draining(_)) {
+            lease.unready = at;
+        }
         lease.phase = phase;
         lease.failing = phase == Phase::Suspect && !silent;
         if phase == Phase::Ready

@@ -378,10 +378,11 @@ pub(crate) fn offer(id: NodeKey, node: &Node, site: &Site) -> NodeOffer {
 
 fn due_at(state: &State, due: Due) -> Option<Time> {
     match due {
-        Due::Lease(id) => state
-            .leases
-            .get(&id)
-            .map(|lease| lease.stops_by().min(lease.slice_end)),
+        Due::Lease(id) => state.leases.get(&id).map(|lease| {
+            let at = lease.stops_by().min(lease.slice_end);
+            let gives_up = lease.gives_up_at(&state.policy);
+            gives_up.map_or(at, |gives_up| gives_up.min(at))
+        }),
         Due::Replica(id) => state
             .replicas
             .get(&id)
@@ -390,7 +391,7 @@ fn due_at(state: &State, due: Due) -> Option<Time> {
         Due::Tranche(id) => state
             .tranches
             .get(&id)
-            .map(|tranche| tranche.deadline + state.policy.clock_drift),
+            .map(|tranche| tranche.deadline + state.policy.post_grace),
         Due::Provider(id) => state.providers.get(&id).and_then(|provider| {
             let held = state
                 .policy
@@ -408,14 +409,14 @@ fn due_at(state: &State, due: Due) -> Option<Time> {
         }),
         Due::Node(id) => state.nodes.get(&id).and_then(|node| match node.presence {
             Presence::Draining(at) if !node.leases.is_empty() => {
-                Some(at + state.policy.replace_backoff)
+                Some(at + state.policy.drain_retry)
             }
             _ => None,
         }),
         Due::Ended(id) => state.ended_leases.get(&id).map(|lease| {
             lease.ended
                 + state.policy.tranche_ttl
-                + state.policy.clock_drift
+                + state.policy.post_grace
                 + state.policy.clock_drift
         }),
     }

@@ -31,7 +31,7 @@ pub struct Policy {
     /// How long a gateway may spend from a tranche.
     #[n(7)]
     pub tranche_ttl: Span,
-    /// How far clocks of gateways and control may differ; what is left of a tranche is voided this long after its deadline.
+    /// How far clocks of gateways and control may differ; no gateway spends within this of a tranche's deadline.
     #[n(8)]
     pub clock_drift: Span,
     /// The most a gateway gets at once.
@@ -76,6 +76,18 @@ pub struct Policy {
     /// Due items that one tick handles at most.
     #[n(22)]
     pub tick_limit: u32,
+    /// How long a node may take to say that it knows of a lease; then its replica goes elsewhere.
+    #[n(23)]
+    pub accept_within: Span,
+    /// How long a replica may stay unready; then it goes elsewhere. Fetching a large model counts.
+    #[n(24)]
+    pub start_within: Span,
+    /// Between attempts to empty a draining node.
+    #[n(25)]
+    pub drain_retry: Span,
+    /// How long after a tranche's deadline its last usage may arrive, control's own absence included; what is left is voided then.
+    #[n(26)]
+    pub post_grace: Span,
 }
 
 impl Default for Policy {
@@ -104,6 +116,10 @@ impl Default for Policy {
             max_workloads: 1_000,
             max_keys: 1_000,
             tick_limit: 1_000,
+            accept_within: Span::from_secs(60),
+            start_within: Span::HOUR,
+            drain_retry: Span::from_secs(10),
+            post_grace: Span::from_secs(10 * 60),
         }
     }
 }

@@ -275,7 +275,7 @@ pub struct ApiKey {
 }
 
 /// A model that may be deployed.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
 #[cbor(map)]
 pub struct Model {
     /// BLAKE3 of its weights' file.
@@ -320,6 +320,9 @@ pub struct Terms {
     /// Token prices, when it is a model.
     #[n(9)]
     pub tokens: Option<TokenPrices>,
+    /// The weights, when it is a model: those that its name stood for when it was deployed.
+    #[n(10)]
+    pub model: Option<Model>,
 }
 
 /// Within a distance of a place.
@@ -460,6 +463,9 @@ pub struct Lease {
     /// is given back when the lease ends.
     #[n(19)]
     pub charged: Option<Charged>,
+    /// Since when it has not been ready; meaningless while it is.
+    #[n(20)]
+    pub unready: Time,
 }
 
 /// A slice that was charged up to its end.
@@ -485,6 +491,17 @@ impl Lease {
             Phase::Placed | Phase::Preparing | Phase::Starting | Phase::Ready | Phase::Suspect => {
                 self.hard_end
             }
+        }
+    }
+
+    /// When it has been unready for too long: its replica then goes elsewhere.
+    pub fn gives_up_at(&self, policy: &Policy) -> Option<Time> {
+        match self.phase {
+            Phase::Placed => Some(self.unready + policy.accept_within),
+            Phase::Preparing | Phase::Starting | Phase::Suspect => {
+                Some(self.unready + policy.start_within)
+            }
+            Phase::Ready | Phase::Draining(_) => None,
         }
     }
 

@@ -9,7 +9,7 @@ use remuda_wire::node::Inventory;
 use sysinfo::System;
 
 use crate::config::{CapacityOverrides, Config};
-use crate::model::fetch::free_bytes;
+use crate::model::room::free_bytes;
 
 mod class;
 pub(crate) mod nvidia;

@@ -13,8 +13,10 @@ use remuda_link::{ClientError, https};
 use remuda_types::Digest;
 
 use crate::view::Progress;
+use room::Held;
 
 pub(crate) mod fetch;
+pub(crate) mod room;
 mod source;
 
 /// How long a server may take to accept a connection, and to send the next byte.
@@ -125,12 +127,22 @@ impl Models {
         }
     }
 
-    /// The model's file, fetched if it is not here.
+    /// The model's file, fetched if it is not here. It stays for as long as it is held.
     pub(crate) async fn fetch(
         &self,
         model: &Model<'_>,
         progress: &Progress,
-    ) -> Result<PathBuf, Error> {
+    ) -> Result<Held, Error> {
+        loop {
+            let path = self.file(model, progress).await?;
+            let held = Held::take(&path).map_err(file_error(&path))?;
+            if let Some(held) = held {
+                return Ok(held);
+            }
+        }
+    }
+
+    async fn file(&self, model: &Model<'_>, progress: &Progress) -> Result<PathBuf, Error> {
         progress.set(0, model.bytes);
         let path = self.folder.join(format!("{}.gguf", model.digest));
         if is_here(&path, model) {

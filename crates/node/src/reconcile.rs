@@ -354,7 +354,9 @@ impl Reconciler {
         }
         let (store, told) = (self.store.clone(), self.told.clone());
         if let Err(error) = blocking(move || store.keep_told(&told)).await {
-            tracing::error!(%error, "what control said is not kept: a restarted daemon will not know it");
+            tracing::error!(%error, "what control said is not kept: a restarted daemon would not know it");
+            // Tried again with the next input: at the latest when the next report is due.
+            self.told_fresh = true;
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use remuda_link::{Connection, DialError, Endpoint, Patience, Sender, Stream, StreamError, dial};
 use remuda_wire::ALPN_NODE;
+use remuda_wire::frame::MAX_STATE_FRAME_BYTES;
 use remuda_wire::node::{
     ControlMessage, Enrolment, Hello, Inventory, NodeMessage, NodeReply, NodeRequest,
     SessionRefused, Welcome,
@@ -145,7 +146,8 @@ impl Session {
     async fn begin(&self) -> Result<(Connection, Messages, Welcome), End> {
         let ControlAddress { id, addresses } = &self.control;
         let connection = dial(&self.endpoint, *id, addresses, ALPN_NODE, ANSWER_WITHIN).await?;
-        let mut messages = Messages::open(&connection).await?;
+        let messages = Messages::open(&connection).await?;
+        let mut messages = messages.up_to(MAX_STATE_FRAME_BYTES);
         let hello = NodeMessage::Hello(Box::new(self.hello()));
         let answer = timeout(ANSWER_WITHIN, messages.ask(&hello))
             .await

@@ -3,12 +3,17 @@
 use remuda_assignment as plan;
 use remuda_types::Digest;
 use remuda_wire::node as wire;
-use remuda_wire::spec::ReplicaSpec;
+use remuda_wire::spec::{ReplicaSpec, RuntimeSpec};
 
-/// The digest by which the reconciler knows a spec.
+/// The digest by which the reconciler knows a spec. Where a model is fetched from is not part of it:
+/// a control that has moved does not replace what runs.
 pub(crate) fn spec_digest(spec: &ReplicaSpec) -> Digest {
+    let mut spec = spec.clone();
+    if let RuntimeSpec::Engine(engine) = &mut spec.runtime {
+        engine.url.clear();
+    }
     // Encoding to memory cannot fail.
-    Digest::of(&minicbor::to_vec(spec).unwrap_or_default())
+    Digest::of(&minicbor::to_vec(&spec).unwrap_or_default())
 }
 
 /// An assignment as the reconciler takes it.
@@ -61,5 +66,42 @@ pub(crate) fn exit(reason: wire::ExitReason) -> plan::Exit {
         wire::ExitReason::LeaseEnded => plan::Exit::LeaseEnded,
         wire::ExitReason::RuntimeRefused => plan::Exit::RuntimeRefused,
         wire::ExitReason::DaemonRestarted => plan::Exit::DaemonRestarted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use remuda_types::Shape;
+    use remuda_wire::spec::EngineSpec;
+
+    use super::*;
+
+    fn spec(model: &[u8], url: &str) -> ReplicaSpec {
+        ReplicaSpec {
+            shape: Shape::default(),
+            runtime: RuntimeSpec::Engine(EngineSpec {
+                model: Digest::of(model),
+                model_bytes: 7,
+                url: url.to_owned(),
+                context_tokens: 64,
+                slots: 1,
+                threads: 1,
+            }),
+            health: None,
+            stop_grace_ms: 1,
+        }
+    }
+
+    #[test]
+    fn a_model_that_is_fetched_from_elsewhere_is_the_same_replica() {
+        let held = spec_digest(&spec(b"weights", "http://here/v1/blobs/1"));
+        assert_eq!(
+            held,
+            spec_digest(&spec(b"weights", "https://there/v1/blobs/1"))
+        );
+        assert_ne!(
+            held,
+            spec_digest(&spec(b"others", "http://here/v1/blobs/1"))
+        );
     }
 }

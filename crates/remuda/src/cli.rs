@@ -121,7 +121,9 @@ impl Command {
     /// What is logged when `--log` does not say: programs that run for long tell what they do.
     fn log_filter(&self) -> &'static str {
         match self {
-            Self::Control(_) | Self::Gateway(_) | Self::Engine(_) => "info",
+            Self::Control(_) | Self::Gateway(_) => "info",
+            // llama.cpp tells a hundred lines of every model; these are what `remuda logs` shows.
+            Self::Engine(_) => "info,llama-cpp-2=warn",
             Self::Node(command) if command.is_runner() => "info",
             Self::Up(_)
             | Self::Down(_)

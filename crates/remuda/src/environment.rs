@@ -18,7 +18,7 @@ pub(crate) struct Environment {
     pub(crate) config: Option<PathBuf>,
     /// `NO_COLOR` is set to anything: no colours.
     pub(crate) no_color: bool,
-    /// Everything, for programs that this one starts.
+    /// What the engine gets of it, which reads files that others made: nothing that may be a secret.
     pub(crate) inherited: Vec<(OsString, OsString)>,
     folders: Option<ProjectDirs>,
 }
@@ -32,7 +32,9 @@ impl Environment {
             profile: text("REMUDA_PROFILE"),
             config: text("REMUDA_CONFIG").map(PathBuf::from),
             no_color: text("NO_COLOR").is_some(),
-            inherited: std::env::vars_os().collect(),
+            inherited: std::env::vars_os()
+                .filter(|(name, _)| name.to_str().is_some_and(is_harmless))
+                .collect(),
             folders: ProjectDirs::from("", "", "remuda"),
         }
     }
@@ -63,6 +65,22 @@ impl Environment {
     }
 }
 
+/// Whether a variable says where libraries, devices and scratch space are, and nothing else.
+fn is_harmless(name: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "LD_LIBRARY_PATH",
+        "RUST_BACKTRACE",
+    ];
+    const FAMILIES: [&str; 5] = ["CUDA_", "NVIDIA_", "ROCR_", "HIP_", "GGML_"];
+    NAMES.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
 /// A variable that is set to something.
 #[expect(
     clippy::disallowed_methods,
@@ -70,4 +88,25 @@ impl Environment {
 )]
 fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_harmless;
+
+    #[test]
+    fn the_engine_is_told_of_devices_and_of_no_secret() {
+        assert!(
+            ["PATH", "CUDA_VISIBLE_DEVICES", "GGML_CPU_TILED_MM"]
+                .into_iter()
+                .all(is_harmless)
+        );
+        let secrets = [
+            "REMUDA_KEY",
+            "AWS_SECRET_ACCESS_KEY",
+            "HF_TOKEN",
+            "SSH_AUTH_SOCK",
+        ];
+        assert!(!secrets.into_iter().any(is_harmless));
+    }
 }

@@ -65,6 +65,10 @@ const SPANS: &[Field<Policy, Span>] = &[
     ("notice", |policy| &mut policy.notice),
     ("bond_floor", |policy| &mut policy.bond_floor),
     ("id_window", |policy| &mut policy.id_window),
+    ("accept_within", |policy| &mut policy.accept_within),
+    ("start_within", |policy| &mut policy.start_within),
+    ("drain_retry", |policy| &mut policy.drain_retry),
+    ("post_grace", |policy| &mut policy.post_grace),
 ];
 
 const AMOUNTS: &[Field<Policy, Money>] = &[

@@ -4,7 +4,7 @@
 //! gateway has seen itself. It picks the least loaded relative to its slots, then the quickest,
 //! then the lowest lease id. Load counts from dispatch, not from the first token, so that a burst
 //! spreads. Three failures in a row eject a replica for a time that doubles each time; then one
-//! request tries it (half open), and only its success lets others follow. Suspect replicas are for
+//! request tries it (half open), and only its first token lets others follow. Suspect replicas are for
 //! when no ready one is left; draining ones take nothing.
 //!
 //! Every lease that is dispatched to must be [`Balancer::ended`] exactly once; `stream` says when.
@@ -283,6 +283,20 @@ impl Balancer {
         if let Some(replica) = self.replicas.get_mut(&lease) {
             replica.in_flight = replica.in_flight.saturating_add(1);
             replica.breaker.tried();
+        }
+    }
+
+    /// A dispatched request has got its first token from the lease.
+    pub fn spoke(&mut self, lease: LeaseId) {
+        if let Some(replica) = self.replicas.get_mut(&lease) {
+            replica.breaker.spoke();
+        }
+    }
+
+    /// What a request got from the lease, and that had ended, has been shown to be wrong.
+    pub fn blame(&mut self, lease: LeaseId, now: Time) {
+        if let Some(replica) = self.replicas.get_mut(&lease) {
+            replica.breaker.learned(Outcome::Failed, now, &self.policy);
         }
     }
 

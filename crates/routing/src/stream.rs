@@ -10,6 +10,10 @@
 //!      └─────────────────────────┘  gap in the indexes, probe failed
 //! ```
 //!
+//! A replica to which only the way broke may be asked again after a pause, when there is no other:
+//! the gateway's own uplink may have been what failed. One that refused or sent nonsense may not.
+//! That a request is invalid, or its answer empty, is believed of no node alone.
+//!
 //! Promises, whatever replicas and networks do (tested with adversarial orders of events):
 //! - the client sees indexes 0, 1, 2 … each exactly once and in order;
 //! - one lease at a time is listened to; what an abandoned one still says is dropped;
@@ -24,23 +28,28 @@
 
 mod action;
 mod attempt;
+mod doubt;
+mod moving;
 mod policy;
+mod wait;
 
 use std::collections::VecDeque;
 
-use remuda_types::{LeaseId, Span, Time};
+use remuda_types::{LeaseId, NodeKey, Span, Time};
 
 use crate::meter::{Delivered, Delivery};
 
 pub use action::{Action, Broken, Cause, Ended, Failure, Finish, Move, Refused, ReplicaEnd};
 use attempt::{Attempt, Due};
+use doubt::Doubt;
 pub use policy::{Facts, Pace, Policy};
+use wait::Wait;
 
 /// Where a stream stands.
 #[derive(Clone, Debug)]
 enum Phase {
     /// A replica has been asked for.
-    Waiting { since: Time },
+    Waiting(Wait),
     /// A replica generates.
     Running(Attempt),
     /// Nothing more will happen.
@@ -56,7 +65,14 @@ pub struct Stream {
     phase: Phase,
     generated: Vec<u32>,
     delivered: Vec<Delivered>,
+    /// Leases that are never asked again.
     tried: Vec<LeaseId>,
+    /// Leases to which the way broke: not asked again before a pause.
+    lost: Vec<LeaseId>,
+    /// How often the lost ones were let in again.
+    returns: u32,
+    /// What a second node has to confirm.
+    doubt: Option<Doubt>,
     moves: Vec<Move>,
     /// When the client last got a token (or asked).
     forwarded_at: Time,
@@ -71,16 +87,19 @@ impl Stream {
             facts,
             policy,
             pace,
-            phase: Phase::Waiting { since: now },
+            phase: Phase::Waiting(Wait::new(now)),
             generated: Vec::new(),
             delivered: Vec::new(),
             tried: Vec::new(),
+            lost: Vec::new(),
+            returns: 0,
+            doubt: None,
             moves: Vec::new(),
             forwarded_at: now,
             ended_by: None,
             actions: VecDeque::new(),
         };
-        stream.ask_for_replica(now);
+        stream.ask_for_replica(now, now);
         stream
     }
 
@@ -89,16 +108,17 @@ impl Stream {
         self.actions.pop_front()
     }
 
-    /// The request has been sent to `lease`. A lease that is not wanted (any longer) is cancelled.
-    pub fn dispatched(&mut self, lease: LeaseId, now: Time) {
+    /// The request has been sent to `lease`, which is on `node`. A lease that is not wanted (any
+    /// longer) is cancelled.
+    pub fn dispatched(&mut self, lease: LeaseId, node: NodeKey, now: Time) {
         match self.phase {
-            Phase::Waiting { since } if !self.tried.contains(&lease) => {
+            Phase::Waiting(wait) if self.is_wanted(lease, wait) => {
                 let patience = self.first_token_patience();
-                self.phase = Phase::Running(Attempt::new(lease, since, now, patience));
+                self.phase = Phase::Running(Attempt::new(lease, node, wait.since, now, patience));
             }
-            Phase::Waiting { since } => {
+            Phase::Waiting(wait) => {
                 self.refuse_dispatch(lease);
-                self.ask_for_replica(since);
+                self.ask_for_replica(wait.since, now);
             }
             Phase::Running(_) | Phase::Over(_) => self.refuse_dispatch(lease),
         }
@@ -106,8 +126,8 @@ impl Stream {
 
     /// There is no replica to send to, and none is to be waited for.
     pub fn no_replica(&mut self) {
-        if matches!(self.phase, Phase::Waiting { .. }) {
-            self.fail(Failure::NoReplicaLeft);
+        if matches!(self.phase, Phase::Waiting(_)) {
+            self.give_up(Failure::NoReplicaLeft);
         }
     }
 
@@ -133,8 +153,8 @@ impl Stream {
             return;
         }
         match reason {
-            ReplicaEnd::Stop => self.complete(Finish::Stop),
-            ReplicaEnd::Length => self.complete(Finish::Length),
+            ReplicaEnd::Stop => self.ended_as(Finish::Stop, now),
+            ReplicaEnd::Length => self.ended_as(Finish::Length, now),
             ReplicaEnd::Draining => self.abandon(Cause::Draining, now),
         }
     }
@@ -147,7 +167,8 @@ impl Stream {
         match kind {
             Refused::Busy if attempt.has_spoken() => self.abandon(Cause::OutOfOrder, now),
             Refused::Busy => self.declined(now),
-            Refused::Invalid | Refused::NotGranted | Refused::WrongModel | Refused::Broken => {
+            Refused::Invalid => self.called_invalid(now),
+            Refused::NotGranted | Refused::WrongModel | Refused::Broken => {
                 self.abandon(Cause::Refused(kind), now);
             }
         }
@@ -155,8 +176,14 @@ impl Stream {
 
     /// The way to `lease` has broken.
     pub fn broken(&mut self, lease: LeaseId, kind: Broken, now: Time) {
-        if self.running(lease).is_some() {
-            self.abandon(Cause::Broken(kind), now);
+        if self.running(lease).is_none() {
+            return;
+        }
+        match kind {
+            Broken::Unreachable => self.unreached(now),
+            Broken::ConnectionLost | Broken::StreamReset | Broken::Malformed => {
+                self.abandon(Cause::Broken(kind), now);
+            }
         }
     }
 
@@ -167,31 +194,41 @@ impl Stream {
         }
     }
 
-    /// `lease` has not answered the probe in time: as good as broken, whatever its stream says.
-    pub fn probe_failed(&mut self, lease: LeaseId, now: Time) {
-        if self
+    /// `lease` has not answered the probe in time: as good as broken, whatever its stream says, if
+    /// there is one `elsewhere` that could take over. Else a replica that is slow to answer is better
+    /// than none; it is asked again, and the limit on silence still stands.
+    pub fn probe_failed(&mut self, lease: LeaseId, elsewhere: bool, now: Time) {
+        let worth_a_move = elsewhere && self.moves.len() < self.policy.max_moves;
+        if !self
             .running(lease)
             .is_some_and(|attempt| attempt.is_probed())
         {
+            return;
+        }
+        if worth_a_move {
             self.abandon(Cause::ProbeFailed, now);
+        } else {
+            self.actions.push_back(Action::Probe { lease });
         }
     }
 
     /// Time has passed: acts on what is due. Call at [`Stream::next_deadline`].
     pub fn tick(&mut self, now: Time) {
         match &mut self.phase {
-            Phase::Waiting { since } if now >= *since + self.policy.dispatch_timeout => {
-                self.fail(Failure::NoReplicaLeft);
-            }
+            Phase::Waiting(wait) => match wait.due(now, &self.policy) {
+                wait::Due::Nothing => {}
+                wait::Due::Return => self.return_to_lost(),
+                wait::Due::Over => self.give_up(Failure::NoReplicaLeft),
+            },
             Phase::Running(attempt) => match attempt.due(now, &self.policy, self.pace) {
                 Due::Nothing => {}
                 Due::Probe => {
-                    let lease = attempt.probe();
+                    let lease = attempt.probe(now);
                     self.actions.push_back(Action::Probe { lease });
                 }
                 Due::Lost(cause) => self.abandon(cause, now),
             },
-            Phase::Waiting { .. } | Phase::Over(_) => {}
+            Phase::Over(_) => {}
         }
     }
 
@@ -208,7 +245,7 @@ impl Stream {
     /// When [`Stream::tick`] will next do something; none when the stream is over.
     pub fn next_deadline(&self) -> Option<Time> {
         match &self.phase {
-            Phase::Waiting { since } => Some(*since + self.policy.dispatch_timeout),
+            Phase::Waiting(wait) => Some(wait.next_deadline(&self.policy)),
             Phase::Running(attempt) => Some(attempt.next_deadline(&self.policy, self.pace)),
             Phase::Over(_) => None,
         }
@@ -218,7 +255,7 @@ impl Stream {
     pub fn ended(&self) -> Option<Ended> {
         match self.phase {
             Phase::Over(ended) => Some(ended),
-            Phase::Waiting { .. } | Phase::Running(_) => None,
+            Phase::Waiting(_) | Phase::Running(_) => None,
         }
     }
 
@@ -226,7 +263,7 @@ impl Stream {
     pub fn lease(&self) -> Option<LeaseId> {
         match &self.phase {
             Phase::Running(attempt) => Some(attempt.lease),
-            Phase::Waiting { .. } | Phase::Over(_) => None,
+            Phase::Waiting(_) | Phase::Over(_) => None,
         }
     }
 
@@ -235,9 +272,14 @@ impl Stream {
         &self.generated
     }
 
-    /// Leases that are not to be asked again for this request.
+    /// Leases that are never to be asked again for this request.
     pub fn tried(&self) -> &[LeaseId] {
         &self.tried
+    }
+
+    /// Leases that are not to be asked before all others: those, and the ones to which the way broke.
+    pub fn last_resorts(&self) -> Vec<LeaseId> {
+        [&self.tried[..], &self.lost[..]].concat()
     }
 
     /// The moves from replica to replica.
@@ -269,7 +311,7 @@ impl Stream {
     fn running(&mut self, lease: LeaseId) -> Option<&mut Attempt> {
         match &mut self.phase {
             Phase::Running(attempt) if attempt.lease == lease => Some(attempt),
-            Phase::Waiting { .. } | Phase::Running(_) | Phase::Over(_) => None,
+            Phase::Waiting(_) | Phase::Running(_) | Phase::Over(_) => None,
         }
     }
 
@@ -291,6 +333,7 @@ impl Stream {
     }
 
     fn forward(&mut self, lease: LeaseId, index: u32, id: u32, now: Time) {
+        self.contradict();
         self.generated.push(id);
         match self.delivered.last_mut().filter(|part| part.lease == lease) {
             Some(part) => part.tokens += 1,
@@ -305,76 +348,6 @@ impl Stream {
         }
         self.forwarded_at = now;
         self.actions.push_back(Action::Forward { index, id });
-    }
-
-    /// The replica has ended the generation.
-    fn complete(&mut self, reason: Finish) {
-        let Some(attempt) = self.leave() else { return };
-        self.ended_by = Some(attempt.lease);
-        self.actions.push_back(Action::Done {
-            lease: attempt.lease,
-            outcome: attempt.served(),
-        });
-        self.finish(reason);
-    }
-
-    /// The replica is given up, and the stream moves on if it may.
-    fn abandon(&mut self, cause: Cause, now: Time) {
-        let Some(attempt) = self.leave() else { return };
-        let lease = attempt.lease;
-        if cause.needs_cancel() {
-            self.actions.push_back(Action::Cancel { lease });
-        }
-        self.actions.push_back(Action::Done {
-            lease,
-            outcome: cause.outcome(),
-        });
-        self.tried.push(lease);
-        match self.may_move(cause) {
-            Ok(()) => self.move_on(lease, cause, now),
-            Err(None) => self.finish(Finish::Length),
-            Err(Some(failure)) => self.fail(failure),
-        }
-    }
-
-    /// Whether to go on elsewhere; else why not, or nothing when all tokens are there.
-    fn may_move(&self, cause: Cause) -> Result<(), Option<Failure>> {
-        if self.is_complete() {
-            Err(None)
-        } else if cause == Cause::Refused(Refused::Invalid) {
-            Err(Some(Failure::Invalid))
-        } else if !self.facts.may_resume && !self.generated.is_empty() {
-            Err(Some(Failure::ResumeForbidden))
-        } else if self.moves.len() >= self.policy.max_moves {
-            Err(Some(Failure::TooManyMoves))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn move_on(&mut self, from: LeaseId, cause: Cause, now: Time) {
-        self.moves.push(Move {
-            from,
-            cause,
-            index: self.next_index(),
-            silent_since: self.forwarded_at,
-            left_at: now,
-            resumed_at: None,
-        });
-        self.ask_for_replica(now);
-    }
-
-    /// The replica is full. That is no failure and no move, and it may be asked again, but the
-    /// time spent waiting for a replica goes on counting.
-    fn declined(&mut self, now: Time) {
-        let Some(attempt) = self.leave() else { return };
-        let outcome = crate::pick::Outcome::Declined;
-        self.actions.push_back(Action::Done {
-            lease: attempt.lease,
-            outcome,
-        });
-        self.ask_for_replica(attempt.waited_since);
-        self.tick(now);
     }
 
     /// Cancels what runs, then `end`s, unless the stream is over.
@@ -393,47 +366,12 @@ impl Stream {
         end(self);
     }
 
-    /// Takes the attempt out; the caller decides what comes after.
-    fn leave(&mut self) -> Option<Attempt> {
-        match &self.phase {
-            Phase::Running(attempt) => {
-                let attempt = attempt.clone();
-                self.phase = Phase::Waiting {
-                    since: attempt.waited_since,
-                };
-                Some(attempt)
-            }
-            Phase::Waiting { .. } | Phase::Over(_) => None,
-        }
-    }
-
-    fn ask_for_replica(&mut self, since: Time) {
-        self.phase = Phase::Waiting { since };
-        self.actions.push_back(Action::Dispatch {
-            exclude: self.tried.clone(),
-            generated: self.generated.clone(),
-        });
-    }
-
     fn refuse_dispatch(&mut self, lease: LeaseId) {
         self.actions.push_back(Action::Cancel { lease });
         self.actions.push_back(Action::Done {
             lease,
             outcome: crate::pick::Outcome::Released,
         });
-    }
-
-    fn finish(&mut self, reason: Finish) {
-        self.phase = Phase::Over(Ended::Finished(reason));
-        self.actions.push_back(Action::Finish {
-            reason,
-            tokens: self.next_index(),
-        });
-    }
-
-    fn fail(&mut self, why: Failure) {
-        self.phase = Phase::Over(Ended::Failed(why));
-        self.actions.push_back(Action::Fail { why });
     }
 }
 

@@ -13,7 +13,7 @@ mod pot;
 
 use std::collections::BTreeMap;
 
-use remuda_types::{Money, RequestId, Time, TrancheId};
+use remuda_types::{Money, RequestId, Span, Time, TrancheId};
 
 pub use policy::Policy;
 pub(crate) use pot::Pot;
@@ -67,6 +67,17 @@ pub enum Refusal {
     /// Every tranche is past its deadline and control has not given another: wait.
     #[error("the money set aside for this project has lapsed: try again in a moment")]
     PastDeadline,
+    /// Control gave no more for now: what is left of the budget is set aside for requests that run,
+    /// here or at another gateway.
+    #[error(
+        "{needed} USD are needed and {available} are free: the rest of the budget is held for requests that run; try again in a moment"
+    )]
+    Reserved {
+        /// The most that one reservation could take now.
+        available: Money,
+        /// The worst case of the request.
+        needed: Money,
+    },
     /// Control gave no more: the budget is spent.
     #[error(
         "the budget is spent: {needed} USD are needed and {available} are left; raise the budget, add money or ask for fewer tokens"
@@ -142,6 +153,28 @@ enum Talk {
     Paused { until: Time },
 }
 
+/// Why control gave no tranche.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// The budget is spent.
+    Exhausted,
+    /// All that is left of the budget is set aside for what runs.
+    Reserved,
+    /// Not for the budget's sake; another tranche may be given.
+    Void,
+}
+
+/// Control's last word on the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// It gave a tranche, or has not been asked.
+    Given,
+    /// All that is left is set aside for others.
+    Reserved,
+    /// It is spent.
+    Exhausted,
+}
+
 /// What is held of one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
@@ -157,13 +190,16 @@ pub struct Purse {
     pub(crate) pots: Vec<Pot>,
     pub(crate) book: BTreeMap<RequestId, Held>,
     talk: Talk,
-    /// Control's last word was that the budget is spent.
-    exhausted: bool,
+    word: Word,
     /// The dearest request refused since control last answered.
     unmet: Money,
     last_asked: Money,
     /// Whether anything was reserved since the last grant.
     in_use: bool,
+    /// When the project last asked for anything.
+    seen_at: Option<Time>,
+    /// The longest that any request since the last grant might last.
+    longest: Span,
 }
 
 impl Purse {
@@ -174,25 +210,30 @@ impl Purse {
             pots: Vec::new(),
             book: BTreeMap::new(),
             talk: Talk::Quiet,
-            exhausted: false,
+            word: Word::Given,
             unmet: Money::ZERO,
             last_asked: Money::ZERO,
             in_use: false,
+            seen_at: None,
+            longest: Span::ZERO,
         }
     }
 
-    /// Holds `worst_case` for `request`.
+    /// Holds `worst_case` for `request`, which might last for `lasts` ([`Policy::lasts`]).
     pub fn reserve(
         &mut self,
         request: RequestId,
         worst_case: Money,
+        lasts: Span,
         now: Time,
     ) -> Result<Reservation, Refusal> {
         let needed = worst_case.max(Money::ZERO);
         if self.book.contains_key(&request) {
             return Err(Refusal::Twice);
         }
-        let Some(pot) = self.fitting(needed, now) else {
+        self.seen_at = Some(now);
+        self.longest = self.longest.max(lasts);
+        let Some(pot) = self.fitting(needed, lasts, now) else {
             return Err(self.refuse(needed, now));
         };
         pot.reserved = pot.reserved.saturating_add(needed);
@@ -263,20 +304,28 @@ impl Purse {
         } else {
             self.pause(now)
         };
-        self.answered(talk, false);
+        self.answered(talk, Word::Given);
         self.pots.push(pot);
         self.pots
             .sort_by_key(|pot| (pot.tranche.deadline, pot.tranche.id));
         self.in_use = false;
+        self.longest = Span::ZERO;
         true
     }
 
-    /// Control refused the tranche asked for: the budget is spent. False when another was asked for.
-    pub fn denied(&mut self, tranche: TrancheId, now: Time) -> bool {
+    /// Control refused the tranche asked for. False when another was asked for.
+    pub fn denied(&mut self, tranche: TrancheId, denial: Denial, now: Time) -> bool {
         if !self.is_asked(tranche) {
             return false;
         }
-        self.answered(self.pause(now), true);
+        let soon = Talk::Paused {
+            until: now + self.policy.ask_again,
+        };
+        match denial {
+            Denial::Exhausted => self.answered(self.pause(now), Word::Exhausted),
+            Denial::Reserved => self.answered(soon, Word::Reserved),
+            Denial::Void => self.answered(soon, Word::Given),
+        }
         true
     }
 
@@ -310,10 +359,13 @@ impl Purse {
         pots.map(Pot::headroom).max().unwrap_or(Money::ZERO)
     }
 
-    fn fitting(&mut self, needed: Money, now: Time) -> Option<&mut Pot> {
-        self.pots
-            .iter_mut()
-            .find(|pot| now < pot.stops && pot.headroom() >= needed)
+    /// Of the pots that cover it, the first to lapse that outlives it; else the last to lapse.
+    fn fitting(&mut self, needed: Money, lasts: Span, now: Time) -> Option<&mut Pot> {
+        let covers = |pot: &Pot| now < pot.stops && pot.headroom() >= needed;
+        let outlives = |pot: &Pot| now + lasts <= pot.tranche.deadline;
+        let first = self.pots.iter().position(|p| covers(p) && outlives(p));
+        let at = first.or_else(|| self.pots.iter().rposition(covers))?;
+        self.pots.get_mut(at)
     }
 
     fn pause(&self, now: Time) -> Talk {
@@ -329,14 +381,25 @@ impl Purse {
         }
         self.unmet = self.unmet.max(needed);
         let available = self.available(now);
-        if self.exhausted {
-            Refusal::Exhausted { available, needed }
+        if let Some(refusal) = self.no_more(available, needed) {
+            refusal
         } else if self.pots.is_empty() {
             Refusal::NoTranche
         } else if self.pots.iter().any(|pot| now < pot.stops) {
             Refusal::Short { available, needed }
         } else {
             Refusal::PastDeadline
+        }
+    }
+
+    /// Control's last word as a refusal. A budget of which a request that runs here holds a part is
+    /// not spent: what the request does not use comes back.
+    fn no_more(&self, available: Money, needed: Money) -> Option<Refusal> {
+        let idle = self.book.values().all(|held| held.amount.is_zero());
+        match self.word {
+            Word::Given => None,
+            Word::Exhausted if idle => Some(Refusal::Exhausted { available, needed }),
+            Word::Exhausted | Word::Reserved => Some(Refusal::Reserved { available, needed }),
         }
     }
 
@@ -357,16 +420,22 @@ impl Purse {
         matches!(self.talk, Talk::Asked { ask, .. } if ask.tranche == tranche)
     }
 
-    fn answered(&mut self, talk: Talk, exhausted: bool) {
+    fn answered(&mut self, talk: Talk, word: Word) {
         self.talk = talk;
-        self.exhausted = exhausted;
+        self.word = word;
         self.unmet = Money::ZERO;
     }
 
     fn needs_more(&self, now: Time) -> bool {
-        let unmet = !self.unmet.is_zero();
-        let idle = !self.policy.keep_ready && !self.in_use;
-        unmet || (!idle && self.is_low(self.most_of(|pot| now < pot.renew)))
+        let longest = self.longest;
+        let lasting = || self.most_of(|pot| now < pot.renew(longest));
+        !self.unmet.is_zero() || (self.is_in_demand(now) && self.is_low(lasting()))
+    }
+
+    /// Whether the project has asked for anything of late.
+    fn is_in_demand(&self, now: Time) -> bool {
+        self.seen_at
+            .is_some_and(|at| now <= at + self.policy.keep_ready)
     }
 
     /// Whether that is nothing, or under the low-water mark.

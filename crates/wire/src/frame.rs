@@ -8,6 +8,13 @@ use tokio_util::codec::{Decoder, Encoder};
 /// The largest frame any protocol accepts unless it says otherwise: 4 MiB.
 pub const MAX_FRAME_BYTES: usize = 4 << 20;
 
+/// The largest frame in which control tells a node its whole assignment or a gateway its whole
+/// route table: 256 MiB. Only who trusts the sender reads up to it.
+pub const MAX_STATE_FRAME_BYTES: usize = 256 << 20;
+
+/// Room made at once for a frame that was announced: memory follows what arrives, not what a peer says.
+const RESERVE_BYTES: usize = 64 << 10;
+
 const HEADER_BYTES: usize = 4;
 
 /// Why bytes are not a frame.
@@ -38,16 +45,24 @@ pub struct Frames<In, Out> {
 
 impl<In, Out> Default for Frames<In, Out> {
     fn default() -> Self {
+        Self::up_to(MAX_FRAME_BYTES)
+    }
+}
+
+impl<In, Out> Frames<In, Out> {
+    /// Frames of at most `limit` bytes.
+    pub const fn up_to(limit: usize) -> Self {
         Self {
-            limit: MAX_FRAME_BYTES,
+            limit,
             direction: PhantomData,
         }
     }
 }
 
-/// Appends one frame that carries `message` to `buffer`.
+/// Appends one frame of at most `limit` bytes that carries `message` to `buffer`.
 pub fn write<M: minicbor::Encode<()>>(
     message: &M,
+    limit: usize,
     buffer: &mut BytesMut,
 ) -> Result<(), FrameError> {
     let start = buffer.len();
@@ -58,13 +73,14 @@ pub fn write<M: minicbor::Encode<()>>(
     )
     .map_err(|error| FrameError::Malformed(error.to_string()))?;
     let body = buffer.len() - start - HEADER_BYTES;
-    let length = u32::try_from(body)
-        .ok()
-        .filter(|_| body <= MAX_FRAME_BYTES)
-        .ok_or(FrameError::TooLarge {
-            announced: body,
-            limit: MAX_FRAME_BYTES,
-        })?;
+    let length =
+        u32::try_from(body)
+            .ok()
+            .filter(|_| body <= limit)
+            .ok_or(FrameError::TooLarge {
+                announced: body,
+                limit,
+            })?;
     buffer[start..start + HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
     Ok(())
 }
@@ -78,7 +94,7 @@ impl<In, Out: minicbor::Encode<()>> Encoder<Out> for Frames<In, Out> {
     type Error = FrameError;
 
     fn encode(&mut self, message: Out, buffer: &mut BytesMut) -> Result<(), FrameError> {
-        write(&message, buffer)
+        write(&message, self.limit, buffer)
     }
 }
 
@@ -98,7 +114,8 @@ impl<In: for<'b> minicbor::Decode<'b, ()>, Out> Decoder for Frames<In, Out> {
             });
         }
         if buffer.len() < HEADER_BYTES + length {
-            buffer.reserve(HEADER_BYTES + length - buffer.len());
+            let missing = HEADER_BYTES + length - buffer.len();
+            buffer.reserve(missing.min(RESERVE_BYTES));
             return Ok(None);
         }
         buffer.advance(HEADER_BYTES);
@@ -122,7 +139,7 @@ mod tests {
         #[test]
         fn frames_survive_any_cut(cut in 0_usize..20, nonce: u64) {
             let mut whole = BytesMut::new();
-            write(&crate::probe::Ping { nonce }, &mut whole)?;
+            write(&crate::probe::Ping { nonce }, MAX_FRAME_BYTES, &mut whole)?;
             let mut codec = Frames::<crate::probe::Ping, ()>::default();
             let cut = cut.min(whole.len());
             let mut buffer = whole.split_to(cut);

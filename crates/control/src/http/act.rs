@@ -10,7 +10,8 @@ use super::Api;
 use super::once::Once;
 use super::problem::Problem;
 use super::thing::{Thing, respond};
-use crate::vault::Owner;
+use crate::sequencer::SubmitError;
+use crate::vault::{Held, Owner};
 
 /// A request on its way to become durable.
 pub(super) struct Act {
@@ -18,6 +19,7 @@ pub(super) struct Act {
     once: Once,
     id: CommandId,
     sides: Vec<Side>,
+    texts: Vec<Held>,
 }
 
 impl Act {
@@ -28,6 +30,7 @@ impl Act {
             once,
             id,
             sides: Vec::new(),
+            texts: Vec::new(),
         }
     }
 
@@ -44,14 +47,14 @@ impl Act {
     pub(super) fn seal(&mut self, owner: Owner, domain: &str, text: &str) -> Label {
         let vault = self.api.app.core.vault();
         let sealing = vault.seal(owner, domain, text);
-        // Before the command, since whoever sees its events may read the text at once. If it is
-        // refused, a text remains in memory that nothing names.
-        vault.keep(sealing.label, sealing.text());
+        // Before the command, since whoever sees its events may read the text at once.
+        self.texts.push(vault.hold(sealing.label, sealing.text()));
         self.sides.extend(sealing.sides);
         sealing.label
     }
 
-    /// Has the command done; returns when every later read shows it.
+    /// Has the command done; returns when every later read shows it. A client that goes away stops
+    /// neither the command nor what is done with its texts after it.
     pub(super) async fn commit(
         self,
         command: Command,
@@ -63,9 +66,16 @@ impl Act {
             once,
             id,
             mut sides,
+            texts,
         } = self;
-        sides.extend(once.side(api.app.core.clock().now(), status, thing));
-        api.app.core.submit(id, command, sides).await?;
+        let core = api.app.core.clone();
+        sides.extend(once.side(core.clock().now(), status, thing));
+        let done = api.tasks.spawn(async move {
+            let receipt = core.submit(id, command, sides).await?;
+            texts.into_iter().for_each(Held::keep);
+            Ok::<_, SubmitError>(receipt)
+        });
+        done.await.map_err(|error| Problem::internal(&error))??;
         Ok(())
     }
 

@@ -22,7 +22,7 @@ pub(super) struct Caller {
     scopes: BTreeSet<Scope>,
 }
 
-/// Finds the caller, takes one request from its bucket, goes on.
+/// Finds the caller, takes one request from its owner's bucket, goes on.
 pub(super) async fn authenticate(
     State(api): State<Api>,
     mut request: Request,
@@ -32,12 +32,13 @@ pub(super) async fn authenticate(
         Ok(caller) => caller,
         Err(problem) => return challenged(problem),
     };
-    let allowance = api.limits.take(caller.key, api.app.core.clock().now());
+    let allowance = api.limits.take(caller.owner, api.app.core.clock().now());
     let mut response = if allowance.allowed {
         request.extensions_mut().insert(caller);
         next.run(request).await
     } else {
-        let detail = "this key has used up its requests: go on more slowly";
+        let detail =
+            "all keys of this owner together have used up their requests: go on more slowly";
         let status = StatusCode::TOO_MANY_REQUESTS;
         Problem::new(status, "rate-limited", detail)
             .retry_after(1)

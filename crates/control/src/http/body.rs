@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write};
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -12,6 +13,9 @@ use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
 use super::problem::Problem;
+
+/// How long a body of at most a mebibyte may take to arrive.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
@@ -27,13 +31,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         check_type(request.headers())?;
-        let bytes = Bytes::from_request(request, state).await;
+        let bytes = in_time(Bytes::from_request(request, state)).await?;
         let bytes = bytes.map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
             _ => Problem::malformed(rejection.body_text()),
         })?;
         read(&bytes).map(Self)
     }
+}
+
+/// Reads what has been promised to come; a client that takes too long over it is told.
+pub(super) async fn in_time<T>(read: impl Future<Output = T>) -> Result<T, Problem> {
+    let read = tokio::time::timeout(BODY_WITHIN, read).await;
+    read.map_err(|_| {
+        let seconds = BODY_WITHIN.as_secs();
+        let detail = format!("the body did not arrive within {seconds} s: send it again");
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", detail)
+    })
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
@@ -119,6 +133,13 @@ mod tests {
             let read = read::<WorkloadSpec>(&bytes);
             prop_assert!(read.is_err(), "a spec has a name, which so few random bytes do not");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_arrive_is_408() {
+        let problem = in_time(std::future::pending::<()>()).await.unwrap_err();
+        assert!(format!("{problem:?}").contains("body-too-slow"));
+        assert!(matches!(in_time(async { 7 }).await, Ok(7)));
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -22,6 +23,7 @@ use utoipa_axum::routes;
 
 use super::auth::Caller;
 use super::body::Params;
+use super::limit::{STREAMS_MAX, Streaming};
 use super::page::Window;
 use super::problem::Problem;
 use super::{Api, Stopping};
@@ -30,6 +32,9 @@ use crate::projection::statement::{Audience, FeedEvent};
 
 /// Events read at once for a stream.
 const STREAM_READ: u32 = 500;
+
+/// What happens within this time of a first event is read with it.
+const STREAM_PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(events))
@@ -134,7 +139,8 @@ async fn events(
         let stop = stopping
             .map(|Extension(Stopping(stop))| stop)
             .unwrap_or_default();
-        return Ok(follow(api, caller, after, stop));
+        let open = api.streams.open(caller.owner).ok_or_else(too_many)?;
+        return Ok(follow(api, (caller, open), after, stop));
     }
     let after = window.after.unwrap_or_default();
     let limit = u32::try_from(window.limit + 1).unwrap_or(u32::MAX);
@@ -166,20 +172,34 @@ fn resume_from(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
 struct Following {
     api: Api,
     caller: Caller,
+    _open: Streaming,
     after: Position,
     changes: watch::Receiver<Seq>,
     ready: VecDeque<FeedEvent>,
     stop: CancellationToken,
 }
 
-fn follow(api: Api, caller: Caller, after: Option<Position>, stop: CancellationToken) -> Response {
-    let changes = api.app.core.changes();
+fn too_many() -> Problem {
+    let detail = format!(
+        "all keys of this owner together have {STREAMS_MAX} streams open: close one, or read pages"
+    );
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-streams", detail).retry_after(5)
+}
+
+fn follow(
+    api: Api,
+    (caller, open): (Caller, Streaming),
+    after: Option<Position>,
+    stop: CancellationToken,
+) -> Response {
+    let changes = api.app.core.projected();
     let now = Position::after(*changes.borrow());
     let after = after.unwrap_or(now);
     let ready = VecDeque::new();
     let following = Following {
         api,
         caller,
+        _open: open,
         after,
         changes,
         ready,
@@ -227,6 +247,7 @@ impl Following {
                     changed = self.changes.changed() => changed.ok()?,
                     () = self.stop.cancelled() => return None,
                 }
+                tokio::time::sleep(STREAM_PAUSE).await;
             }
         }
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use axum::Json;
 use axum::body::Body as AxumBody;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use remuda_network::state::{Model as StateModel, Scope};
 use remuda_network::{Command, Network};
@@ -149,11 +149,14 @@ fn absent_is_fine(error: io::Error) -> io::Result<()> {
 
 /// Offers a model that is a file on control's machine. Scope `admin`, the operator's.
 #[utoipa::path(post, path = "/v1/models", tag = "models", security(("key" = [])),
+    params(("if-match" = Option<String>, Header,
+        description = "The digest of the file that the name stands for, to replace it")),
     request_body = AddModel, responses((status = 201, body = Model)))]
 async fn add(
     State(api): State<Api>,
     caller: Caller,
     once: Once,
+    headers: HeaderMap,
     Body(asked): Body<AddModel>,
 ) -> Result<Response, Problem> {
     caller.needs_operator(Scope::Admin)?;
@@ -167,6 +170,7 @@ async fn add(
     );
     let taken = tokio::task::spawn_blocking(move || take_in(&dir, path)).await;
     let (digest, bytes) = taken.map_err(|error| Problem::internal(&error))??;
+    replaceable(&api.app.core, &asked.name, digest, &headers)?;
     let mut act = Act::new(&api, once);
     let label = act.seal(OPERATOR, MODEL_NAME, &asked.name);
     let command = Command::AddModel {
@@ -176,6 +180,27 @@ async fn add(
     };
     act.answer(command, StatusCode::CREATED, Thing::Model(asked.name))
         .await
+}
+
+/// Refuses another file under a known name, unless the client says which file it replaces: what
+/// runs keeps its own, but what is deployed from then on would be something else.
+fn replaceable(core: &Core, name: &str, new: Digest, headers: &HeaderMap) -> Result<(), Problem> {
+    let label = label(core, name);
+    let known = core.read(|network| network.state().models.get(&label).map(|model| model.digest));
+    let Some(known) = known.filter(|known| *known != new) else {
+        return Ok(());
+    };
+    let replaced = headers
+        .get(header::IF_MATCH)
+        .and_then(|value| value.to_str().ok());
+    if replaced.is_some_and(|text| text.trim_matches('"') == known.to_string()) {
+        return Ok(());
+    }
+    let detail = format!(
+        "`{name}` is the file {known}: choose another name, or send `if-match: \"{known}\"` to have \
+         new workloads use the new file; those that run keep theirs"
+    );
+    Err(Problem::new(StatusCode::CONFLICT, "name-taken", detail))
 }
 
 /// Models that may be deployed. Scope `read`.

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use remuda_wire::api::network::{Health, NetworkInfo, Ready};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -31,13 +31,24 @@ async fn health() -> Json<Health> {
 }
 
 /// What control can do: reads are served even while it cannot write.
-#[utoipa::path(get, path = "/v1/ready", tag = "network", responses((status = 200, body = Ready)))]
-async fn ready(State(api): State<Api>) -> Json<Ready> {
-    let why = api.app.core.follower().writable().err();
-    Json(Ready {
-        writable: why.is_none(),
-        why: why.map(|why| why.to_string()),
-    })
+///
+/// Where a part of control has ended unasked, nothing is sure any more: that is 503.
+#[utoipa::path(get, path = "/v1/ready", tag = "network",
+    responses((status = 200, body = Ready), (status = 503, body = Ready)))]
+async fn ready(State(api): State<Api>) -> Response {
+    let core = &api.app.core;
+    let ready = |why: Option<String>| {
+        Json(Ready {
+            writable: why.is_none(),
+            why,
+        })
+    };
+    if let Some(failure) = core.vitals().failure() {
+        let body = ready(Some(failure.to_string()));
+        return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
+    }
+    let why = core.follower().writable().err();
+    ready(why.map(|why| why.to_string())).into_response()
 }
 
 /// How nodes and gateways reach control.
@@ -45,11 +56,12 @@ async fn ready(State(api): State<Api>) -> Json<Ready> {
 async fn network(State(api): State<Api>) -> Json<NetworkInfo> {
     let core = &api.app.core;
     let endpoint = api.app.sessions.endpoint();
+    let seq = core.changes().borrow().0;
     Json(NetworkInfo {
         endpoint: endpoint.id().to_string(),
         addresses: endpoint.addr().ip_addrs().copied().collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        seq: core.changes().borrow().0,
+        seq,
         clock_ms: core.clock().now().as_millis(),
         processes_allowed: core.read(|network| network.state().policy.processes_allowed),
     })
@@ -59,6 +71,19 @@ async fn network(State(api): State<Api>) -> Json<NetworkInfo> {
 #[utoipa::path(get, path = "/metrics", tag = "network",
     responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
 async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
+    if api.metrics.is_stale() {
+        observe(&api);
+    }
+    let text = api
+        .metrics
+        .render()
+        .map_err(|error| Problem::internal(&error))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text))
+}
+
+/// Brings the gauges up to date.
+fn observe(api: &Api) {
     let core = &api.app.core;
     let connected = |network: &remuda_network::Network| {
         let nodes = network.state().nodes.keys();
@@ -66,10 +91,8 @@ async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
             .filter(|node| api.app.sessions.is_connected(node))
             .count()
     };
-    let (seq, writable) = (
-        core.changes().borrow().0,
-        core.follower().writable().is_ok(),
-    );
+    let seq = core.changes().borrow().0;
+    let writable = core.follower().writable().is_ok();
     let gateways = api.app.sessions.gateways().len();
     core.read(|network| {
         let standing = Standing {
@@ -80,12 +103,6 @@ async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
         };
         api.metrics.observe(network.state(), standing);
     });
-    let text = api
-        .metrics
-        .render()
-        .map_err(|error| Problem::internal(&error))?;
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, kind)], text))
 }
 
 /// This description.

@@ -18,6 +18,7 @@ use super::Api;
 use super::act::Act;
 use super::auth::Caller;
 use super::body::{Id, Params};
+use super::leases;
 use super::once::Once;
 use super::page::{self, Window};
 use super::problem::Problem;
@@ -71,6 +72,18 @@ pub(super) fn view(network: &Network, id: NodeKey) -> Option<Node> {
     })
 }
 
+/// A node as the caller may see it: leases of others are not named.
+fn shown(caller: &Caller, network: &Network, id: NodeKey) -> Option<Node> {
+    let mut node = view(network, id)?;
+    let leases = &network.state().leases;
+    node.leases.retain(|id| {
+        leases
+            .get(id)
+            .is_some_and(|lease| leases::sees(caller, lease))
+    });
+    Some(node)
+}
+
 /// The operator sees all nodes, a provider its own, a project those it has a lease on.
 fn sees(caller: &Caller, network: &Network, node: &StateNode) -> bool {
     match caller.owner {
@@ -99,7 +112,7 @@ async fn list(
     Ok(Json(api.app.core.read(|network| {
         page::of_map(&network.state().nodes, &window, |id, node| {
             sees(&caller, network, node)
-                .then(|| view(network, id))
+                .then(|| shown(&caller, network, id))
                 .flatten()
         })
     })))
@@ -109,7 +122,7 @@ fn seen(api: &Api, caller: &Caller, id: NodeKey) -> Result<Node, Problem> {
     let found = api.app.core.read(|network| {
         let node = network.state().nodes.get(&id)?;
         sees(caller, network, node)
-            .then(|| view(network, id))
+            .then(|| shown(caller, network, id))
             .flatten()
     });
     found.ok_or_else(|| Problem::not_found("node", id))

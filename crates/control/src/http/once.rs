@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
 use super::auth::{Caller, bearer};
+use super::body::in_time;
 use super::problem::Problem;
 use super::thing::Thing;
 use super::{Api, BODY_BYTES_MAX, thing};
@@ -87,9 +88,8 @@ pub(super) async fn repeat(
         _ => return Ok(next.run(request).await),
     };
     let (mut parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_BYTES_MAX)
-        .await
-        .map_err(|_| Problem::too_large())?;
+    let body = in_time(to_bytes(body, BODY_BYTES_MAX)).await?;
+    let body = body.map_err(|_| Problem::too_large())?;
     let promise = Promise::of(&caller, &key, &parts, &body);
     parts.extensions.insert(Once(Some(promise.clone())));
     let request = Request::from_parts(parts, Body::from(body));

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use remuda_network::Command;
-use remuda_network::state::{KeyOwner, Scope, Terms};
+use remuda_network::state::{KeyOwner, Model, Scope, Terms};
 use remuda_types::{Label, ProjectId, TenantId, WorkloadId};
 use remuda_wire::api::replica::{ScaleWorkload, Workload};
 use remuda_wire::api::{Page, PageQuery, WorkloadSpec};
@@ -61,11 +61,14 @@ async fn deploy(
     let core = &api.app.core;
     let (project, tenant) = payer(&api, &caller, in_project.project)?;
     let asked = check::checked(&spec)?;
-    known_runtime(&api, &spec)?;
+    let model = known_runtime(&api, &spec)?;
 
     let mut act = Act::new(&api, once);
     let id = WorkloadId::derived(act.id(), 0);
-    let terms = sealed(&mut act, tenant, &spec, &asked)?;
+    let terms = Terms {
+        model,
+        ..sealed(&mut act, tenant, &spec, &asked)?
+    };
     let whys = core.read(|network| why::preview(network, &terms, spec.replicas));
     let command = Command::Deploy {
         project,
@@ -109,18 +112,20 @@ fn payer(
         .ok_or_else(|| Problem::not_found("project", project))
 }
 
-/// Refuses models that are not in the catalogue, and processes where they may not run.
-fn known_runtime(api: &Api, spec: &WorkloadSpec) -> Result<(), Problem> {
+/// Refuses models that are not in the catalogue, and processes where they may not run. The weights
+/// are those that the model's name stands for now: another file under it later is not theirs.
+fn known_runtime(api: &Api, spec: &WorkloadSpec) -> Result<Option<Model>, Problem> {
     let core = &api.app.core;
     if let Some(model) = &spec.model {
         let label = models::label(core, &model.name);
-        if !core.read(|network| network.state().models.contains_key(&label)) {
+        let found = core.read(|network| network.state().models.get(&label).copied());
+        return found.map(Some).ok_or_else(|| {
             let detail = format!(
                 "there is no model {}: GET /v1/models lists them",
                 model.name
             );
-            return Err(Problem::field("/model/name", detail));
-        }
+            Problem::field("/model/name", detail)
+        });
     }
     let allowed = core.read(|network| network.state().policy.processes_allowed);
     if spec.process.is_some() && !allowed {
@@ -131,7 +136,7 @@ fn known_runtime(api: &Api, spec: &WorkloadSpec) -> Result<(), Problem> {
             detail,
         ));
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The part of the spec that decisions need; its texts are sealed under the tenant's key.
@@ -155,6 +160,7 @@ fn sealed(
         max_price: asked.max_price,
         near: asked.near,
         tokens: asked.tokens,
+        model: None,
     })
 }
 

@@ -8,8 +8,7 @@ use remuda_wire::node::{Assigned, Assignment, AssignmentStamp, Wanted};
 use remuda_wire::spec::{EngineSpec, HealthCheck, ProcessSpec, ReplicaSpec, RuntimeSpec};
 
 use crate::core::Core;
-use crate::http::labels::MODEL_NAME;
-use crate::vault::{OPERATOR, Vault};
+use crate::vault::Vault;
 
 /// How long a replica may take from a polite request to stop until it is killed.
 const STOP_GRACE_MS: u64 = 10_000;
@@ -76,8 +75,12 @@ fn replica_spec(core: &Core, network: &Network, lease: &Lease) -> Option<Replica
     let spec = workload_spec(core.vault(), network, lease)?;
     let (runtime, health) = match (spec.model, spec.process) {
         (Some(model), _) => {
-            let label = core.vault().label(OPERATOR, MODEL_NAME, &model.name);
-            let found = network.state().models.get(&label)?;
+            let found = network
+                .state()
+                .workloads
+                .get(&lease.workload)?
+                .terms
+                .model?;
             let engine = EngineSpec {
                 model: found.digest,
                 model_bytes: found.bytes,

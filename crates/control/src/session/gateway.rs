@@ -4,14 +4,17 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use remuda_link::{Connection, Sender, Stream};
-use remuda_network::{Command, event};
-use remuda_types::GatewayKey;
+use remuda_network::state::Tranche;
+use remuda_network::{Command, Refusal, event};
+use remuda_types::{Digest, GatewayKey, ProjectId};
+use remuda_wire::frame::MAX_STATE_FRAME_BYTES;
 use remuda_wire::gateway::{
-    GatewayRefused, GatewayReply, GatewayRequest, OpenTranche, PostUsage, RouteTable, Tranche,
+    self as wire, GatewayRefused, GatewayReply, GatewayRequest, OpenTranche, PostUsage, RouteTable,
     UsageTotal, Watch,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::{Doors, GatewaySession, routes};
 use crate::sequencer::SubmitError;
@@ -22,12 +25,23 @@ const TABLE_INTERVAL: Duration = Duration::from_millis(10);
 /// Probes that may wait for a gateway.
 const PUSHES: usize = 256;
 
+/// Requests of one gateway that may be under way.
+const REQUESTS_MAX: usize = 1_024;
+
+/// How long a stream may take to say what it is for.
+const REQUEST_WITHIN: Duration = Duration::from_secs(5);
+
 /// Serves one gateway until its connection ends.
 pub(super) async fn serve(doors: Doors, connection: Connection) {
     let gateway = GatewayKey(*connection.remote_id().as_bytes());
     // Dropped with the connection, and every request still under way with it.
     let mut requests = JoinSet::new();
     while let Ok(stream) = Stream::<GatewayRequest, GatewayReply>::accept(&connection).await {
+        if requests.len() >= REQUESTS_MAX {
+            // Dropped, the stream is reset: the gateway asks again.
+            continue;
+        }
+        let stream = stream.up_to(MAX_STATE_FRAME_BYTES);
         let (doors, connection) = (doors.clone(), connection.clone());
         requests.spawn(async move { answer(&doors, gateway, &connection, stream).await });
         while requests.try_join_next().is_some() {}
@@ -40,13 +54,15 @@ async fn answer(
     connection: &Connection,
     mut stream: Stream<GatewayRequest, GatewayReply>,
 ) {
-    let Ok(Some(request)) = stream.receiver.receive().await else {
+    let Ok(Ok(Some(request))) = timeout(REQUEST_WITHIN, stream.receiver.receive()).await else {
         return;
     };
     let reply = match request {
         GatewayRequest::Watch(watch) => {
             return watched(doors, gateway, connection, watch, stream.sender).await;
         }
+        // Its word keeps nodes alive, and its posts move money.
+        _ if !is_admitted(doors, gateway) => Ok(GatewayReply::Refused(not_admitted())),
         GatewayRequest::OpenTranche(wanted) => open_tranche(doors, gateway, wanted).await,
         GatewayRequest::PostUsage(post) => post_usage(doors, gateway, post).await,
         GatewayRequest::CloseTranche(close) => {
@@ -98,21 +114,25 @@ async fn open_tranche(
         project,
         amount,
     } = wanted;
-    submit(
-        doors,
-        Command::OpenTranche {
-            gateway,
-            tranche,
-            project,
-            amount,
-        },
-    )
-    .await?;
+    let command = Command::OpenTranche {
+        gateway,
+        tranche,
+        project,
+        amount,
+    };
+    match submit(doors, command).await {
+        Err(SubmitError::Refused(Refusal::BudgetExhausted { .. }))
+            if others_hold_some(doors, gateway, project) =>
+        {
+            return Ok(GatewayReply::Refused(set_aside()));
+        }
+        submitted => submitted?,
+    }
     let open = doors
         .core
         .read(|network| network.state().tranches.get(&tranche).cloned());
     Ok(match open {
-        Some(open) => GatewayReply::Tranche(Tranche {
+        Some(open) => GatewayReply::Tranche(wire::Tranche {
             tranche,
             amount: open.left,
             deadline: open.deadline,
@@ -123,6 +143,24 @@ async fn open_tranche(
             retry: false,
         }),
     })
+}
+
+/// Whether another gateway has some of the budget in hand and may give it back.
+fn others_hold_some(doors: &Doors, gateway: GatewayKey, project: ProjectId) -> bool {
+    let others = |tranche: &Tranche| {
+        tranche.project == project && tranche.gateway != gateway && !tranche.left.is_zero()
+    };
+    let core = &doors.core;
+    core.read(|network| network.state().tranches.values().any(others))
+}
+
+fn set_aside() -> GatewayRefused {
+    GatewayRefused {
+        code: "budget-set-aside".to_owned(),
+        detail: "what is left of the budget is in other gateways' hands: try again later"
+            .to_owned(),
+        retry: true,
+    }
 }
 
 async fn post_usage(
@@ -191,21 +229,29 @@ async fn watched(
     tracing::info!(%gateway, "a gateway's session ended");
 }
 
+fn is_admitted(doors: &Doors, gateway: GatewayKey) -> bool {
+    let core = &doors.core;
+    core.read(|network| network.state().gateways.contains(&gateway))
+}
+
+fn not_admitted() -> GatewayRefused {
+    GatewayRefused {
+        code: "not-admitted".to_owned(),
+        detail: "this gateway is not known here: start it with the network's admission secret"
+            .to_owned(),
+        retry: false,
+    }
+}
+
 async fn admit(doors: &Doors, gateway: GatewayKey, watch: &Watch) -> Result<(), GatewayRefused> {
-    if doors
-        .core
-        .read(|network| network.state().gateways.contains(&gateway))
-    {
+    if is_admitted(doors, gateway) {
         return Ok(());
     }
-    let secret = &doors.core.config().gateway_admission;
-    if watch.admission.as_ref() != Some(secret) {
-        return Err(GatewayRefused {
-            code: "not-admitted".to_owned(),
-            detail: "this gateway is not known here: start it with the network's admission secret"
-                .to_owned(),
-            retry: false,
-        });
+    let digest = |secret: &String| Digest::of(secret.as_bytes());
+    // Of digests, how long a comparison takes tells nothing about the secret.
+    let expected = digest(&doors.core.config().gateway_admission);
+    if watch.admission.as_ref().map(digest) != Some(expected) {
+        return Err(not_admitted());
     }
     submit(doors, Command::AdmitGateway { gateway })
         .await
@@ -258,11 +304,9 @@ async fn push_all(
         sessions.mark_unchanged();
         let table = routes::table(doors, gateway);
         if told.as_ref().is_none_or(|told| !routes::same(told, &table)) {
-            if sender
-                .send(&GatewayReply::Routes(Box::new(table.clone())))
-                .await
-                .is_err()
-            {
+            let routes = GatewayReply::Routes(Box::new(table.clone()));
+            if let Err(error) = sender.send(&routes).await {
+                tracing::info!(%gateway, %error, "a gateway was not told its routes");
                 return;
             }
             told = Some(table);

@@ -5,17 +5,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use remuda_journal::Seq;
 use remuda_link::{Connection, Receiver, Sender, Stream};
 use remuda_network::command::{EnrolNode, ObservedPhase};
 use remuda_network::state::{EndReason, KeyOwner, Phase, Presence, Scope};
 use remuda_network::{Command, Network};
-use remuda_types::{Digest, LeaseId, NodeKey, ProviderId, Span, Time};
+use remuda_types::{Capacity, Digest, LeaseId, NodeKey, ProviderId, Span, Time};
+use remuda_wire::frame::MAX_STATE_FRAME_BYTES;
 use remuda_wire::node::{
     Assigned, ControlMessage, Enrolment, ExitReason, Hello, NodeMessage, Observed, ObservedState,
     SessionRefused, Welcome,
 };
+use tokio::time::timeout;
 
 use super::{Doors, NodeSession, assignment};
 use crate::core::Core;
@@ -26,6 +29,50 @@ type Inbox = Receiver<NodeMessage>;
 
 /// How far a node's clock may be off.
 const CLOCK_OFF_MAX: Span = Span::from_secs(30);
+
+/// How long a connection may take to say who it is.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a node that was refused may take to read why.
+const REFUSAL_READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// Addresses of a node that are passed on; who dials it tries them all at once.
+const ADDRESSES_MAX: usize = 8;
+
+/// Reports that are looked into: so many at once, and so many a second. More are signs of life and
+/// nothing else, so that no node fills the journal.
+const REPORTS_AT_ONCE: u64 = 32;
+const REPORTS_A_SECOND: u64 = 4;
+
+/// What is left of them, in thousandths of a report.
+#[derive(Debug)]
+struct Allowance {
+    left: u64,
+    at: Time,
+}
+
+impl Allowance {
+    const FULL: u64 = REPORTS_AT_ONCE * 1_000;
+
+    const fn new(now: Time) -> Self {
+        let left = Self::FULL;
+        Self { left, at: now }
+    }
+
+    fn take(&mut self, now: Time) -> bool {
+        let earned = now
+            .since(self.at)
+            .as_millis()
+            .saturating_mul(REPORTS_A_SECOND);
+        self.left = self.left.saturating_add(earned).min(Self::FULL);
+        self.at = now;
+        let enough = self.left >= 1_000;
+        if enough {
+            self.left -= 1_000;
+        }
+        enough
+    }
+}
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,25 +86,37 @@ enum Parting {
 /// Serves one node until its session ends.
 pub(super) async fn serve(doors: Doors, connection: Connection) {
     let node = NodeKey(*connection.remote_id().as_bytes());
-    let Ok(stream) = Stream::<NodeMessage, ControlMessage>::accept(&connection).await else {
-        return;
-    };
-    let Stream {
-        mut sender,
-        mut receiver,
-    } = stream;
-    let Ok(Some(NodeMessage::Hello(hello))) = receiver.receive().await else {
+    let Ok(Some((hello, mut sender, receiver))) = timeout(HELLO_WITHIN, hello(&connection)).await
+    else {
         return;
     };
     if let Err(refused) = admit(&doors, node, &hello).await {
         tracing::warn!(%node, detail = refused.detail, "a node's session is refused");
         if sender.send(&ControlMessage::Refused(refused)).await.is_ok() {
             sender.finish();
-            connection.closed().await;
+            // Closed here, the refusal could be lost on its way.
+            drop(timeout(REFUSAL_READ_WITHIN, connection.closed()).await);
         }
         return;
     }
-    run(&doors, node, *hello, &connection, (sender, receiver)).await;
+    run(&doors, node, hello, &connection, (sender, receiver)).await;
+}
+
+/// The node's first words.
+async fn hello(connection: &Connection) -> Option<(Hello, Outbox, Inbox)> {
+    let stream = Stream::<NodeMessage, ControlMessage>::accept(connection).await;
+    let stream = stream.ok()?.up_to(MAX_STATE_FRAME_BYTES);
+    let Stream {
+        sender,
+        mut receiver,
+    } = stream;
+    match receiver.receive().await {
+        Ok(Some(NodeMessage::Hello(mut hello))) => {
+            hello.addresses.truncate(ADDRESSES_MAX);
+            Some((*hello, sender, receiver))
+        }
+        Ok(Some(NodeMessage::Report(_) | NodeMessage::Leaving) | None) | Err(_) => None,
+    }
 }
 
 #[expect(
@@ -74,6 +133,7 @@ fn refused(detail: impl ToString, retry: bool) -> SessionRefused {
 /// Lets a known node in, or enrols a new one.
 async fn admit(doors: &Doors, node: NodeKey, hello: &Hello) -> Result<(), SessionRefused> {
     check_clock(&doors.core, hello)?;
+    check_epoch(&doors.core, hello)?;
     check_alone(doors, node, hello).await?;
     if doors
         .core
@@ -124,6 +184,21 @@ fn check_clock(core: &Core, hello: &Hello) -> Result<(), SessionRefused> {
     ))
 }
 
+/// A node that follows a newer control takes no word from this one: its journal is an older copy,
+/// or another control has taken over.
+fn check_epoch(core: &Core, hello: &Hello) -> Result<(), SessionRefused> {
+    let (held, own) = (hello.holds.epoch, core.epoch());
+    if held <= own {
+        return Ok(());
+    }
+    Err(refused(
+        format!(
+            "the node follows control's epoch {held}, this control has epoch {own}: start it on the newest journal"
+        ),
+        true,
+    ))
+}
+
 /// Two machines with one key cannot both be the node. The same daemon may come back at once; a
 /// restarted one when the session before it no longer answers.
 async fn check_alone(doors: &Doors, node: NodeKey, hello: &Hello) -> Result<(), SessionRefused> {
@@ -147,14 +222,38 @@ async fn check_alone(doors: &Doors, node: NodeKey, hello: &Hello) -> Result<(), 
 /// A daemon that was restarted served nothing after its last report, and its replicas are not ready
 /// until it says so again.
 async fn settle_restart(doors: &Doors, node: NodeKey, hello: &Hello) {
-    let before = doors
-        .sessions
-        .node(&node)
-        .filter(|session| session.boot != hello.boot);
-    if let Some(before) = before {
-        let last_seen = Time::from_millis(before.heard_ms.load(Ordering::Relaxed));
+    let last_seen = match doors.sessions.node(&node) {
+        Some(before) if before.boot == hello.boot => None,
+        Some(before) => Some(Time::from_millis(before.heard_ms.load(Ordering::Relaxed))),
+        None => served_before(&doors.core, node, &hello.replicas),
+    };
+    if let Some(last_seen) = last_seen {
         submit(&doors.core, Command::NodeSuspected { node, last_seen }).await;
     }
+}
+
+/// Control was restarted and does not know what the node did meanwhile. Where it did not serve all
+/// the time what it is believed to serve, it is paid up to the last that the journal knows.
+fn served_before(core: &Core, node: NodeKey, replicas: &[Observed]) -> Option<Time> {
+    let recovered = core.recovered();
+    let all_along = |lease: &LeaseId| {
+        replicas.iter().any(|seen| {
+            seen.lease == *lease && seen.state == ObservedState::Ready && seen.since <= recovered
+        })
+    };
+    let believed = core.read(|network| charged(network, node));
+    let gap = believed.iter().any(|(lease, _)| !all_along(lease));
+    gap.then_some(recovered)
+}
+
+/// The leases of a node that are ready, or were before their node fell silent, with their epochs.
+fn charged(network: &Network, node: NodeKey) -> Vec<(LeaseId, u64)> {
+    let state = network.state();
+    let node = state.nodes.get(&node).into_iter();
+    let leases = node.flat_map(|node| &node.leases);
+    let leases = leases.filter_map(|id| state.leases.get(id).map(|lease| (*id, lease)));
+    let charged = leases.filter(|(_, lease)| matches!(lease.phase, Phase::Ready | Phase::Suspect));
+    charged.map(|(id, lease)| (id, lease.epoch)).collect()
 }
 
 /// Leases that the network holds for ready and the node does not: it starts them anew.
@@ -164,18 +263,7 @@ async fn note_unready(core: &Core, node: NodeKey, replicas: &[Observed]) {
             .iter()
             .any(|seen| seen.lease == *lease && seen.state == ObservedState::Ready)
     };
-    let believed: Vec<_> = core.read(|network| {
-        let leases = network
-            .state()
-            .nodes
-            .get(&node)
-            .into_iter()
-            .flat_map(|node| &node.leases);
-        let leases = leases.filter_map(|id| network.state().leases.get(id).map(|l| (*id, l)));
-        let charged =
-            leases.filter(|(_, lease)| matches!(lease.phase, Phase::Ready | Phase::Suspect));
-        charged.map(|(id, lease)| (id, lease.epoch)).collect()
-    });
+    let believed = core.read(|network| charged(network, node));
     for (lease, epoch) in believed.into_iter().filter(|(lease, _)| !ready(lease)) {
         let observed = ObservedPhase::Starting;
         submit(
@@ -239,51 +327,62 @@ async fn run(
     node: NodeKey,
     hello: Hello,
     connection: &Connection,
-    (mut sender, receiver): (Outbox, Inbox),
+    halves: (Outbox, Inbox),
 ) {
-    let welcome = Welcome {
-        clock: doors.core.clock().now(),
-        report_interval_ms: doors
-            .core
-            .config()
-            .liveness
-            .settings()
-            .report_interval
-            .as_millis(),
-        processes_allowed: doors
-            .core
-            .read(|network| network.state().policy.processes_allowed),
-        grant_key: doors.sessions.grant_key(),
-    };
-    if sender
-        .send(&ControlMessage::Welcome(welcome))
-        .await
-        .is_err()
-    {
-        return;
-    }
     let heard_ms = Arc::new(AtomicU64::new(doors.core.clock().now().as_millis()));
-    let number = doors.sessions.node_joined(
-        node,
-        NodeSession {
-            boot: hello.boot,
-            number: 0,
-            connection: Some(connection.clone()),
-            addresses: hello.addresses,
-            description: hello.inventory.description,
-            heard_ms: Arc::clone(&heard_ms),
-        },
-    );
-    tracing::info!(%node, "a node is connected");
-    doors.detector.joined(node).await;
-    note_unready(&doors.core, node, &hello.replicas).await;
-    observe(&doors.core, node, &hello.replicas).await;
-    let parting = tokio::select! {
-        parting = listen(doors, node, receiver, &heard_ms) => parting,
-        () = tell(&doors.core, node, sender) => Parting::Broken,
+    let session = NodeSession {
+        boot: hello.boot,
+        number: 0,
+        connection: Some(connection.clone()),
+        addresses: hello.addresses,
+        description: hello.inventory.description,
+        heard_ms: Arc::clone(&heard_ms),
     };
+    let number = doors.sessions.node_joined(node, session);
+    tracing::info!(%node, "a node is connected");
+    // From here on it is watched, so that whatever breaks, its end is noticed.
+    doors.detector.joined(node).await;
+    let talk = talk(
+        doors,
+        node,
+        (hello.inventory.capacity, hello.replicas),
+        halves,
+        &heard_ms,
+    );
+    let parting = talk.await;
     if doors.sessions.node_parted(node, number) {
         part(doors, node, parting).await;
+    }
+}
+
+/// Says hello, then hears and tells until either side leaves.
+async fn talk(
+    doors: &Doors,
+    node: NodeKey,
+    (capacity, replicas): (Capacity, Vec<Observed>),
+    (mut sender, receiver): (Outbox, Inbox),
+    heard_ms: &AtomicU64,
+) -> Parting {
+    let welcome = ControlMessage::Welcome(welcome(doors));
+    if sender.send(&welcome).await.is_err() {
+        return Parting::Broken;
+    }
+    note_unready(&doors.core, node, &replicas).await;
+    observe(&doors.core, node, &replicas).await;
+    tokio::select! {
+        parting = listen(doors, node, (capacity, receiver), heard_ms) => parting,
+        () = tell(&doors.core, node, sender) => Parting::Broken,
+    }
+}
+
+fn welcome(doors: &Doors) -> Welcome {
+    let core = &doors.core;
+    let report_interval = core.config().liveness.settings().report_interval;
+    Welcome {
+        clock: core.clock().now(),
+        report_interval_ms: report_interval.as_millis(),
+        processes_allowed: core.read(|network| network.state().policy.processes_allowed),
+        grant_key: doors.sessions.grant_key(),
     }
 }
 
@@ -308,16 +407,21 @@ async fn part(doors: &Doors, node: NodeKey, parting: Parting) {
 async fn listen(
     doors: &Doors,
     node: NodeKey,
-    mut receiver: Inbox,
+    (capacity, mut receiver): (Capacity, Inbox),
     heard_ms: &AtomicU64,
 ) -> Parting {
     let mut leaving = false;
+    let mut allowance = Allowance::new(doors.core.clock().now());
     loop {
         match receiver.receive().await {
             Ok(Some(NodeMessage::Report(report))) => {
-                heard_ms.store(doors.core.clock().now().as_millis(), Ordering::Relaxed);
+                let now = doors.core.clock().now();
+                heard_ms.store(now.as_millis(), Ordering::Relaxed);
                 doors.detector.report(node).await;
-                observe(&doors.core, node, &report.replicas).await;
+                if allowance.take(now) {
+                    return_if_lost(&doors.core, node, capacity).await;
+                    observe(&doors.core, node, &report.replicas).await;
+                }
             }
             Ok(Some(NodeMessage::Leaving)) => {
                 leaving = true;
@@ -335,6 +439,17 @@ async fn listen(
     }
 }
 
+/// A verdict may have been on its way when the node came back: whoever reports is there.
+async fn return_if_lost(core: &Core, node: NodeKey, capacity: Capacity) {
+    let gone = core.read(|network| {
+        let node = network.state().nodes.get(&node);
+        node.is_some_and(|node| matches!(node.presence, Presence::Lost(_) | Presence::Away(_)))
+    });
+    if gone {
+        submit(core, Command::NodeConnected { node, capacity }).await;
+    }
+}
+
 /// Tells the node its assignment whenever it is another; ends when the node no longer listens.
 async fn tell(core: &Core, node: NodeKey, mut sender: Outbox) {
     let mut changes = core.changes();
@@ -344,11 +459,9 @@ async fn tell(core: &Core, node: NodeKey, mut sender: Outbox) {
         let replicas = assignment::of(core, node);
         if told.as_ref() != Some(&replicas) {
             let message = assignment::stamped(core, generation, replicas.clone());
-            if sender
-                .send(&ControlMessage::Assignment(message))
-                .await
-                .is_err()
-            {
+            let message = ControlMessage::Assignment(message);
+            if let Err(error) = sender.send(&message).await {
+                tracing::info!(%node, %error, "a node was not told its assignment");
                 return;
             }
             told = Some(replicas);

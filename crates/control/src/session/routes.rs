@@ -10,8 +10,6 @@ use remuda_wire::grant::Grant;
 use super::assignment::blob_url;
 use super::{Doors, Sessions};
 use crate::core::Core;
-use crate::http::labels::MODEL_NAME;
-use crate::vault::OPERATOR;
 
 /// The whole table for one gateway.
 pub(super) fn table(doors: &Doors, gateway: GatewayKey) -> RouteTable {
@@ -73,9 +71,7 @@ fn model(
     let prices = workload.terms.tokens?;
     let vault = doors.core.vault();
     let spec: WorkloadSpec = serde_json::from_str(&vault.text(workload.terms.spec)).ok()?;
-    let wanted = spec.model?;
-    let label = vault.label(OPERATOR, MODEL_NAME, &wanted.name);
-    let file = network.state().models.get(&label)?;
+    let (wanted, file) = (spec.model?, workload.terms.model?);
     let leases = workload
         .replicas
         .iter()

@@ -61,7 +61,7 @@ pub(crate) fn text(value: &Value, field: &str) -> String {
         .to_owned()
 }
 
-fn config(dir: &Path, policy: Policy) -> Config {
+pub(crate) fn config(dir: &Path, policy: Policy) -> Config {
     Config {
         data_dir: dir.to_owned(),
         http: "127.0.0.1:0".parse().unwrap(),
@@ -95,6 +95,11 @@ impl Control {
 
     /// Stops it and starts it again in the same folder.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(|_| ()).await
+    }
+
+    /// Stops it, has something done in its folder, and starts it again.
+    pub(crate) async fn restart_after(self, meanwhile: impl FnOnce(&Path)) -> Self {
         let Self {
             running,
             operator,
@@ -103,6 +108,7 @@ impl Control {
             client,
         } = self;
         running.stop().await;
+        meanwhile(dir.path());
         let running = start(config(dir.path(), policy.clone())).await.unwrap();
         Self {
             running,

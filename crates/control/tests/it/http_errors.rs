@@ -180,3 +180,18 @@ async fn an_empty_budget_is_402() {
     );
     control.running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_name_stays_readable_for_those_who_have_it() {
+    let control = Control::start().await;
+    let acme = json!({"name": "Acme"});
+    control.make("/v1/tenants", &acme).await;
+    let again = control.post(&control.operator, "/v1/tenants", &acme).await;
+    assert_eq!(again.code(), "name-taken");
+    let listed = control
+        .get(&control.operator, "/v1/tenants")
+        .await
+        .expect(200);
+    assert_eq!(listed["data"][0]["name"], "Acme");
+    control.running.stop().await;
+}

@@ -166,3 +166,44 @@ async fn a_stream_ends_with_its_key_and_with_control() {
     assert_eq!(open.next().await, None);
     stopped.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_has_so_many_streams_whatever_its_keys() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    let other = control.key(&market.project, &["read"]).await;
+    let mut open = Vec::new();
+    for key in [&market.project_key, &other].into_iter().cycle().take(32) {
+        open.push(Events::open(&control, key, None).await);
+    }
+    let one_more = || {
+        let request = control.request(Method::GET, &other, "/v1/events");
+        crate::harness::answer(request.header("accept", "text/event-stream"))
+    };
+    let refused = one_more().await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (429, "too-many-streams")
+    );
+    Events::open(&control, &market.provider_key, None).await;
+    control.get(&other, "/v1/events").await.expect(200);
+    drop(open);
+    // The server learns that a client has gone when it next writes or reads.
+    for _ in 0..100 {
+        control
+            .make(
+                "/v1/tenants",
+                &json!({"name": control.running.seq().0.to_string()}),
+            )
+            .await;
+        let owner = json!({"owner": market.project, "scopes": ["read"]});
+        control.make("/v1/keys", &owner).await;
+        let request = control.request(Method::GET, &other, "/v1/events");
+        let again = request.header("accept", "text/event-stream").send().await;
+        if again.unwrap().status().is_success() {
+            control.running.stop().await;
+            return;
+        }
+    }
+    panic!("streams that were closed are counted still");
+}

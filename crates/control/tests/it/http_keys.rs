@@ -238,10 +238,13 @@ async fn things_of_others_do_not_exist() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_has_a_bucket_of_requests() {
+async fn all_keys_of_an_owner_have_one_bucket_of_requests() {
     let control = Control::start().await;
     let market = Market::open(&control).await;
-    let key = control.key(&market.project, &["read"]).await;
+    let (key, other) = (
+        control.key(&market.project, &["read"]).await,
+        control.key(&market.project, &["read"]).await,
+    );
     let first = control.get(&key, "/v1/keys").await;
     assert_eq!(first.header("ratelimit-limit"), "600");
     assert_eq!(first.header("ratelimit-remaining"), "599");
@@ -258,9 +261,12 @@ async fn a_key_has_a_bucket_of_requests() {
     assert_eq!(limited.code(), "rate-limited");
     assert_eq!(limited.header("ratelimit-remaining"), "0");
     assert_eq!(limited.header("retry-after"), "1");
-    control
-        .get(&market.project_key, "/v1/keys")
-        .await
-        .expect(200);
+    for of_same in [&other, &market.project_key] {
+        let refused = control.get(of_same, "/v1/keys").await;
+        assert_eq!(refused.code(), "rate-limited");
+    }
+    for of_others in [&market.provider_key, &control.operator] {
+        control.get(of_others, "/v1/keys").await.expect(200);
+    }
     control.running.stop().await;
 }

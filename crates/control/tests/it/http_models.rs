@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Control, Market, text};
+use crate::harness::{Control, Market, answer, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_is_offered_and_its_file_is_served_in_ranges() {
@@ -80,5 +80,33 @@ async fn what_is_no_model_is_refused() {
         assert_eq!(refused.code(), "invalid", "{:#}", refused.body);
         assert_eq!(refused.body["errors"][0]["pointer"], pointer);
     }
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_file_under_a_known_name_needs_the_one_that_it_replaces() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    market.model(&control).await;
+    let path = control.file("other.gguf");
+    std::fs::write(&path, b"GGUF other").unwrap();
+    let body = json!({"name": "tiny", "path": path});
+    let known = blake3_of(b"GGUF tiny");
+    let refused = control.post(&control.operator, "/v1/models", &body).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (409, "name-taken")
+    );
+    assert!(text(&refused.body, "detail").contains(&known));
+    let replacing = |digest: &str| {
+        let request = control.request(Method::POST, &control.operator, "/v1/models");
+        let request = request.header("if-match", format!("\"{digest}\""));
+        answer(request.json(&body))
+    };
+    let wrong = replacing(&"0".repeat(64)).await;
+    assert_eq!(wrong.code(), "name-taken");
+    let replaced = replacing(&known).await.expect(201);
+    assert_eq!(text(&replaced, "digest"), blake3_of(b"GGUF other"));
     control.running.stop().await;
 }

@@ -176,3 +176,35 @@ async fn a_provider_leaves() {
     assert!(leaving["leaves_ms"].is_u64());
     control.running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_is_not_told_of_others_leases_on_its_node() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    let node = market.node(&control, 1, 100_000).await;
+    market.deploy(&control, 1).await;
+    let path = format!("/v1/tenants/{}/projects", market.tenant);
+    let other = text(&control.make(&path, &json!({"name": "other"})).await, "id");
+    let budget = format!("/v1/projects/{other}/budget");
+    control.make(&budget, &json!({"amount_usd": "20"})).await;
+    let other = control.key(&other, &["read", "deploy"]).await;
+    let spec = json!({"name": "chat", "model": {"name": "tiny"}});
+    let own = control
+        .post(&other, "/v1/workloads", &spec)
+        .await
+        .expect(201);
+    let own = &own["replicas"][0]["placement"]["lease"];
+    for path in ["/v1/nodes".to_owned(), format!("/v1/nodes/{node}")] {
+        let shown = async |key: &str| {
+            let body = control.get(key, &path).await.expect(200);
+            let node = body["data"].get(0).cloned().unwrap_or(body);
+            node["leases"].as_array().unwrap().clone()
+        };
+        assert_eq!(shown(&other).await, std::slice::from_ref(own), "{path}");
+        for owner in [&market.provider_key, &control.operator] {
+            assert_eq!(shown(owner).await.len(), 2, "{path}");
+        }
+    }
+    control.running.stop().await;
+}

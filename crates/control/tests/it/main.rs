@@ -16,3 +16,4 @@ mod http_network;
 mod http_once;
 mod http_pages;
 mod http_workloads;
+mod standing;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use remuda_link::{Connection, DialError, Receiver, Stream, StreamError, dial};
 use remuda_types::NodeKey;
 use remuda_wire::ALPN_GATEWAY;
+use remuda_wire::frame::MAX_STATE_FRAME_BYTES;
 use remuda_wire::gateway::{GatewayRefused, GatewayReply, GatewayRequest, RouteTable, Watch};
 
 use crate::gateway::Gateway;
@@ -55,7 +56,8 @@ async fn watch(gateway: &Arc<Gateway>, heard: &mut bool) -> Result<(), Lost> {
     let link = &gateway.control;
     let (peer, addresses) = (link.address.endpoint, &link.address.addresses);
     let connection = dial(&link.endpoint, peer, addresses, ALPN_GATEWAY, link.within).await?;
-    let mut stream = Stream::<GatewayReply, GatewayRequest>::open(&connection).await?;
+    let stream = Stream::<GatewayReply, GatewayRequest>::open(&connection).await?;
+    let mut stream = stream.up_to(MAX_STATE_FRAME_BYTES);
     let hello = Watch {
         admission: gateway.config.admission.clone(),
         public_url: gateway.config.public_url.clone(),
@@ -94,15 +96,22 @@ async fn listen(
 }
 
 fn take(gateway: &Arc<Gateway>, table: RouteTable) {
-    gateway.clock.hear(table.clock);
-    gateway.take_table(table);
+    let (epoch, seq) = (table.epoch, table.seq);
+    if !gateway.take_table(table) {
+        tracing::error!(
+            epoch,
+            seq,
+            "control sent a route table that is older than the one in force, which stays; if control was set up anew, remove the gateway's routes.cbor and restart it"
+        );
+        return;
+    }
     let gateway = Arc::clone(gateway);
     let save = move || {
         if let Err(error) = gateway.table.save() {
             tracing::warn!(%error, "the route table could not be saved; a restart without control would serve the one before");
         }
     };
-    // Tables come at most every few milliseconds; each write saves the newest.
+    // One write at a time; each saves the newest.
     drop(tokio::task::spawn_blocking(save));
 }
 

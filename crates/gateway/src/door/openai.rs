@@ -9,27 +9,27 @@ mod error;
 mod event_stream;
 mod models;
 mod parameters;
+mod upload;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::Response;
 use axum::routing::{get, post};
+use remuda_routing::Denied;
 use remuda_routing::admission::keys::Key;
 use remuda_routing::admission::rate::Allowance;
 use remuda_types::{RequestId, WorkloadId};
 
+use self::body::{About, Door};
 use crate::gateway::Gateway;
 use crate::request::{self, Refusal};
-use body::{About, Door};
 use parameters::Wanted;
 
 type Shared = State<Arc<Gateway>>;
-type Body = Result<Bytes, BytesRejection>;
 
 /// The routes of this API.
 pub(super) fn routes() -> Router<Arc<Gateway>> {
@@ -65,12 +65,27 @@ struct Trail {
     workload: Option<WorkloadId>,
 }
 
+impl Trail {
+    /// Who asks too often is told the limit as well.
+    fn refused(&mut self, refusal: &Refusal) {
+        if let Refusal::Denied(Denied::Rate(often)) = refusal {
+            self.allowance = Some(Allowance {
+                limit: often.limit,
+                remaining: 0,
+                reset_after: often.reset_after,
+            });
+        }
+    }
+}
+
 async fn generate(gateway: &Arc<Gateway>, headers: &HeaderMap, body: Body, door: Door) -> Response {
     let id = gateway.clock.request_id();
     let mut trail = Trail::default();
     let answered = Box::pin(answer(gateway, id, headers, body, door, &mut trail)).await;
     let mut response = answered.unwrap_or_else(|refusal| {
-        tracing::debug!(request = %id, error = %refusal, "refused");
+        // The text may repeat what the tenant sent; the code never does.
+        tracing::debug!(request = %id, code = error::code(&refusal), "refused");
+        trail.refused(&refusal);
         error::response(&refusal, door)
     });
     gateway
@@ -90,12 +105,9 @@ async fn answer(
 ) -> Result<Response, Refusal> {
     let key = caller(gateway, headers)?;
     trail.allowance = request::limit(gateway, &key)?;
-    let Wanted {
-        ask,
-        stream,
-        include_usage,
-    } = parameters::read(&bytes(gateway, body)?, door)?;
-    let model = ask.model.clone();
+    let Wanted { ask, include_usage } =
+        parameters::read(&upload::read(gateway, body).await?, door)?;
+    let (model, streamed) = (ask.model.clone(), ask.streamed);
     let started = request::admit(gateway, id, &key, ask).await?;
     trail.workload = Some(started.workload);
     let about = About {
@@ -104,7 +116,7 @@ async fn answer(
         model,
         created: started.at.as_millis() / 1_000,
     };
-    if stream {
+    if streamed {
         event_stream::respond(gateway, about, started.inbox, include_usage).await
     } else {
         answer::respond(&about, started.inbox).await
@@ -123,14 +135,6 @@ fn caller(gateway: &Gateway, headers: &HeaderMap) -> Result<Key, Refusal> {
         return Err(Refusal::NoKey);
     }
     request::authorize(gateway, secret.trim())
-}
-
-fn bytes(gateway: &Gateway, body: Body) -> Result<Bytes, Refusal> {
-    let limit = gateway.config.limits.body_bytes;
-    body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::BodyTooLarge { limit },
-        _ => Refusal::Body("it broke off".to_owned()),
-    })
 }
 
 /// Headers that every answer has.

@@ -8,7 +8,7 @@ use remuda_routing::admission::queue::Turn;
 use remuda_routing::pick::{NoReplica, Outcome, Route};
 use remuda_routing::stream::Pace;
 use remuda_routing::{Balancer, Denied, Queue};
-use remuda_types::{LeaseId, RequestId, Time};
+use remuda_types::{LeaseId, NodeKey, RequestId, Span, Time};
 use tokio::sync::oneshot;
 
 use super::pacer::Pacer;
@@ -57,32 +57,27 @@ impl Lane {
         })
     }
 
-    /// Asks for a replica that is none of `exclude`. Who has been served by one already (and so
-    /// excludes it) waits until there is another; who is new waits only for one that is full.
+    /// Asks for a replica that is none of `exclude`. Who lost one waits until there is another; who
+    /// is new waits only for one that is full.
     pub(crate) fn ask(
         self: &Arc<Self>,
         request: RequestId,
         exclude: Vec<LeaseId>,
+        turn: Turn,
         now: Time,
     ) -> Result<Ticket, Denied> {
         let (answer, ticket) = oneshot::channel();
-        let turn = if exclude.is_empty() {
-            Turn::New
-        } else {
-            Turn::Resumed
-        };
         let mut state = self.state();
-        if state.queue.is_empty() || turn == Turn::Resumed {
-            match state.take(&exclude, now) {
-                Ok(lease) => {
-                    // The receiver is in this very function.
-                    answer.send(Ok(lease)).unwrap_or_default();
-                    return Ok(self.ticket(request, ticket));
-                }
-                Err(NoReplica::Busy { .. }) => {}
-                Err(none) if turn == Turn::New => return Err(none.into()),
-                Err(NoReplica::Nowhere | NoReplica::AllTried | NoReplica::Ejected { .. }) => {}
+        match state.balancer.pick(now, &exclude) {
+            Ok(lease) if state.queue.is_empty() || turn == Turn::Resumed => {
+                state.balancer.dispatched(lease);
+                // The receiver is in this very function.
+                answer.send(Ok(lease)).unwrap_or_default();
+                return Ok(self.ticket(request, ticket));
             }
+            Ok(_) | Err(NoReplica::Busy { .. }) => {}
+            Err(none) if turn == Turn::New => return Err(none.into()),
+            Err(NoReplica::Nowhere | NoReplica::AllTried | NoReplica::Ejected { .. }) => {}
         }
         state.queue.enter(request, turn, now)?;
         state.waiting.insert(request, Waiting { exclude, answer });
@@ -119,15 +114,44 @@ impl Lane {
             .pace()
     }
 
-    /// A token came this long after the one before.
-    pub(crate) fn token_came(&self, gap: Duration) {
+    /// A request has got its first token from the lease.
+    pub(crate) fn spoke(&self, lease: LeaseId, now: Time) {
+        let mut state = self.state();
+        state.balancer.spoke(lease);
+        state.call(now);
+    }
+
+    /// What the lease said to a request that went on elsewhere was wrong.
+    pub(crate) fn blame(&self, lease: LeaseId, now: Time) {
+        self.state().balancer.blame(lease, now);
+    }
+
+    /// A token of the lease came this long after the one before.
+    pub(crate) fn token_came(&self, lease: LeaseId, gap: Duration) {
         self.pacer
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .record(gap);
+            .record(lease, gap);
+    }
+
+    /// The longest time between two tokens of the lease, of late.
+    pub(crate) fn longest_gap(&self, lease: LeaseId) -> Option<Span> {
+        self.pacer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .longest(lease)
+    }
+
+    /// The node of a lease.
+    pub(crate) fn node(&self, lease: LeaseId) -> Option<NodeKey> {
+        self.state().balancer.node(lease)
     }
 
     pub(super) fn update(&self, routes: Vec<Route>, now: Time) {
+        self.pacer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|lease| routes.iter().any(|route| route.lease == lease));
         let mut state = self.state();
         state.balancer.update(routes);
         state.call(now);
@@ -215,10 +239,8 @@ impl Drop for Ticket {
 
 #[cfg(test)]
 mod tests {
-    use remuda_routing::pick::State as Standing;
-    use remuda_types::NodeKey;
-
     use super::*;
+    use remuda_routing::pick::State as Standing;
 
     const NOW: Time = Time::from_millis(1_000);
 
@@ -252,9 +274,9 @@ mod tests {
     #[tokio::test]
     async fn a_freed_slot_goes_to_who_waits() {
         let lane = lane(&[1]);
-        let mut first = lane.ask(request(1), vec![], NOW).unwrap();
+        let mut first = lane.ask(request(1), vec![], Turn::New, NOW).unwrap();
         assert_eq!(first.wait().await, Ok(lease(1)));
-        let mut second = lane.ask(request(2), vec![], NOW).unwrap();
+        let mut second = lane.ask(request(2), vec![], Turn::New, NOW).unwrap();
         assert_eq!(lane.waiting(), 1);
         lane.ended(lease(1), served(), NOW);
         assert_eq!(second.wait().await, Ok(lease(1)));
@@ -263,9 +285,9 @@ mod tests {
     #[tokio::test]
     async fn a_ticket_that_won_and_was_dropped_gives_the_slot_back() {
         let lane = lane(&[1]);
-        let mut first = lane.ask(request(1), vec![], NOW).unwrap();
+        let mut first = lane.ask(request(1), vec![], Turn::New, NOW).unwrap();
         first.wait().await.unwrap();
-        let second = lane.ask(request(2), vec![], NOW).unwrap();
+        let second = lane.ask(request(2), vec![], Turn::New, NOW).unwrap();
         lane.ended(lease(1), served(), NOW);
         drop(second);
         assert!(lane.has_other(&[], NOW));
@@ -275,8 +297,10 @@ mod tests {
     #[tokio::test]
     async fn who_excludes_every_replica_waits_and_holds_nobody_up() {
         let lane = lane(&[1]);
-        let mut moved = lane.ask(request(1), vec![lease(1)], NOW).unwrap();
-        let mut fresh = lane.ask(request(2), vec![], NOW).unwrap();
+        let mut moved = lane
+            .ask(request(1), vec![lease(1)], Turn::Resumed, NOW)
+            .unwrap();
+        let mut fresh = lane.ask(request(2), vec![], Turn::New, NOW).unwrap();
         lane.tick(NOW);
         assert_eq!(fresh.wait().await, Ok(lease(1)));
         lane.update(vec![route(1), route(2)], NOW);
@@ -285,15 +309,49 @@ mod tests {
 
     #[test]
     fn who_is_new_does_not_wait_for_what_is_not_there() {
-        let refused = lane(&[]).ask(request(1), vec![], NOW).unwrap_err();
+        let refused = lane(&[])
+            .ask(request(1), vec![], Turn::New, NOW)
+            .unwrap_err();
         assert_eq!(refused, Denied::Replica(NoReplica::Nowhere));
+    }
+
+    #[test]
+    fn who_asks_for_a_second_opinion_does_not_wait_for_a_second_replica() {
+        let refused = lane(&[1])
+            .ask(request(1), vec![lease(1)], Turn::New, NOW)
+            .unwrap_err();
+        assert_eq!(refused, Denied::Replica(NoReplica::AllTried));
+    }
+
+    #[tokio::test]
+    async fn the_first_token_of_a_trial_lets_the_others_follow() {
+        let lane = lane(&[1]);
+        for n in 0..3 {
+            let mut ticket = lane.ask(request(n), vec![], Turn::New, NOW).unwrap();
+            ticket.wait().await.unwrap();
+            lane.ended(lease(1), Outcome::Failed, NOW);
+        }
+        let later = NOW + Span::from_secs(1);
+        lane.update(
+            vec![Route {
+                slots: 2,
+                ..route(1)
+            }],
+            later,
+        );
+        let mut trial = lane.ask(request(4), vec![], Turn::Resumed, later).unwrap();
+        trial.wait().await.unwrap();
+        let mut next = lane.ask(request(5), vec![], Turn::Resumed, later).unwrap();
+        assert_eq!(lane.waiting(), 1);
+        lane.spoke(lease(1), later);
+        assert_eq!(next.wait().await, Ok(lease(1)));
     }
 
     #[tokio::test]
     async fn who_waits_too_long_is_told() {
         let lane = lane(&[1]);
-        let _first = lane.ask(request(1), vec![], NOW).unwrap();
-        let mut second = lane.ask(request(2), vec![], NOW).unwrap();
+        let _first = lane.ask(request(1), vec![], Turn::New, NOW).unwrap();
+        let mut second = lane.ask(request(2), vec![], Turn::New, NOW).unwrap();
         lane.tick(NOW + Policies::default().queue.most_wait);
         assert!(matches!(second.wait().await, Err(Denied::Queue(_))));
     }

@@ -57,9 +57,16 @@ fn build(metadata: &Metadata) -> Result<Arc<Model>, LoadError> {
     let tokenizer = Tokenizer::from_gguf(metadata);
     let tokenizer = tokenizer.map_err(|error| LoadError::Tokenizer(Arc::new(error)))?;
     Ok(Arc::new(Model {
+        longest_token: longest(&tokenizer),
         tokenizer,
         template: ChatTemplate::from_gguf(metadata),
     }))
+}
+
+/// Bytes of the longest token.
+fn longest(tokenizer: &Tokenizer) -> usize {
+    let lengths = (0..tokenizer.vocab_size()).filter_map(|id| tokenizer.token_bytes(id));
+    lengths.map(<[u8]>::len).max().unwrap_or(1)
 }
 
 /// What the cache folder has: a head that was fetched before, or the whole file.

@@ -1,11 +1,11 @@
-//! Gets tranches from control before they are needed.
+//! Gets tranches from control: for a project's first request, then before more are needed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use remuda_routing::tranche::{Ask, Tranche, Wanted};
+use remuda_routing::tranche::{Ask, Denial, Tranche, Wanted};
 use remuda_types::{ProjectId, Time};
-use remuda_wire::gateway::{self, GatewayReply, GatewayRequest, OpenTranche};
+use remuda_wire::gateway::{self, GatewayRefused, GatewayReply, GatewayRequest, OpenTranche};
 
 use super::{Known, Treasury};
 use crate::control_link::AskError;
@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_millis(250);
 /// Asks until the gateway stops.
 pub(crate) async fn keep(gateway: Arc<Gateway>) {
     loop {
-        if gateway.control.is_up() && gateway.is_open() {
+        if gateway.control.is_up() && gateway.is_open() && gateway.spool.is_sound() {
             for (project, ask) in gateway.treasury.wanted(&gateway) {
                 gateway.tasks.spawn(put(Arc::clone(&gateway), project, ask));
             }
@@ -39,7 +39,7 @@ async fn put(gateway: Arc<Gateway>, project: ProjectId, ask: Ask) {
         project,
         amount,
     }));
-    if asked.durable().await.is_err() {
+    if asked.durable_or_not().await.is_err() {
         return; // It may not be given what it could not remember.
     }
     let request = GatewayRequest::OpenTranche(OpenTranche {
@@ -51,12 +51,23 @@ async fn put(gateway: Arc<Gateway>, project: ProjectId, ask: Ask) {
         Ok(GatewayReply::Tranche(given)) => {
             treasury.granted(project, given, gateway.clock.now()).await;
         }
-        Err(AskError::Refused(refused)) if !refused.retry => {
+        Err(AskError::Refused(refused)) => {
             tracing::info!(%project, code = refused.code, "control gives no tranche");
-            treasury.denied(project, ask, gateway.clock.now());
+            if let Some(denial) = denial(&refused) {
+                treasury.denied(project, ask, denial, gateway.clock.now());
+            }
         }
         Ok(other) => tracing::warn!(?other, "control answered something else"),
         Err(error) => tracing::debug!(%error, %project, "no tranche yet"),
+    }
+}
+
+/// What a refusal means for the purse; nothing when the same is to be asked again.
+fn denial(refused: &GatewayRefused) -> Option<Denial> {
+    match &*refused.code {
+        "budget-exhausted" | "insufficient-funds" => Some(Denial::Exhausted),
+        "budget-set-aside" => Some(Denial::Reserved),
+        _ => (!refused.retry).then_some(Denial::Void),
     }
 }
 
@@ -65,11 +76,8 @@ impl Treasury {
     fn wanted(&self, gateway: &Gateway) -> Vec<(ProjectId, Ask)> {
         let now = gateway.clock.now();
         let mut state = self.state();
-        let mut projects = gateway.table.view().projects();
-        projects.extend(state.purses.keys());
         let mut asks = Vec::new();
-        for project in projects {
-            let purse = state.purse(project, self.policy);
+        for (&project, purse) in &mut state.purses {
             let ask = match purse.wanted(now) {
                 None => continue,
                 Some(Wanted::Again(ask)) => ask,
@@ -111,6 +119,7 @@ impl Treasury {
                     project,
                     deadline,
                     spooled: 0,
+                    backoff: None,
                 },
             );
         }
@@ -118,11 +127,11 @@ impl Treasury {
         self.answered();
     }
 
-    fn denied(&self, project: ProjectId, ask: Ask, now: Time) {
+    fn denied(&self, project: ProjectId, ask: Ask, denial: Denial, now: Time) {
         let denied = self
             .state()
             .purse(project, self.policy)
-            .denied(ask.tranche, now);
+            .denied(ask.tranche, denial, now);
         if denied {
             drop(self.spool.note(Note::Closed(ask.tranche)));
         }

@@ -4,16 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remuda_routing::usage::Post;
-use remuda_types::TrancheId;
+use remuda_types::{Span, Time, TrancheId};
 use remuda_wire::gateway::{CloseTranche, GatewayReply, GatewayRequest};
 use tokio::time::Instant;
 
-use super::{Treasury, wire};
+use super::{Backoff, Treasury, wire};
+use crate::control_link::AskError;
 use crate::gateway::Gateway;
 use crate::spool::{Note, Posting};
 
 /// How long the last posts may take when the gateway stops.
 const LAST_POSTS: Duration = Duration::from_secs(5);
+
+/// After a first refusal of a post; doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest time between two tries of a post that control refuses.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// How long after a tranche's deadline control may still take its usage; then what is left is void.
+const POST_GRACE: Span = Span::from_secs(600);
 
 /// Between tries while it stops.
 const LAST_PAUSE: Duration = Duration::from_millis(100);
@@ -34,7 +44,8 @@ pub(crate) async fn finish(gateway: &Gateway) {
     let until = Instant::now() + LAST_POSTS;
     while gateway.control.is_up() && Instant::now() < until {
         gateway.treasury.retire_all();
-        round(gateway).await;
+        // A spool that cannot be written keeps a round waiting.
+        drop(tokio::time::timeout_at(until, round(gateway)).await);
         if gateway.treasury.state().closing.is_empty() {
             return;
         }
@@ -90,17 +101,28 @@ async fn post(gateway: &Gateway, tranche: TrancheId) {
         Ok(GatewayReply::Posted) => treasury.acknowledged(tranche, seq),
         Ok(other) => tracing::warn!(?other, "control answered something else"),
         Err(error) if error.may_pass() => tracing::debug!(%error, %tranche, "usage waits"),
-        Err(error) => {
-            let amount = post
-                .totals
-                .values()
-                .map(|total| total.amount.as_micros())
-                .sum();
-            tracing::error!(%error, %tranche, seq, micros = amount, "usage is lost: control refuses it for good");
-            gateway.metrics.usage_lost(amount);
-            treasury.acknowledged(tranche, seq);
-        }
+        Err(error) => refused(gateway, &post, &error),
     }
+}
+
+/// Control refuses a post. Later posts of the tranche can only follow it, so it is never skipped
+/// while control may still take it.
+fn refused(gateway: &Gateway, post: &Post, error: &AskError) {
+    let Post { tranche, seq, .. } = *post;
+    let micros: i64 = amounts(post).sum();
+    let totals = post.totals.len();
+    if gateway.treasury.is_live(tranche, gateway.clock.now()) {
+        let refusals = gateway.treasury.hold_back(tranche);
+        tracing::error!(%error, %tranche, seq, totals, micros, refusals, "control refuses usage; it is kept and sent again");
+    } else {
+        tracing::error!(%error, %tranche, seq, totals, micros, "usage is lost: control refuses it and its tranche is over");
+        gateway.metrics.usage_lost(micros);
+        gateway.treasury.acknowledged(tranche, seq);
+    }
+}
+
+fn amounts(post: &Post) -> impl Iterator<Item = i64> {
+    post.totals.values().map(|total| total.amount.as_micros())
 }
 
 async fn close(gateway: &Gateway, tranche: TrancheId) {
@@ -113,8 +135,37 @@ async fn close(gateway: &Gateway, tranche: TrancheId) {
 }
 
 impl Treasury {
+    /// Tranches that have something to post and are not held back.
     fn pending(&self) -> Vec<TrancheId> {
-        self.state().usage.pending()
+        let (state, now) = (self.state(), Instant::now());
+        let mut pending = state.usage.pending();
+        pending.retain(|tranche| {
+            let known = state.tranches.get(tranche);
+            known.is_none_or(|known| known.backoff.is_none_or(|backoff| now >= backoff.until))
+        });
+        pending
+    }
+
+    /// Whether control may still take usage of the tranche.
+    fn is_live(&self, tranche: TrancheId, now: Time) -> bool {
+        let state = self.state();
+        let known = state.tranches.get(&tranche);
+        known.is_some_and(|known| now < known.deadline + POST_GRACE)
+    }
+
+    /// Posts nothing of the tranche for a while, longer after each refusal; says how many there were.
+    fn hold_back(&self, tranche: TrancheId) -> u32 {
+        let mut state = self.state();
+        let Some(known) = state.tranches.get_mut(&tranche) else {
+            return 0;
+        };
+        let refusals = known.backoff.map_or(0, |backoff| backoff.refusals) + 1;
+        let pause = FIRST_PAUSE * 2_u32.saturating_pow(refusals - 1);
+        known.backoff = Some(Backoff {
+            refusals,
+            until: Instant::now() + pause.min(LONGEST_PAUSE),
+        });
+        refusals
     }
 
     /// The post to send now, and whether the spool does not have it yet.
@@ -135,7 +186,11 @@ impl Treasury {
     }
 
     fn acknowledged(&self, tranche: TrancheId, seq: u64) {
-        if self.state().usage.acknowledge(tranche, seq) {
+        let mut state = self.state();
+        if let Some(known) = state.tranches.get_mut(&tranche) {
+            known.backoff = None;
+        }
+        if state.usage.acknowledge(tranche, seq) {
             drop(self.spool.note(Note::Acknowledged { tranche, seq }));
         }
     }

@@ -47,6 +47,7 @@ fn take_up(state: &mut State, policy: Policy, found: Found, now: Time) {
                     project,
                     deadline,
                     spooled,
+                    backoff: None,
                 },
             );
             state

@@ -38,6 +38,26 @@ impl minicbor::Encode<()> for Said {
     }
 }
 
+/// How long a probe is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// Until the node has acknowledged it.
+    pub(crate) node: Duration,
+    /// Until the engine has answered it; not less than the node's.
+    pub(crate) engine: Duration,
+}
+
+/// What became of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probed {
+    /// The engine serves.
+    Answered,
+    /// The node lives, its engine does not answer.
+    Unanswered,
+    /// Nothing came from the node.
+    Silent,
+}
+
 /// The way to a replica is lost.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream to the replica is lost")]
@@ -86,18 +106,40 @@ impl Channel {
         }
     }
 
-    /// Whether the replica's engine says, in time, that it serves.
-    pub(crate) async fn probe(connection: Connection, open: Open, within: Duration) -> bool {
+    /// Whether the replica's engine says, in time, that it serves. Its node acknowledges whatever it
+    /// gets at once, even while the engine is busy: that tells the one's silence from the other's.
+    pub(crate) async fn probe(connection: Connection, open: Open, waits: Waits) -> Probed {
+        let heard = || connection.stats().udp_rx.datagrams;
+        let before = heard();
         let asked = async {
-            Self::open(connection, open, Ask::Probe)
+            Self::open(connection.clone(), open, Ask::Probe)
                 .await?
                 .receive()
                 .await
         };
-        matches!(
-            tokio::time::timeout(within, asked).await,
-            Ok(Ok(Reply::Ready(_)))
-        )
+        tokio::pin!(asked);
+        if let Ok(reply) = tokio::time::timeout(waits.node, &mut asked).await {
+            return outcome(&reply);
+        }
+        if heard() == before || connection.close_reason().is_some() {
+            return Probed::Silent;
+        }
+        let rest = waits.engine.saturating_sub(waits.node);
+        match tokio::time::timeout(rest, asked).await {
+            Ok(reply) => outcome(&reply),
+            Err(_) => Probed::Unanswered,
+        }
+    }
+}
+
+fn outcome(reply: &Result<Reply, Lost>) -> Probed {
+    match reply {
+        Ok(Reply::Ready(_)) => Probed::Answered,
+        Err(Lost {
+            how: Broken::ConnectionLost | Broken::Unreachable,
+            ..
+        }) => Probed::Silent,
+        Ok(_) | Err(_) => Probed::Unanswered,
     }
 }
 

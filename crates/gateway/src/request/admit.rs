@@ -7,20 +7,21 @@ use remuda_routing::admission::keys::Key;
 use remuda_routing::admission::rate::Allowance;
 use remuda_routing::tranche::Refusal as NoMoney;
 use remuda_routing::{Denied, Rate};
-use remuda_tokens::{Conversation, Special, StopMatcher, prompt};
+use remuda_tokens::StopMatcher;
 use remuda_types::{Digest, RequestId, Time, WorkloadId};
 use tracing::Instrument;
 
-use super::ask::{Ask, Input};
+use super::ask::Ask;
 use super::driver::{Driver, Job};
+use super::encode;
 use super::outbox::{self, Inbox};
 use super::progress::Progress;
 use super::refusal::Refusal;
 use crate::clock::random;
 use crate::gateway::Gateway;
-use crate::models::Model;
 use crate::money::{Claim, Held};
 use crate::node_link::fits;
+use crate::spool::Broken;
 
 /// An answer cut to what is left of a budget has at least so many tokens; below that the client is
 /// better told.
@@ -71,6 +72,9 @@ pub(crate) async fn admit(
     if !gateway.is_open() {
         return Err(Refusal::Stopping);
     }
+    if !gateway.spool.is_sound() {
+        return Err(Refusal::Spool(Broken));
+    }
     let stops = StopMatcher::new(ask.stops)?;
     let view = gateway.table.view();
     let unknown = || Refusal::UnknownModel(ask.model.clone());
@@ -90,7 +94,7 @@ pub(crate) async fn admit(
         .get(route, gateway.config.limits.model_wait)
         .await?;
     drop(view);
-    let prompt = encode(&model, ask.input, gateway.clock.now()).await?;
+    let prompt = encode::encode(gateway, &model, ask.input, offer.context).await?;
     let room = room(&prompt, offer.context)?;
     let (held, max_tokens) = hold(
         gateway,
@@ -118,6 +122,7 @@ pub(crate) async fn admit(
         seed: ask.seed.unwrap_or_else(|| u64::from_le_bytes(random())),
         max_tokens,
         stops,
+        streamed: ask.streamed,
         held,
     };
     let driver = Driver::new(Arc::clone(gateway), job, outbox, progress);
@@ -130,37 +135,6 @@ pub(crate) async fn admit(
         workload: offer.workload,
         at: gateway.clock.now(),
     })
-}
-
-/// Token ids of what the client sent. Templates and tokenisers take their time, off the threads
-/// that serve streams.
-async fn encode(model: &Arc<Model>, input: Input, now: Time) -> Result<Vec<u32>, Refusal> {
-    let model = Arc::clone(model);
-    let encoded = tokio::task::spawn_blocking(move || match input {
-        Input::Chat(messages) => {
-            let conversation = Conversation {
-                messages,
-                add_generation_prompt: true,
-                now,
-            };
-            let template = model.template.as_ref().map_err(Refusal::from)?;
-            Ok(prompt::prepare(template, &model.tokenizer, &conversation)?.ids)
-        }
-        Input::Text(text) => {
-            let ids = model.tokenizer.encode(&text, Special::Plain);
-            let mut ids = ids.map_err(|_| Refusal::Encode)?;
-            ids.splice(0..0, model.tokenizer.prompt_start());
-            Ok(ids)
-        }
-        Input::Tokens(ids) => {
-            let known = model.tokenizer.vocab_size();
-            match ids.iter().find(|id| **id >= known) {
-                Some(id) => Err(Refusal::UnknownToken(*id)),
-                None => Ok(ids),
-            }
-        }
-    });
-    encoded.await.unwrap_or(Err(Refusal::BrokeOff))
 }
 
 /// Tokens that an answer may have.
@@ -212,6 +186,7 @@ async fn hold(
     };
     let available = match refusal {
         NoMoney::Exhausted { available, .. }
+        | NoMoney::Reserved { available, .. }
         | NoMoney::TooDear {
             limit: available, ..
         } => available,

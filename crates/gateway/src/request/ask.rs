@@ -15,6 +15,8 @@ pub(crate) struct Ask {
     /// What fits (and the policy allows) when absent.
     pub(crate) max_tokens: Option<u32>,
     pub(crate) stops: Vec<String>,
+    /// Whether the client takes the answer as it is made.
+    pub(crate) streamed: bool,
 }
 
 /// What the model is to go on from.

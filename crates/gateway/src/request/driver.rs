@@ -5,13 +5,13 @@
 
 mod conclude;
 mod deliver;
+mod probe;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::{BoxFuture, pending};
+use remuda_routing::admission::queue::Turn;
 use remuda_routing::pick::NoReplica;
 use remuda_routing::stream::{Action, Broken, Facts, Failure, Refused as Kind, ReplicaEnd};
 use remuda_routing::{Denied, Stream};
@@ -20,7 +20,8 @@ use remuda_types::{Digest, LeaseId, RequestId, Span, Time, WorkloadId};
 use remuda_wire::infer::{Ask, EndReason, RefusedReason, Reply, Sampler, Start, Token};
 use tokio::time::Instant;
 
-use super::leg::{Came, Leg, Place, open};
+use self::probe::Probe;
+use super::leg::{Came, Leg, Place};
 use super::outbox::Outbox;
 use super::progress::Progress;
 use super::refusal::Refusal;
@@ -29,7 +30,7 @@ use crate::fleet::Lane;
 use crate::gateway::Gateway;
 use crate::models::Model;
 use crate::money::Held;
-use crate::node_link::{Channel, Lost};
+use crate::node_link::{Lost, Probed};
 
 /// What a request is told when the last replica that was asked had no room.
 const FULL: Denied = Denied::Replica(NoReplica::Busy {
@@ -49,6 +50,7 @@ pub(super) struct Job {
     pub(super) seed: u64,
     pub(super) max_tokens: NonZeroU32,
     pub(super) stops: StopMatcher,
+    pub(super) streamed: bool,
     pub(super) held: Held,
 }
 
@@ -77,11 +79,6 @@ pub(super) struct Driver {
     cut: Option<Cut>,
 }
 
-struct Probe {
-    at: Place,
-    answer: BoxFuture<'static, bool>,
-}
-
 /// Why a request is cut off, apart from its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
@@ -97,7 +94,7 @@ enum Cut {
 )]
 enum Heard {
     Came(Came),
-    Probed(Place, bool),
+    Probed(Place, Probed),
     ClientLeft,
     Cut(Cut),
     Time,
@@ -176,7 +173,7 @@ impl Driver {
         tokio::select! {
             biased;
             came = leg.next() => Heard::Came(came),
-            (at, answered) = probed(probe) => Heard::Probed(at, answered),
+            (at, probed) = probe::outcome(probe) => Heard::Probed(at, probed),
             () = outbox.closed() => Heard::ClientLeft,
             () = gateway.cut.cancelled() => Heard::Cut(Cut::Stopping),
             () = tokio::time::sleep(lapse) => Heard::Cut(Cut::Lapsed),
@@ -198,7 +195,7 @@ impl Driver {
                 self.lost(at, &lost);
             }
             Heard::Came(Came::Reply(at, Ok(reply))) => self.reply(at.lease, reply),
-            Heard::Probed(at, answered) => self.probed(at, answered),
+            Heard::Probed(at, probed) => self.probed(at, probed),
             Heard::ClientLeft => self.stream.abandoned(),
             Heard::Cut(cut) => self.cut_off(cut),
             Heard::Time => self.stream.tick(self.now()),
@@ -214,8 +211,11 @@ impl Driver {
                 return self.stream.no_replica();
             }
         };
+        let Some(node) = self.job.lane.node(lease) else {
+            return self.stream.no_replica();
+        };
         let now = self.now();
-        self.stream.dispatched(lease, now);
+        self.stream.dispatched(lease, node, now);
         if self.stream.lease() != Some(lease) {
             return; // The stream had no use for it, and says so in its actions.
         }
@@ -274,63 +274,16 @@ impl Driver {
             return self.stream.broken(lease, Broken::Malformed, now);
         }
         let at = Instant::now();
-        if let Some(last) = self.last_token.replace(at) {
-            let gap = at.duration_since(last);
-            self.job.lane.token_came(gap);
-            self.gateway.metrics.gap(self.job.workload, gap);
+        match self.last_token.replace(at) {
+            None => self.job.lane.spoke(lease, self.gateway.clock.now()),
+            Some(last) => {
+                let gap = at.duration_since(last);
+                self.job.lane.token_came(lease, gap);
+                self.gateway.metrics.gap(self.job.workload, gap);
+            }
         }
         self.denied = None;
         self.stream.token(lease, token.index, token.id, now);
-    }
-
-    fn probed(&mut self, at: Place, answered: bool) {
-        self.probe = None;
-        let now = self.now();
-        if answered {
-            return self.stream.probe_answered(at.lease, now);
-        }
-        self.gateway.sight(at.node, false);
-        let exclude = [self.stream.tried(), &[at.lease]].concat();
-        if self.job.lane.has_other(&exclude, self.gateway.clock.now()) {
-            self.stream.probe_failed(at.lease, now);
-        } else {
-            // Nowhere to go: a replica that is slow to answer is better than none. The stream's own
-            // limit on silence still stands.
-            self.ask_whether_alive(at.lease);
-        }
-    }
-
-    fn ask_whether_alive(&mut self, lease: LeaseId) {
-        let view = self.gateway.table.view();
-        let Some(route) = view.replica(lease) else {
-            return;
-        };
-        let at = Place {
-            lease,
-            node: route.node,
-        };
-        let (open, addresses) = (open(route, self.job.request), route.addresses.clone());
-        let (gateway, within) = (
-            Arc::clone(&self.gateway),
-            self.gateway.config.limits.probe_within,
-        );
-        let answer = async move {
-            let patience = tokio::time::sleep(within);
-            let asked = async {
-                let connection = gateway.nodes.reach(at.node, &addresses).await.ok()?;
-                Channel::probe(connection, open, within).await.then_some(())
-            };
-            // A no that comes at once waits, too, so that asking again is not a busy loop.
-            let answered = matches!(tokio::time::timeout(within, asked).await, Ok(Some(())));
-            if !answered {
-                patience.await;
-            }
-            answered
-        };
-        self.probe = Some(Probe {
-            at,
-            answer: answer.boxed(),
-        });
     }
 
     fn cut_off(&mut self, cut: Cut) {
@@ -341,7 +294,11 @@ impl Driver {
     async fn act(&mut self, action: Action) {
         match action {
             Action::Forward { id, .. } => self.forward(id).await,
-            Action::Dispatch { exclude, generated } => self.dispatch(exclude, generated),
+            Action::Dispatch {
+                exclude,
+                generated,
+                turn,
+            } => self.dispatch(exclude, generated, turn),
             Action::Cancel { lease } => self.leave(lease),
             Action::Probe { lease } => self.ask_whether_alive(lease),
             Action::Done { lease, outcome } => {
@@ -350,6 +307,7 @@ impl Driver {
                     .lane
                     .ended(lease, outcome, self.gateway.clock.now());
             }
+            Action::Blame { lease } => self.job.lane.blame(lease, self.gateway.clock.now()),
             Action::Finish { reason, tokens } => self.finish(reason, tokens).await,
             Action::Fail { why } => {
                 let known = self.denied.take().filter(|_| why == Failure::NoReplicaLeft);
@@ -359,11 +317,13 @@ impl Driver {
         }
     }
 
-    fn dispatch(&mut self, exclude: Vec<LeaseId>, generated: Vec<u32>) {
+    fn dispatch(&mut self, exclude: Vec<LeaseId>, generated: Vec<u32>, turn: Turn) {
         self.generated = generated;
         self.last_token = None;
+        // A place in the queue that is held already is given back before another is taken.
+        self.leg = Leg::Idle;
         let now = self.gateway.clock.now();
-        match self.job.lane.ask(self.job.request, exclude, now) {
+        match self.job.lane.ask(self.job.request, exclude, turn, now) {
             Ok(ticket) => self.leg = Leg::Waiting(ticket),
             Err(denied) => {
                 self.denied = Some(denied);
@@ -378,13 +338,6 @@ impl Driver {
             self.leg = Leg::Idle;
         }
         self.probe.take_if(|probe| probe.at.lease == lease);
-    }
-}
-
-async fn probed(probe: &mut Option<Probe>) -> (Place, bool) {
-    match probe {
-        Some(probe) => (probe.at, (&mut probe.answer).await),
-        None => pending().await,
     }
 }
 

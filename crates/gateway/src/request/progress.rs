@@ -119,8 +119,7 @@ pub(crate) async fn keep(gateway: Arc<Gateway>) {
         }
         let checkpoints = gateway.open.checkpoints();
         if !checkpoints.is_empty() {
-            // One commit at a time: the next checkpoint says more anyway. A spool that is broken
-            // refuses new requests by itself.
+            // One commit at a time: the next checkpoint says more anyway.
             let noted = gateway.spool.note(Note::Checkpoints(checkpoints));
             noted.durable().await.unwrap_or_default();
         }

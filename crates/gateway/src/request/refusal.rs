@@ -1,5 +1,7 @@
 //! Why a request is not served, or not to its end.
 
+use std::time::Duration;
+
 use remuda_routing::Denied;
 use remuda_tokens::{prompt, stop, template};
 
@@ -29,6 +31,16 @@ pub(crate) enum Refusal {
         /// Tokens of context.
         context: u32,
     },
+    /// The text is longer than any that could fit.
+    #[error(
+        "the prompt has {bytes} bytes and this model's context has no room for more than {most}: shorten it"
+    )]
+    TextTooLong {
+        /// Bytes of the text.
+        bytes: usize,
+        /// The most that the longest tokens could spell.
+        most: usize,
+    },
     /// The prompt has no token.
     #[error("the prompt is empty")]
     Empty,
@@ -53,6 +65,12 @@ pub(crate) enum Refusal {
     BodyTooLarge {
         /// The limit.
         limit: usize,
+    },
+    /// The body stopped coming.
+    #[error("nothing of the body came for {} s: send the request again", .within.as_secs())]
+    BodySilent {
+        /// How long was waited.
+        within: Duration,
     },
     /// The model's chat template refuses, or there is none.
     #[error("{0}")]

@@ -34,6 +34,12 @@ CREATE TABLE IF NOT EXISTS requests (
     posted          INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS billed ON requests (tranche, posted, ordinal);
+-- Counts batches, so that one whose commit seemed to fail is not written twice.
+CREATE TABLE IF NOT EXISTS commits (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    count    INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO commits VALUES (1, 0);
 PRAGMA user_version = 1;
 ";
 

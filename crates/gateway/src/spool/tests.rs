@@ -174,7 +174,7 @@ fn a_closed_tranche_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_broken_spool_says_so_for_ever() {
+async fn a_fault_that_stays_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _, _) = Spool::open(dir.path()).unwrap();
     for note in opened() {
@@ -182,6 +182,35 @@ async fn a_broken_spool_says_so_for_ever() {
     }
     assert_eq!(spool.note(reserved(1)).durable().await, Ok(()));
     // The same request twice breaks the table's own rule, as a full disk would break a write.
-    assert_eq!(spool.note(reserved(1)).durable().await, Err(Broken));
-    assert_eq!(spool.note(reserved(2)).durable().await, Err(Broken));
+    assert_eq!(spool.note(reserved(1)).durable_or_not().await, Err(Broken));
+    assert_eq!(spool.note(reserved(2)).durable_or_not().await, Err(Broken));
+    spool.given_up(Duration::from_millis(10)).await;
+}
+
+#[tokio::test]
+async fn notes_wait_for_a_file_that_cannot_be_written_and_keep_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    reopen(dir.path(), opened());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let until = now.unwrap().as_secs() + 3;
+    let fault = format!(
+        "CREATE TRIGGER fault BEFORE INSERT ON requests WHEN unixepoch() < {until}
+         BEGIN SELECT RAISE(FAIL, 'no room'); END"
+    );
+    let database = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
+    database.execute_batch(&fault).unwrap();
+    drop(database);
+    let (spool, _, thread) = Spool::open(dir.path()).unwrap();
+    assert!(spool.is_sound());
+    assert_eq!(spool.note(reserved(1)).durable_or_not().await, Err(Broken));
+    assert!(!spool.is_sound());
+    let waits = spool.note(billed(1, 1));
+    assert_eq!(spool.note(reserved(2)).durable_or_not().await, Err(Broken));
+    assert_eq!(waits.durable().await, Ok(()));
+    assert!(spool.is_sound());
+    drop(spool);
+    thread.join().unwrap();
+    let (_, recovered, _) = Spool::open(dir.path()).unwrap();
+    assert_eq!(recovered.bills.len(), 1);
+    assert_eq!(recovered.cut_off, 1);
 }

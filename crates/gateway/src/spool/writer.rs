@@ -1,39 +1,133 @@
 //! The thread that owns the file.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use rusqlite::{Connection, Transaction, params};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::note::{Billed, Note, Posting, Reserved};
-use super::row::{encode, id_blob};
-use super::{Broken, Job};
+use super::row::{encode, id_blob, unsigned};
+use super::{Health, Job, schema};
 use remuda_routing::Delivery;
 
 /// The most notes of one commit.
 const BATCH_MAX: usize = 1_024;
 
-/// Writes until everybody who could hand in notes is gone.
-pub(super) fn run(mut database: Connection, mut jobs: mpsc::UnboundedReceiver<Job>) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    let mut sound = true;
-    while jobs.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-        if sound && let Err(error) = commit(&mut database, &batch) {
-            tracing::error!(%error, "the spool cannot be written; nothing new is served until a restart");
-            sound = false;
+/// Between tries to write what could not be written.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why a batch was not written.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Database(#[from] rusqlite::Error),
+    #[error("{} has {found} commits, not {expected}: it is not the file that was written to", .path.display())]
+    Other {
+        path: PathBuf,
+        found: u64,
+        expected: u64,
+    },
+}
+
+/// Who writes.
+pub(super) struct Writer {
+    path: PathBuf,
+    /// None after a failure: what the file holds then is known only when it is opened anew.
+    database: Option<Connection>,
+    /// Batches that are in the file.
+    commits: u64,
+    health: watch::Sender<Health>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        path: PathBuf,
+        database: Connection,
+        health: watch::Sender<Health>,
+    ) -> rusqlite::Result<Self> {
+        Ok(Self {
+            path,
+            commits: commits(&database)?,
+            database: Some(database),
+            health,
+        })
+    }
+
+    /// Writes until everybody who could hand in notes is gone.
+    pub(super) fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        while jobs.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+            while let Err(error) = self.write(&batch) {
+                self.failed(&error);
+                if jobs.is_closed() {
+                    return;
+                }
+                std::thread::sleep(RETRY);
+            }
+            self.wrote();
+            for job in batch.drain(..) {
+                // Who does not wait for it does not need to know.
+                job.done.send(()).unwrap_or_default();
+            }
         }
-        let outcome = if sound { Ok(()) } else { Err(Broken) };
-        for job in batch.drain(..) {
-            // Who does not wait for it does not need to know.
-            job.done.send(outcome).unwrap_or_default();
+    }
+
+    fn failed(&self, error: &Error) {
+        tracing::error!(%error, "the spool cannot be written; nothing new is served until it can");
+        self.health.send_replace(Health::Faulty);
+    }
+
+    fn wrote(&self) {
+        if self.health.send_replace(Health::Sound) == Health::Faulty {
+            tracing::info!("the spool can be written again");
         }
+    }
+
+    fn write(&mut self, batch: &[Job]) -> Result<(), Error> {
+        let written = self.write_once(batch);
+        if written.is_err() {
+            self.database = None;
+        }
+        written
+    }
+
+    /// Writes the batch, unless an earlier try that seemed to fail has.
+    fn write_once(&mut self, batch: &[Job]) -> Result<(), Error> {
+        let database = match &mut self.database {
+            Some(database) => database,
+            None => self.database.insert(schema::open(&self.path)?),
+        };
+        let transaction = database.transaction()?;
+        let (found, number) = (commits(&transaction)?, self.commits + 1);
+        if found == self.commits {
+            commit(transaction, batch, number)?;
+        } else if found != number {
+            return Err(Error::Other {
+                path: self.path.clone(),
+                found,
+                expected: self.commits,
+            });
+        }
+        self.commits = number;
+        Ok(())
     }
 }
 
-fn commit(database: &mut Connection, batch: &[Job]) -> rusqlite::Result<()> {
-    let transaction = database.transaction()?;
+fn commit(transaction: Transaction<'_>, batch: &[Job], number: u64) -> rusqlite::Result<()> {
     for job in batch {
         apply(&transaction, &job.note)?;
     }
+    let counted = "UPDATE commits SET count = ?1";
+    run_one(&transaction, counted, [number.cast_signed()])?;
     transaction.commit()
+}
+
+/// How many batches the file holds.
+fn commits(database: &Connection) -> rusqlite::Result<u64> {
+    database
+        .prepare_cached("SELECT count FROM commits")?
+        .query_row([], |row| unsigned(row, "count"))
 }
 
 pub(super) fn apply(to: &Transaction<'_>, note: &Note) -> rusqlite::Result<()> {
@@ -176,4 +270,57 @@ fn post(to: &Transaction<'_>, posting: &Posting) -> rusqlite::Result<()> {
         "UPDATE tranches SET outstanding = ?2 WHERE tranche = ?1",
         params![tranche, post],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use remuda_routing::Rate;
+    use remuda_types::{ApiKeyId, Money, RequestId, TrancheId};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn reserved() -> Job {
+        let rate = Rate {
+            prompt_micros_per_million: 1,
+            completion_micros_per_million: 1,
+        };
+        let (done, _) = oneshot::channel();
+        Job {
+            note: Note::Reserved(Reserved {
+                request: RequestId::from_u128(1),
+                tranche: TrancheId::from_u128(2),
+                key: ApiKeyId::from_u128(3),
+                rate,
+                prompt_tokens: 1,
+                amount: Money::ZERO,
+            }),
+            done,
+        }
+    }
+
+    #[test]
+    fn a_batch_that_reached_the_disk_is_not_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("spool.db");
+        let (health, _watched) = watch::channel(Health::Sound);
+        let database = schema::open(&path).unwrap();
+        let mut writer = Writer::new(path, database, health).unwrap();
+        let batch = [reserved()];
+        writer.write(&batch).unwrap();
+        // As if the commit had seemed to fail.
+        (writer.commits, writer.database) = (0, None);
+        writer.write(&batch).unwrap();
+        assert_eq!(writer.commits, 1);
+        // A file that is not the one that was written to is left alone.
+        (writer.commits, writer.database) = (7, None);
+        assert!(matches!(
+            writer.write(&batch),
+            Err(Error::Other {
+                found: 1,
+                expected: 7,
+                ..
+            })
+        ));
+    }
 }

@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) tranche_most: i64,
     /// Answers to posts that get lost on the way.
     pub(crate) lose_answers: u32,
+    /// Posts that are refused for good, as for a lease that control does not know.
+    pub(crate) refuse_posts: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -72,6 +74,7 @@ impl Control {
             tranche_life: Span::HOUR,
             tranche_most: 5_000_000,
             lose_answers: 0,
+            refuse_posts: 0,
         };
         let mut control = Self {
             secret: SecretKey::from_bytes(&[9; 32]),
@@ -266,6 +269,14 @@ fn refused(code: &str) -> GatewayReply {
     })
 }
 
+fn set_aside() -> GatewayReply {
+    GatewayReply::Refused(GatewayRefused {
+        code: "budget-set-aside".to_owned(),
+        detail: "another gateway has the rest".to_owned(),
+        retry: true,
+    })
+}
+
 fn open(doors: &Doors, gateway: GatewayKey, wanted: OpenTranche) -> GatewayReply {
     let mut state = doors.state.lock().unwrap();
     let OpenTranche {
@@ -286,7 +297,17 @@ fn open(doors: &Doors, gateway: GatewayKey, wanted: OpenTranche) -> GatewayReply
     let budget = state.budgets.entry(project).or_default();
     let granted = amount.as_micros().min(most).min(*budget);
     if granted < 1 {
-        return refused("budget-exhausted");
+        let others = |open: &&Open| open.project == project && open.gateway != gateway;
+        return if state
+            .tranches
+            .values()
+            .filter(others)
+            .any(|open| open.left > 0)
+        {
+            set_aside()
+        } else {
+            refused("budget-exhausted")
+        };
     }
     *budget -= granted;
     let deadline = now() + state.tranche_life;
@@ -315,6 +336,10 @@ fn take(doors: &Doors, gateway: GatewayKey, post: PostUsage) -> Option<GatewayRe
         .iter()
         .map(|total| total.amount.as_micros())
         .sum();
+    if state.refuse_posts > 0 {
+        state.refuse_posts -= 1;
+        return Some(refused("not-found"));
+    }
     let Some(open) = state.tranches.get_mut(&post.tranche) else {
         return Some(refused("not-found"));
     };

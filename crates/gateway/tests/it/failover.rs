@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::control::State;
 use crate::http::{json as parse, text};
-use crate::node::{Fault, letters};
-use crate::world::{PROMPT, World, lease, price};
+use crate::node::{Fault, Node, letters};
+use crate::world::{PROMPT, World, digest, lease, price};
 
 /// Prompt and completion tokens that a lease was paid for.
 fn paid(state: &State, at: usize) -> (u64, u64) {
@@ -110,13 +110,9 @@ async fn a_frozen_engine_is_found_by_a_probe() {
         .rest()
         .await;
     assert_eq!(text(&events), letters(3, 40));
-    let frozen = world.nodes[0].key;
-    world
-        .control
-        .until("control is told", |state| {
-            state.sightings.contains(&(frozen, false))
-        })
-        .await;
+    // The node itself lives: its engine's trouble is no sign against it.
+    let frozen = (world.nodes[0].key, false);
+    assert!(!world.control.state().sightings.contains(&frozen));
     let metrics = world.metrics().await;
     assert!(
         metrics.contains("remuda_gateway_resumes_total{workload="),
@@ -141,15 +137,99 @@ async fn a_slow_engine_that_answers_its_probe_keeps_its_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_step_of_a_healthy_engine_is_no_failure() {
+    let world = World::with(2, |config| {
+        config.policies.stream.min_probe = Span::from_millis(100);
+        config.policies.stream.min_stall = Span::from_millis(500);
+        config.limits.probe_within = Duration::from_millis(100);
+    })
+    .await;
+    world.nodes[0].set(|manner| {
+        (manner.pause, manner.step) = (Duration::from_millis(400), Duration::from_millis(600));
+        manner.fault = Some((4, Fault::Wait));
+    });
+    let mut events = world.stream(json!({"max_tokens": 6, "seed": 3})).await;
+    assert_eq!(events.content(4).await, letters(3, 4));
+    // Longer than the limit on silence, and than a prompt engine may take to answer.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.nodes[0].set(|manner| manner.fault = None);
+    assert_eq!(text(&events.rest().await), letters(3, 6)[4..]);
+    assert!(world.nodes[1].starts().is_empty());
+    let sightings = world.control.state().sightings.clone();
+    assert!(sightings.iter().all(|(_, answered)| *answered));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_on_when_its_only_node_is_back_after_seconds() {
+    let mut world = World::new(1).await;
+    let address = world.nodes[0].address;
+    world.nodes[0].set(|manner| manner.fault = Some((10, Fault::Kill)));
+    let mut events = world.stream(json!({"max_tokens": 40, "seed": 3})).await;
+    assert_eq!(events.content(10).await, letters(3, 10));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    // The old one's socket goes with its last holder.
+    world.nodes.clear();
+    let back = Node::start_at(address, 50, digest()).await;
+    world.nodes.push(back);
+    assert_eq!(text(&events.rest().await), letters(3, 40)[10..]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_to_come_whole_and_failed_is_free() {
+    let world = World::with(1, |config| {
+        config.policies.stream.dispatch_timeout = Span::from_millis(300);
+    })
+    .await;
+    world.nodes[0].set(|manner| manner.fault = Some((10, Fault::Garble)));
+    let failed = world.chat(json!({"max_tokens": 40})).await;
+    assert_eq!(failed.status(), 503);
+    world.nodes[0].set(|manner| manner.fault = None);
+    assert_eq!(world.chat(json!({"max_tokens": 4})).await.status(), 200);
+    world
+        .control
+        .until("one is posted", |state| state.requests() == 1)
+        .await;
+    assert_eq!(world.control.state().used(), (PROMPT, 4, price(PROMPT, 4)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_node_alone_does_not_end_a_request() {
+    for fault in [Fault::Refuse(RefusedReason::Invalid), Fault::Stop] {
+        let world = World::new(2).await;
+        world.nodes[0].set(|manner| manner.fault = Some((0, fault)));
+        let events = world
+            .stream(json!({"max_tokens": 5, "seed": 3}))
+            .await
+            .rest()
+            .await;
+        assert_eq!(text(&events), letters(3, 5), "{fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_may_be_empty() {
+    for nodes in [1, 2] {
+        let world = World::new(nodes).await;
+        for node in &world.nodes {
+            node.set(|manner| manner.fault = Some((0, Fault::Stop)));
+        }
+        let events = world.stream(json!({"max_tokens": 5})).await.rest().await;
+        assert_eq!(
+            (text(&events), &*events[events.len() - 1]),
+            (String::new(), "[DONE]")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_no_replica_left_the_client_is_told_and_pays_what_it_got() {
     let world = World::with(2, |config| {
         config.policies.stream.dispatch_timeout = Span::from_millis(700);
     })
     .await;
-    for node in &world.nodes {
-        node.set(|manner| manner.fault = Some((10, Fault::Reset)));
+    for (node, after) in world.nodes.iter().zip([10, 15]) {
+        node.set(|manner| manner.fault = Some((after, Fault::Garble)));
     }
-    world.nodes[1].set(|manner| manner.fault = Some((15, Fault::Reset)));
     let events = world
         .stream(json!({"max_tokens": 40, "seed": 3}))
         .await

@@ -9,6 +9,7 @@
 mod clients;
 mod control;
 mod crash;
+mod door;
 mod failover;
 mod gguf;
 mod http;
@@ -17,4 +18,5 @@ mod money;
 mod node;
 mod refusals;
 mod shapes;
+mod spool;
 mod world;

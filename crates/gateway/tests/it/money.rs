@@ -55,11 +55,19 @@ async fn a_spent_budget_is_402_and_never_overspent() {
         .into_iter()
         .filter(|response| response.status() != 200)
     {
-        assert_eq!(refused.status(), 402);
-        assert_eq!(refused.headers()["x-should-retry"], "false");
+        // While those that are served run, what they do not use may come back.
+        let (status, headers) = (refused.status(), refused.headers().clone());
         let body: Value = refused.json().await.unwrap();
-        assert_eq!(body["error"]["code"], "insufficient_quota");
+        if status == 429 {
+            assert!(headers.contains_key("retry-after"));
+            assert_eq!(body["error"]["code"], "budget_reserved");
+        } else {
+            assert_eq!(status, 402);
+            assert_eq!(headers["x-should-retry"], "false");
+            assert_eq!(body["error"]["code"], "insufficient_quota");
+        }
     }
+    assert_eq!(world.chat(json!({})).await.status(), 402);
     world
         .control
         .until("five are posted", |state| state.requests() == 5)
@@ -139,6 +147,53 @@ async fn two_gateways_do_not_overspend_one_budget() {
     let held: i64 = state.tranches.values().map(|open| open.left).sum();
     assert_eq!(spent, served.cast_signed() * worst);
     assert_eq!(state.budgets[&PROJECT] + held + spent, budget);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_that_another_gateway_holds_is_not_spent() {
+    let mut world = World::without_gateway(1).await;
+    world
+        .control
+        .state()
+        .budgets
+        .insert(PROJECT, 5 * price(PROMPT, 8));
+    for name in ["first", "second"] {
+        world.add_gateway(name, |_| {}).await;
+    }
+    assert_eq!(world.chat(json!({})).await.status(), 200);
+    let url = world.url_of(1, "/v1/chat/completions");
+    let asked = world.client.post(url).bearer_auth(SECRET);
+    let refused = asked.json(&chat(json!({}))).send().await.unwrap();
+    assert_eq!(refused.status(), 429);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert!(!refused.headers().contains_key("x-should-retry"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_without_traffic_locks_nothing() {
+    let world = World::new(1).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(world.control.state().tranches.is_empty());
+    assert_eq!(world.chat(json!({})).await.status(), 200);
+    assert_eq!(world.control.state().tranches.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_post_is_kept_and_those_after_it_wait() {
+    let world = World::new(1).await;
+    world.control.state().refuse_posts = 2;
+    for _ in 0..3 {
+        assert_eq!(world.chat(json!({})).await.status(), 200);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    world
+        .control
+        .until("all are posted", |state| state.requests() == 3)
+        .await;
+    let state = world.control.state();
+    assert_eq!(state.used().2, 3 * price(PROMPT, 8));
+    let numbers: Vec<u64> = state.posts.iter().map(|post| post.seq).collect();
+    assert!(numbers.iter().copied().eq(1..=numbers.len() as u64));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     Refuse(RefusedReason),
     /// It says nothing until it is let go on.
     Wait,
+    /// It says that the answer is complete.
+    Stop,
 }
 
 /// How a node behaves; may be changed while it runs.
@@ -44,6 +46,8 @@ pub(crate) struct Manner {
     /// What the replica writes; empty for letters.
     pub(crate) script: Vec<u32>,
     pub(crate) pause: Duration,
+    /// How long its engine takes to answer a probe.
+    pub(crate) step: Duration,
     pub(crate) fault: Option<(u32, Fault)>,
 }
 
@@ -79,18 +83,29 @@ pub(crate) fn letters(seed: u64, count: u32) -> String {
 
 impl Node {
     pub(crate) async fn start(secret: u8, model: Digest) -> Self {
-        let endpoint = remuda_link::bind(remuda_link::Config {
-            key: SecretKey::from_bytes(&[secret; 32]),
-            bind: "127.0.0.1:0".parse().unwrap(),
-            alpns: vec![ALPN_INFER.to_vec(), ALPN_PROBE.to_vec()],
-            relays: Vec::new(),
-            patience: Patience::default(),
-        });
-        let endpoint = endpoint.await.unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap(), secret, model).await
+    }
+
+    /// Starts where another has been, whose socket may take a moment to go.
+    pub(crate) async fn start_at(bind: SocketAddr, secret: u8, model: Digest) -> Self {
+        let endpoint = loop {
+            let endpoint = remuda_link::bind(remuda_link::Config {
+                key: SecretKey::from_bytes(&[secret; 32]),
+                bind,
+                alpns: vec![ALPN_INFER.to_vec(), ALPN_PROBE.to_vec()],
+                relays: Vec::new(),
+                patience: Patience::default(),
+            });
+            match endpoint.await {
+                Ok(endpoint) => break endpoint,
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        };
         let manner = Manner {
             model,
             script: Vec::new(),
             pause: Duration::ZERO,
+            step: Duration::ZERO,
             fault: None,
         };
         let shared = Shared {
@@ -195,6 +210,8 @@ impl Node {
         if self.is_frozen() {
             return std::future::pending().await;
         }
+        let step = self.shared.manner.lock().unwrap().step;
+        tokio::time::sleep(step).await;
         let ready = Ready {
             model: self.shared.manner.lock().unwrap().model,
             active: 0,
@@ -288,13 +305,8 @@ impl Node {
             }
             Fault::UnknownToken => drop(sender.send(&token(index, 99_999)).await),
             Fault::Gap => drop(sender.send(&token(index + 1, 65)).await),
-            Fault::Drain => {
-                let end = End {
-                    reason: EndReason::Draining,
-                    cached_tokens: 0,
-                };
-                drop(sender.send(&Reply::End(end)).await);
-            }
+            Fault::Drain => end(sender, EndReason::Draining).await,
+            Fault::Stop => end(sender, EndReason::Stop).await,
             Fault::Refuse(reason) => {
                 let detail = "as told".to_owned();
                 drop(
@@ -316,6 +328,14 @@ impl Node {
 async fn take(sender: &mut Sender<Reply>, connection: &Connection) -> remuda_link::SendStream {
     let (spare, _) = connection.open_bi().await.unwrap();
     std::mem::replace(sender, Sender::new(spare)).into_inner()
+}
+
+async fn end(sender: &mut Sender<Reply>, reason: EndReason) {
+    let end = End {
+        reason,
+        cached_tokens: 0,
+    };
+    drop(sender.send(&Reply::End(end)).await);
 }
 
 fn token(index: u32, id: u32) -> Reply {

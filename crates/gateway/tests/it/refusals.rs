@@ -199,6 +199,8 @@ async fn too_many_requests_are_told_when_to_come_back() {
     world.chat(json!({})).await;
     let refused = world.chat(json!({})).await;
     assert!(refused.headers().contains_key("retry-after-ms"));
+    assert_eq!(refused.headers()["x-ratelimit-limit-requests"], "2");
+    assert_eq!(refused.headers()["x-ratelimit-remaining-requests"], "0");
     let denied = expected(429, "rate_limit_error", "rate_limit_exceeded", None, true);
     assert_eq!(error(refused).await, denied);
 }
@@ -245,6 +247,7 @@ async fn what_no_replica_takes_is_400_and_costs_nothing() {
     );
     assert_eq!(
         world.nodes[0].starts().len() + world.nodes[1].starts().len(),
-        1
+        2,
+        "a second node is asked"
     );
 }

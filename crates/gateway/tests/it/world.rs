@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) control: Control,
     pub(crate) nodes: Vec<Node>,
     pub(crate) gateways: Vec<Running>,
+    /// Where the newest gateway's metrics are.
+    pub(crate) operators: Option<SocketAddr>,
     pub(crate) client: Client,
     pub(crate) dir: TempDir,
 }
@@ -103,6 +105,7 @@ impl World {
             control,
             nodes: Vec::new(),
             gateways: Vec::new(),
+            operators: None,
             client: http::client(),
             dir,
         };
@@ -137,6 +140,8 @@ impl World {
         change(&mut config);
         let running = Box::pin(remuda_gateway::start(config)).await.unwrap();
         let http = running.http;
+        let operators = running.serve_metrics("127.0.0.1:0".parse().unwrap());
+        self.operators = Some(operators.await.unwrap());
         self.gateways.push(running);
         self.until_ready(http).await;
     }
@@ -241,7 +246,9 @@ impl World {
     }
 
     pub(crate) async fn metrics(&self) -> String {
-        self.get("/metrics")
+        let operators = self.operators.unwrap();
+        self.client
+            .get(format!("http://{operators}/metrics"))
             .send()
             .await
             .unwrap()

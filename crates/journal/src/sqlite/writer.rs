@@ -11,7 +11,7 @@ use super::lock::{Claim, Lock};
 use super::reader::{LOCK_WAIT, Reader, epoch, open_file, refused};
 use super::schema::{self, Standing};
 use super::{FILE, integer, sides};
-use crate::append::{Append, AppendError, MAX_BATCH_BYTES};
+use crate::append::{Append, AppendError, MAX_BATCH_BYTES, ReopenError};
 use crate::chain::{Link, WriterEpoch};
 use crate::durable::{make_dir, sync_dir};
 use crate::fault::{Kind, OpenError, ReadError, is_full, kind, no_space};
@@ -25,6 +25,9 @@ const PAGE_BYTES: i64 = 8_192;
 /// The write-ahead log is copied into the file after this many pages, and cut to the size below.
 const CHECKPOINT_PAGES: i64 = 4_096;
 const WAL_KEPT_BYTES: i64 = 64 << 20;
+
+/// Where it is counted how often the file was opened again.
+const REOPENED: &str = "reopened";
 
 /// Room that a transaction needs beside its payload.
 const OVERHEAD_BYTES: usize = 1 << 16;
@@ -77,6 +80,30 @@ impl Journal {
             scrub_due: true,
             _lock: lock,
         })
+    }
+
+    /// Opens the file again after a failure, and asks it how far the journal is. The writer stays
+    /// the same: its lock and its epoch are kept, and where another has taken over meanwhile,
+    /// nothing is taken back from it.
+    pub fn reopen(&mut self) -> Result<(), ReopenError> {
+        let conn = open_current(&self.dir)?;
+        renew(&conn, self.epoch).map_err(|fault| self.not_reopened(fault))?;
+        let view = Reader { conn };
+        self.committed = checked_end(&view).map_err(OpenError::Corrupt)?;
+        self.view = view;
+        self.condition = Condition::Sound;
+        self.scrub_due = true;
+        Ok(())
+    }
+
+    fn not_reopened(&self, fault: Fault) -> ReopenError {
+        match fault {
+            Fault::Fenced(current) => ReopenError::Fenced {
+                ours: self.epoch,
+                current,
+            },
+            Fault::Engine(error) => refused(&self.dir, error).into(),
+        }
     }
 
     /// Reads, through the writer's own connection.
@@ -315,6 +342,26 @@ fn claim_epoch(conn: &Connection) -> rusqlite::Result<WriterEpoch> {
     Ok(claimed)
 }
 
+/// Commits something as the writer of `ours`, if that is the one in charge still: what a failed
+/// append left in the write-ahead log is overwritten by it, or is committed for good.
+fn renew(conn: &Connection, ours: WriterEpoch) -> Result<(), Fault> {
+    let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    let current = epoch(&transaction)?;
+    if current != ours {
+        return Err(Fault::Fenced(current));
+    }
+    let times = sides::meta(&transaction, REOPENED)?
+        .and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?)))
+        .unwrap_or_default();
+    // A number that grows: a value that is there already would not be written.
+    let counted = Side::Meta {
+        key: REOPENED.to_owned(),
+        value: times.wrapping_add(1).to_be_bytes().to_vec(),
+    };
+    sides::write(&transaction, &counted)?;
+    Ok(transaction.commit()?)
+}
+
 /// How far the journal is committed, its last batch read and checked.
 fn checked_end(view: &Reader) -> Result<Committed, ReadError> {
     let mut batches = view.batches(view.head()?.last_seq)?;
@@ -427,6 +474,64 @@ mod tests {
         let mut journal = Journal::open(dir.path(), Claim::Alone).unwrap();
         assert_eq!(journal.head(), before);
         assert_eq!(journal.append(&batch(2, 1)).unwrap().last_seq, Seq(2));
+    }
+
+    /// Lets an append fail as a broken disk would, in a way that reopening mends.
+    fn break_down(journal: &mut Journal) {
+        let conn = &journal.view.conn;
+        conn.execute_batch(
+            "CREATE TRIGGER refuse BEFORE INSERT ON batch BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        .unwrap();
+        let first = journal.head().last_seq.next().0;
+        let refused = journal.append(&batch(first, 1));
+        assert!(matches!(refused, Err(AppendError::Io(_))), "{refused:?}");
+        journal
+            .view
+            .conn
+            .execute_batch("DROP TRIGGER refuse")
+            .unwrap();
+    }
+
+    #[test]
+    fn a_writer_that_reopens_is_the_same_and_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(dir.path(), Claim::Alone).unwrap();
+        let before = journal.append(&batch(1, 2)).unwrap();
+        for _ in 0..2 {
+            break_down(&mut journal);
+            journal.reopen().unwrap();
+            assert_eq!((journal.epoch(), journal.head()), (WriterEpoch(1), before));
+        }
+        assert_eq!(journal.append(&batch(3, 1)).unwrap().last_seq, Seq(3));
+        let another = Journal::open(dir.path(), Claim::Alone);
+        assert!(matches!(another, Err(OpenError::AlreadyOpen { .. })));
+    }
+
+    #[test]
+    fn a_writer_does_not_take_back_by_reopening_what_another_has_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(dir.path(), Claim::Alone).unwrap();
+        journal.append(&batch(1, 1)).unwrap();
+        break_down(&mut journal);
+        let mut standby = Journal::open(dir.path(), Claim::TakeOver).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(
+                journal.reopen(),
+                Err(ReopenError::Fenced {
+                    ours: WriterEpoch(1),
+                    current: WriterEpoch(2)
+                })
+            ));
+        }
+        assert!(matches!(
+            journal.append(&batch(2, 1)),
+            Err(AppendError::Stopped)
+        ));
+        assert_eq!(standby.append(&batch(2, 1)).unwrap().last_seq, Seq(2));
+        drop(journal);
+        let third = Journal::open(dir.path(), Claim::Alone);
+        assert!(matches!(third, Err(OpenError::AlreadyOpen { .. })));
     }
 
     #[test]

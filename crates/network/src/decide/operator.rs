@@ -35,6 +35,9 @@ fn check_policy(policy: &Policy) -> Result<(), (&'static str, String)> {
         ("replace_backoff", policy.replace_backoff),
         ("replace_backoff_max", policy.replace_backoff_max),
         ("id_window", policy.id_window),
+        ("accept_within", policy.accept_within),
+        ("start_within", policy.start_within),
+        ("drain_retry", policy.drain_retry),
     ];
     if let Some((field, _)) = spans.into_iter().find(|(_, span)| *span == Span::ZERO) {
         return Err((field, "a time above zero is expected".to_owned()));

@@ -120,11 +120,15 @@ pub(super) fn suspected(
     last_seen: Time,
 ) -> Result<(), Refusal> {
     let node = known(draft, id)?;
-    if !matches!(node.presence, Presence::Up(_)) {
-        return Ok(());
-    }
     let last_seen = last_seen.min(draft.now);
-    present(draft, id, Presence::Suspect(last_seen));
+    match node.presence {
+        Presence::Up(_) => present(draft, id, Presence::Suspect(last_seen)),
+        // It goes on draining; what is ready on it is no longer charged.
+        Presence::Draining(_) => {}
+        Presence::Away(_) | Presence::Suspect(_) | Presence::Lost(_) | Presence::Left(_) => {
+            return Ok(());
+        }
+    }
     for lease in leases_in(draft, node, |lease| lease.phase == Phase::Ready) {
         draft.push(Event::LeasePhased {
             lease,

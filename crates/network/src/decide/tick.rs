@@ -42,7 +42,10 @@ fn lease_due(draft: &mut Draft<'_>, id: LeaseId) {
     let over = match held.phase {
         Phase::Draining(deadline) if deadline <= draft.now => Some(drained(draft, held)),
         _ if held.hard_end <= draft.now => Some(EndReason::TermOver),
-        _ => None,
+        _ => held
+            .gives_up_at(&draft.state.policy)
+            .filter(|at| *at <= draft.now)
+            .map(|_| EndReason::NeverReady),
     };
     if let Some(reason) = over {
         lease::end(draft, id, held, reason, draft.now);

@@ -106,11 +106,11 @@ pub(super) fn post(
             left: tranche.left,
         });
     }
-    let usages = totals
+    let usages: Vec<_> = totals
         .iter()
-        .map(|total| usage(draft, tranche.project, *total))
-        .collect::<Result<Vec<_>, _>>()?;
-    draw(draft, tranche, posted, &usages);
+        .filter_map(|total| usage(draft, tranche.project, *total))
+        .collect();
+    draw(draft, tranche, &usages);
     draft.push(Event::UsagePosted {
         tranche: id,
         seq,
@@ -134,16 +134,11 @@ fn total(totals: &[UsageTotal]) -> Result<Money, Refusal> {
     })
 }
 
-fn usage(draft: &Draft<'_>, project: ProjectId, total: UsageTotal) -> Result<Usage, Refusal> {
-    let (provider, owner) = lease_parties(draft, total.lease)
-        .ok_or_else(|| Refusal::not_found("lease", total.lease))?;
-    if owner != project {
-        return Err(Refusal::NotYours {
-            kind: "the lease",
-            owner: "project",
-        });
-    }
-    Ok(Usage {
+/// What one total means; nothing when its lease is forgotten or another project's: nobody could be
+/// paid for it, so nobody pays. The rest of the post stands, for later posts follow it.
+fn usage(draft: &Draft<'_>, project: ProjectId, total: UsageTotal) -> Option<Usage> {
+    let (provider, owner) = lease_parties(draft, total.lease)?;
+    (owner == project).then(|| Usage {
         total,
         provider,
         charge: charge::split(draft, total.amount),
@@ -165,8 +160,11 @@ fn lease_parties(draft: &Draft<'_>, lease: LeaseId) -> Option<(ProviderId, Proje
     })
 }
 
-/// Posts `posted` of what is set aside and pays it out; the rest stays set aside.
-fn draw(draft: &mut Draft<'_>, tranche: &Tranche, posted: Money, usages: &[Usage]) {
+/// Posts the usages out of what is set aside and pays them; the rest stays set aside.
+fn draw(draft: &mut Draft<'_>, tranche: &Tranche, usages: &[Usage]) {
+    let posted = usages.iter().fold(Money::ZERO, |sum, usage| {
+        sum.saturating_add(usage.total.amount)
+    });
     if posted.is_zero() {
         return;
     }

@@ -78,7 +78,7 @@ fn a_lost_successor_is_granted_anew_while_the_old_lease_serves() {
         (old, None)
     );
     world.connect(lost);
-    world.tick_after(secs(1));
+    world.tick_after(secs(10));
     assert!(successor(&world, workload).is_some());
     assert_eq!(world.state().nodes[&node].leases.len(), 1);
 }
@@ -104,7 +104,7 @@ fn without_another_node_the_lease_stays_and_a_successor_is_looked_for() {
         (old, Phase::Ready)
     );
     world.node(2, "2.00");
-    world.tick_after(secs(1));
+    world.tick_after(secs(9));
     assert!(successor(&world, workload).is_some());
 }
 
@@ -160,4 +160,18 @@ fn replicas_that_were_under_suspicion_when_the_node_began_to_drain_are_cleared()
     world.run(Command::NodeCleared { node });
     assert_eq!(world.phase(world.only(workload)), Phase::Ready);
     assert!(matches!(world.presence(node), Presence::Draining(_)));
+}
+
+#[test]
+fn a_draining_node_that_falls_silent_is_not_paid_for_its_silence() {
+    let (mut world, node, _, lease) = draining(false);
+    let last_seen = world.now;
+    world.wait(secs(3));
+    world.run(Command::NodeSuspected { node, last_seen });
+    assert_eq!(world.phase(lease), Phase::Suspect);
+    assert!(matches!(world.presence(node), Presence::Draining(_)));
+    world.run(Command::NodeCleared { node });
+    world.see(lease, ObservedPhase::Ready);
+    let meter = world.state().leases[&lease].meter;
+    assert_eq!(meter.suspect, secs(3));
 }

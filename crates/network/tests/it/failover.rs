@@ -1,8 +1,8 @@
 //! Nodes that are lost, come back, or come back smaller.
 
-use remuda_network::Command;
 use remuda_network::command::ObservedPhase;
 use remuda_network::state::{EndReason, Phase, Presence};
+use remuda_network::{Command, Event};
 use remuda_types::{Capacity, Tier};
 
 use crate::world::{World, capacity, lax, secs, terms};
@@ -154,4 +154,47 @@ fn an_end_that_nobody_asked_for_is_no_end_of_the_replica() {
     world.see(lease, ObservedPhase::Ended(EndReason::Stopped));
     world.tick_after(secs(1));
     assert_ne!(world.only(workload), lease);
+}
+
+#[test]
+fn a_node_that_does_not_take_its_lease_loses_it() {
+    let mut world = World::new(lax());
+    world.node(1, "1.00");
+    let (_, second) = world.node(2, "2.00");
+    let (_, project) = world.project(1, "100.00");
+    let workload = world.deploy(project, &terms(1), 1);
+    let given = world.only(workload);
+    world.tick_after(secs(59));
+    assert_eq!(world.only(workload), given);
+    let events = world.tick_after(secs(1));
+    assert!(events.iter().any(|event| matches!(
+        event,
+        Event::LeaseEnded { lease, reason: EndReason::NeverReady, .. } if *lease == given
+    )));
+    let elsewhere = world.only(workload);
+    assert_eq!(world.state().leases[&elsewhere].node, second);
+}
+
+#[test]
+fn a_replica_that_stays_unready_goes_elsewhere_and_time_before_it_was_ready_does_not_count() {
+    let mut world = World::new(lax());
+    world.node(1, "1.00");
+    let (_, second) = world.node(2, "2.00");
+    let (_, project) = world.project(1, "1000.00");
+    let workload = world.deploy(project, &terms(1), 1);
+    let lease = world.only(workload);
+    world.see(lease, ObservedPhase::Starting);
+    world.tick_after(secs(3_599));
+    world.see(lease, ObservedPhase::Ready);
+    // Its program restarts again and again; that does not begin the hour anew.
+    world.tick_after(secs(7_200));
+    for _ in 0..2 {
+        world.see(lease, ObservedPhase::Unhealthy);
+        world.see(lease, ObservedPhase::Starting);
+        world.tick_after(secs(1_799));
+        assert_eq!(world.only(workload), lease);
+    }
+    world.tick_after(secs(2));
+    let elsewhere = world.only(workload);
+    assert_eq!(world.state().leases[&elsewhere].node, second);
 }

@@ -17,8 +17,8 @@ use remuda_types::{Digest, TrancheId};
 
 use crate::world::{GATEWAY, World, label, lax, secs, terms, usd};
 
-const EVENTS: &str = "55bbbd7539390e180c4408107634d4bed58b982f1586e2819ed74aece2e5a957";
-const STATE: &str = "5ee9bd070afc10587890e27fca8cb4933aae04557004ebe9f005a67a16e5e12a";
+const EVENTS: &str = "817d10a922ef25162cc181bea28f049903ef5f0f11a6bb9f82b9d5b527fa92df";
+const STATE: &str = "e0242340dbb661a8a80422c78b535297af52a923b8abbb3b86a9cbb2d4c486df";
 
 /// A day in the life: every part of the state has something in it at the end.
 fn story() -> World {

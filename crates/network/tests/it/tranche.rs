@@ -138,10 +138,10 @@ fn a_tranche_is_as_large_as_the_policy_and_the_budget_allow() {
 }
 
 #[test]
-fn what_is_left_is_voided_after_deadline_and_drift() {
+fn what_is_left_is_voided_when_nothing_more_may_arrive() {
     let mut door = door();
     door.open("2.00");
-    door.world.tick_after(secs(3_604));
+    door.world.tick_after(secs(4_199));
     assert_eq!(door.left(), usd("2.00"));
     door.world.tick_after(secs(1));
     assert_eq!(door.budget(), usd("3.00"));
@@ -189,12 +189,35 @@ fn a_tranche_is_one_gateways_and_one_projects() {
         project: stranger,
         amount: usd("1.00"),
     });
-    let text = door.world.refused(Command::PostUsage {
+    let budget = door.world.available(Account::ProjectBudget(stranger));
+    door.world.run(Command::PostUsage {
         gateway: GATEWAY,
         tranche,
         seq: 1,
         totals: door.used("0.10"),
         rows: Digest::default(),
     });
-    assert_eq!(text, "the lease belongs to another project");
+    // It is not charged for what another project used.
+    door.world.run(Command::CloseTranche {
+        gateway: GATEWAY,
+        tranche,
+    });
+    let left = door.world.available(Account::ProjectBudget(stranger));
+    assert_eq!(left.saturating_sub(budget), usd("1.00"));
+}
+
+#[test]
+fn usage_of_a_lease_that_nobody_knows_is_charged_to_nobody_and_later_posts_stand() {
+    let mut door = door();
+    door.open("1.00");
+    let unknown = UsageTotal {
+        lease: LeaseId::from_u128(77),
+        ..door.used("0.40")[0]
+    };
+    let known = door.used("0.10")[0];
+    door.world.run(post(1, vec![unknown, known]));
+    assert_eq!(door.left(), usd("0.90"));
+    let later = door.used("0.20");
+    door.world.run(post(2, later));
+    assert_eq!(door.left(), usd("0.70"));
 }

@@ -93,6 +93,7 @@ pub(crate) fn terms(n: u8) -> Terms {
         max_price: None,
         near: None,
         tokens: None,
+        model: None,
     }
 }
 

@@ -5,16 +5,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use futures::StreamExt;
-use nix::sys::statvfs::statvfs;
 use remuda_types::Digest;
 use tokio::io::AsyncWriteExt;
 
 use super::source::{Content, Source, shown};
-use super::{Error, Model, Models, file_error};
+use super::{Error, Model, Models, file_error, room};
 use crate::view::Progress;
-
-/// Left free on the disk.
-const MARGIN_BYTES: u64 = 64 << 20;
 
 /// What is here of a model, its digest so far, and the file it grows in.
 struct Partial {
@@ -38,7 +34,7 @@ impl Models {
         })?;
         let mut partial = Partial::open(path.with_extension("part"), model.bytes).await?;
         progress.set(partial.bytes, model.bytes);
-        check_room(&self.folder, model.bytes.saturating_sub(partial.bytes))?;
+        room::make(&self.folder, model.bytes.saturating_sub(partial.bytes))?;
         let whole = self.complete(&source, &mut partial, model, progress).await;
         match whole {
             Ok(()) => partial.finish(path, model).await,
@@ -86,7 +82,7 @@ impl Models {
 
     fn not_written(&self, partial: &Partial, model: &Model<'_>, source: io::Error) -> Error {
         if source.kind() == io::ErrorKind::StorageFull {
-            return no_room(&self.folder, model.bytes - partial.bytes, 0);
+            return room::lacking(&self.folder, model.bytes - partial.bytes, 0);
         }
         Error::File {
             path: partial.path.clone(),
@@ -220,29 +216,6 @@ fn hash(path: &Path, bytes_max: u64) -> io::Result<(blake3::Hasher, u64)> {
     Ok((hasher, bytes))
 }
 
-fn check_room(folder: &Path, needed: u64) -> Result<(), Error> {
-    match free_bytes(folder) {
-        Some(free) if free < needed.saturating_add(MARGIN_BYTES) => {
-            Err(no_room(folder, needed, free))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn no_room(folder: &Path, needed: u64, free: u64) -> Error {
-    Error::DiskFull {
-        folder: folder.to_owned(),
-        needed_mib: needed.div_ceil(1 << 20),
-        free_mib: free >> 20,
-    }
-}
-
-/// What this user may still write to the disk of `folder`; nothing where the system does not say.
-pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
-    let disk = statvfs(folder).ok()?;
-    Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -271,7 +244,8 @@ mod tests {
             bytes: content.len() as u64,
             url,
         };
-        models.fetch(&model, &Progress::default()).await
+        let held = models.fetch(&model, &Progress::default()).await?;
+        Ok(held.path().to_owned())
     }
 
     #[tokio::test]
@@ -372,13 +346,5 @@ mod tests {
             refused.contains("127.0.0.1:1") && !refused.contains("secret"),
             "{refused}"
         );
-    }
-
-    #[test]
-    fn room_is_checked_first() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(check_room(folder.path(), 0).is_ok());
-        let refused = check_room(folder.path(), u64::MAX);
-        assert!(matches!(refused, Err(Error::DiskFull { .. })));
     }
 }

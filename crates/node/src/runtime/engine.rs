@@ -19,6 +19,7 @@ use super::{PrepareError, Runtime, Shared};
 use crate::leftovers;
 use crate::logs::Log;
 use crate::model::Model;
+use crate::model::room::Held;
 use crate::view::Progress;
 
 /// One model on the engine.
@@ -30,7 +31,7 @@ pub(crate) struct EngineReplica {
 
 /// The model's file.
 pub(crate) struct Launch {
-    model: PathBuf,
+    model: Held,
 }
 
 impl EngineReplica {
@@ -60,7 +61,7 @@ impl EngineReplica {
 fn arguments(spec: &EngineSpec, launch: &Launch, socket: &Path) -> [OsString; 12] {
     [
         "--model".into(),
-        launch.model.clone().into(),
+        launch.model.path().into(),
         "--digest".into(),
         spec.model.to_string().into(),
         "--context-tokens".into(),

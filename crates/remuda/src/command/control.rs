@@ -57,10 +57,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         .context("control did not start")?;
     bootstrap::operator_key(&running.core).await?;
     context.output.item(&Started::of(&running), Started::text)?;
-    asked.once().await;
+    let failure = tokio::select! {
+        () = asked.once() => None,
+        failure = running.failed() => Some(failure),
+    };
     tracing::info!("control stops");
     asked.or_again(running.stop()).await;
-    Ok(())
+    failure.map_or(Ok(()), |failure| Err(failure.into()))
 }
 
 fn config(args: Args, context: &Context) -> anyhow::Result<Config> {

@@ -11,6 +11,8 @@ use serde::Serialize;
 
 use super::joining::Control;
 use crate::context::Context;
+use crate::error::Failure;
+use crate::exit::Exit;
 use crate::shutdown;
 
 /// Run a gateway: the OpenAI-compatible door through which requests reach replicas
@@ -25,6 +27,9 @@ pub(crate) struct Args {
     /// Where its iroh endpoint listens (UDP)
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:0")]
     bind: SocketAddr,
+    /// Where `/metrics` is served, for operators only: it names projects and what they have left
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Control's endpoint; asked of control's HTTP API if not given
     #[arg(long, value_name = "KEY@ADDRESS")]
     control: Option<Control>,
@@ -55,10 +60,14 @@ struct Started {
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let asked = shutdown::Asked::listen()?;
+    let metrics = args.metrics;
     let config = config(args, context).await?;
     let running = remuda_gateway::start(config)
         .await
         .context("the gateway did not start")?;
+    if let Some(address) = metrics {
+        running.serve_metrics(address).await?;
+    }
     let started = Started {
         gateway: running.key.to_string(),
         http: running.http,
@@ -67,10 +76,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     context.output.item(&started, |started| {
         format!("{} serves {}", started.gateway, started.url)
     })?;
-    asked.once().await;
+    let failure = tokio::select! {
+        () = asked.once() => None,
+        failure = running.failed() => Some(failure),
+    };
     tracing::info!("the gateway stops");
     asked.or_again(running.stop()).await;
-    Ok(())
+    failure.map_or(Ok(()), |failure| Err(failure.into()))
 }
 
 async fn config(args: Args, context: &Context) -> anyhow::Result<Config> {
@@ -79,8 +91,11 @@ async fn config(args: Args, context: &Context) -> anyhow::Result<Config> {
         .state_dir
         .unwrap_or_else(|| context.environment.data_dir().join("gateway"));
     let admission = args.admission_file.map(|path| {
-        let secret = fs::read_to_string(&path);
-        secret.with_context(|| format!("cannot read the secret in {}", path.display()))
+        fs::read_to_string(&path).map_err(|error| {
+            let message = format!("cannot read the secret in {}", path.display());
+            let way_out = "name the file that holds it with --admission-file";
+            Failure::new(Exit::Usage, message, way_out).caused_by(error)
+        })
     });
     let admission = admission
         .transpose()?

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use remuda_control::core::recover;
+use remuda_control::core::recover::{self, RecoverError};
 use remuda_control::network::State;
 use remuda_journal::{Reader, Seq};
 use remuda_types::Digest;
@@ -12,6 +12,8 @@ use serde::Serialize;
 
 use super::audit::unopened;
 use crate::context::Context;
+use crate::error::Failure;
+use crate::exit::Exit;
 use crate::table::{Table, details};
 use crate::view;
 
@@ -42,9 +44,17 @@ struct Replayed {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let reader = Reader::open(&args.data_dir).map_err(unopened)?;
-    let recovered = recover::network_at(&reader, Seq(args.to))?;
+    let recovered = recover::network_at(&reader, Seq(args.to)).map_err(unread)?;
     let replayed = Replayed::of(recovered.seq, recovered.network.state())?;
     Ok(context.output.show(&replayed, Replayed::text)?)
+}
+
+fn unread(error: RecoverError) -> Failure {
+    let (message, way_out) = (
+        "the journal cannot be replayed",
+        "`remuda audit verify` tells where it is damaged",
+    );
+    Failure::new(Exit::Unverified, message, way_out).caused_by(error)
 }
 
 impl Replayed {

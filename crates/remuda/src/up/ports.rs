@@ -6,6 +6,7 @@
 //! | base + 1 | 7401/udp | control, for nodes and gateways |
 //! | base + 10 | 7410/tcp | the gateway's door |
 //! | base + 11 | 7411/udp | the gateway, for replicas |
+//! | base + 15 | 7415/tcp | the gateway's metrics |
 //! | base + 20, 21, 22 | 7420–7422/udp | the nodes |
 //! | base + 30, 31, 32 | 7430–7432/tcp | the nodes' metrics |
 
@@ -54,6 +55,11 @@ impl Ports {
         self.base + 10
     }
 
+    /// The gateway's metrics.
+    pub(crate) const fn gateway_metrics(self) -> u16 {
+        self.base + 15
+    }
+
     /// The gateway's iroh endpoint (UDP).
     pub(crate) const fn gateway_iroh(self) -> u16 {
         self.base + 11
@@ -76,6 +82,7 @@ impl Ports {
             (Protocol::Udp, self.control_iroh(), "control's sessions"),
             (Protocol::Tcp, self.gateway(), "the gateway"),
             (Protocol::Udp, self.gateway_iroh(), "the gateway's streams"),
+            (Protocol::Tcp, self.gateway_metrics(), "the gateway's metrics"),
         ];
         let of_nodes = (0..nodes).flat_map(|index| {
             [

@@ -115,6 +115,10 @@ impl Programs {
         words.path("--state-dir", &self.layout.gateway());
         words.text("--http", SocketAddr::new(centre, self.ports.gateway()));
         words.text("--bind", SocketAddr::new(centre, self.ports.gateway_iroh()));
+        words.text(
+            "--metrics",
+            SocketAddr::new(centre, self.ports.gateway_metrics()),
+        );
         words.text("--control", self.at(control));
         words.text("--public-url", self.gateway_url());
         words.path(

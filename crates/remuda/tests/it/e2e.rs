@@ -5,6 +5,7 @@ mod control_killed;
 mod crash;
 mod disk;
 mod faults;
+mod gateway_door;
 mod gateway_killed;
 mod kills;
 mod lone_control;

@@ -32,8 +32,8 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// The HTTP status: 401, 403, 402 (no money: do not retry), 400, 409, 429 (this key asks too
-    /// often), 503 (nothing serves it now), 529 (all that serve it are full), 502 (replicas failed).
+    /// The HTTP status: 401, 403, 402 (the budget is spent: do not retry), 400, 409, 429 (this key
+    /// asks too often, or the budget is held by requests that run), 503 (nothing serves it now), 529 (all that serve it are full), 502 (replicas failed).
     pub fn status(&self) -> u16 {
         match self {
             Self::Key(keys::Refusal::Unknown | keys::Refusal::Expired) => 401,
@@ -57,7 +57,7 @@ impl Denied {
             | Self::Replica(
                 pick::NoReplica::Busy { retry_after } | pick::NoReplica::Ejected { retry_after },
             ) => Some(*retry_after),
-            Self::Budget(refusal) => budget_status(refusal).eq(&503).then_some(SOON),
+            Self::Budget(refusal) => matches!(budget_status(refusal), 429 | 503).then_some(SOON),
             Self::Replica(pick::NoReplica::Nowhere | pick::NoReplica::AllTried)
             | Self::Stream(stream::Failure::NoReplicaLeft | stream::Failure::TooManyMoves) => {
                 Some(SOON)
@@ -77,6 +77,7 @@ fn budget_status(refusal: &tranche::Refusal) -> u16 {
     use tranche::Refusal;
     match refusal {
         Refusal::NoTranche | Refusal::Short { .. } | Refusal::PastDeadline => 503,
+        Refusal::Reserved { .. } => 429,
         Refusal::Exhausted { .. } => 402,
         Refusal::TooDear { .. } => 400,
         Refusal::Twice => 409,
@@ -98,6 +99,13 @@ mod tests {
             (waiting.status(), waiting.retry_after_ms()),
             (503, Some(1_000))
         );
+    }
+
+    #[test]
+    fn a_budget_that_others_hold_is_worth_another_try() {
+        let (available, needed) = (Money::ZERO, Money::from_micros(1));
+        let held = Denied::from(tranche::Refusal::Reserved { available, needed });
+        assert_eq!((held.status(), held.retry_after_ms()), (429, Some(1_000)));
     }
 
     #[test]

@@ -38,6 +38,13 @@ impl Breaker {
         }
     }
 
+    /// A request has got its first token: the trial is won, however long the rest takes.
+    pub(super) fn spoke(&mut self) {
+        if self.is_in_trial() {
+            *self = Self::default();
+        }
+    }
+
     /// A request has ended.
     pub(super) fn learned(&mut self, outcome: Outcome, now: Time, policy: &Policy) {
         *self = match outcome {
@@ -56,6 +63,8 @@ impl Breaker {
             }
             Self::Closed { .. } => eject(0, now, policy),
             Self::Trial { ejections } => eject(ejections, now, policy),
+            // A trial that seemed to show nothing.
+            Self::Open { until, ejections } if now >= until => eject(ejections, now, policy),
             // An older request of those that were in flight when the replica was ejected.
             open @ Self::Open { .. } => open,
         }

@@ -195,3 +195,16 @@ fn a_lease_that_is_gone_is_forgotten_with_its_last_request() {
     balancer.ended(lease(2), Outcome::Failed, at(0));
     assert_eq!(balancer.node(lease(2)), None);
 }
+
+#[test]
+fn who_is_blamed_for_a_trial_is_ejected_for_longer() {
+    let mut balancer = balancer([route(1, State::Ready, 1)]);
+    eject(&mut balancer, 1, 0);
+    end(&mut balancer, 1, Outcome::Released, 1_000);
+    balancer.blame(lease(1), at(1_001));
+    let retry_after = Span::from_secs(2);
+    assert_eq!(
+        balancer.pick(at(1_001), &[]),
+        Err(NoReplica::Ejected { retry_after })
+    );
+}

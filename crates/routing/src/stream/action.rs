@@ -2,6 +2,7 @@
 
 use remuda_types::{LeaseId, Span, Time};
 
+use crate::admission::queue::Turn;
 use crate::pick::Outcome;
 
 /// What the gateway is to do.
@@ -21,6 +22,8 @@ pub enum Action {
         exclude: Vec<LeaseId>,
         /// What an earlier replica generated already.
         generated: Vec<u32>,
+        /// How to wait for one.
+        turn: Turn,
     },
     /// Close the stream to the lease.
     Cancel {
@@ -38,6 +41,11 @@ pub enum Action {
         lease: LeaseId,
         /// What it showed of its health.
         outcome: Outcome,
+    },
+    /// The lease, done with already, has been shown to be wrong: tell the balancer that it failed.
+    Blame {
+        /// Which.
+        lease: LeaseId,
     },
     /// Tell the client that the answer is complete.
     Finish {
@@ -104,7 +112,7 @@ pub enum ReplicaEnd {
 /// Why a replica did not serve a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It can be served nowhere.
+    /// It can be served nowhere, says the replica.
     Invalid,
     /// The replica is full.
     Busy,
@@ -144,6 +152,8 @@ pub enum Cause {
     ProbeFailed,
     /// It left out a token, sent more than was asked for, or refused after it had begun.
     OutOfOrder,
+    /// It ended the answer before its first token.
+    Empty,
     /// It is draining.
     Draining,
 }
@@ -153,16 +163,34 @@ impl Cause {
     pub(super) fn needs_cancel(self) -> bool {
         match self {
             Self::NoFirstToken | Self::Stalled | Self::ProbeFailed | Self::OutOfOrder => true,
-            Self::Refused(_) | Self::Broken(_) | Self::Draining => false,
+            Self::Refused(_) | Self::Broken(_) | Self::Empty | Self::Draining => false,
+        }
+    }
+
+    /// Whether the way to the replica may be to blame, so that it may serve when it is asked again.
+    pub(super) fn may_pass(self) -> bool {
+        match self {
+            Self::Broken(Broken::Unreachable | Broken::ConnectionLost | Broken::StreamReset)
+            | Self::NoFirstToken
+            | Self::Stalled
+            | Self::ProbeFailed => true,
+            Self::Broken(Broken::Malformed)
+            | Self::Refused(_)
+            | Self::OutOfOrder
+            | Self::Empty
+            | Self::Draining => false,
         }
     }
 
     /// What it says of the replica's health.
     pub(super) fn outcome(self) -> Outcome {
         match self {
-            Self::Draining | Self::Refused(Refused::Invalid) => Outcome::Released,
+            // An empty answer may be right: who contradicts it says who failed.
+            Self::Draining | Self::Empty => Outcome::Released,
             Self::Refused(Refused::Busy) => Outcome::Declined,
-            Self::Refused(Refused::NotGranted | Refused::WrongModel | Refused::Broken)
+            Self::Refused(
+                Refused::Invalid | Refused::NotGranted | Refused::WrongModel | Refused::Broken,
+            )
             | Self::Broken(_)
             | Self::NoFirstToken
             | Self::Stalled

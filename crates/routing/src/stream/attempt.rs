@@ -1,6 +1,6 @@
 //! One replica's turn at a stream, and how long it may be silent.
 
-use remuda_types::{LeaseId, Span, Time};
+use remuda_types::{LeaseId, NodeKey, Span, Time};
 
 use super::action::Cause;
 use super::policy::{Pace, Policy, is_over};
@@ -10,6 +10,7 @@ use crate::pick::Outcome;
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) lease: LeaseId,
+    pub(super) node: NodeKey,
     /// Since when the stream looked for a replica.
     pub(super) waited_since: Time,
     dispatched_at: Time,
@@ -18,6 +19,8 @@ pub(super) struct Attempt {
     /// When the first token came, and the last.
     spoke: Option<Spoke>,
     probe: Probe,
+    /// When its engine last answered a probe.
+    alive_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +34,8 @@ struct Spoke {
 enum Probe {
     /// None is on its way; silence counts from here.
     Idle { since: Time },
-    /// One is on its way.
-    Sent,
+    /// One is on its way, or several have gone unanswered, since then.
+    Sent { since: Time },
 }
 
 /// What the time asks for.
@@ -43,15 +46,23 @@ pub(super) enum Due {
 }
 
 impl Attempt {
-    pub(super) fn new(lease: LeaseId, waited_since: Time, now: Time, patience: Span) -> Self {
+    pub(super) fn new(
+        lease: LeaseId,
+        node: NodeKey,
+        waited_since: Time,
+        now: Time,
+        patience: Span,
+    ) -> Self {
         let probe = Probe::Idle { since: now };
         Self {
             lease,
+            node,
             waited_since,
             dispatched_at: now,
             patience,
             spoke: None,
             probe,
+            alive_at: None,
         }
     }
 
@@ -65,18 +76,19 @@ impl Attempt {
         self.spoke.is_some()
     }
 
-    pub(super) fn probe(&mut self) -> LeaseId {
-        self.probe = Probe::Sent;
+    pub(super) fn probe(&mut self, now: Time) -> LeaseId {
+        self.probe = Probe::Sent { since: now };
         self.lease
     }
 
     pub(super) fn is_probed(&self) -> bool {
-        matches!(self.probe, Probe::Sent)
+        matches!(self.probe, Probe::Sent { .. })
     }
 
     pub(super) fn probe_answered(&mut self, now: Time) {
         if self.is_probed() {
             self.probe = Probe::Idle { since: now };
+            self.alive_at = Some(now);
         }
     }
 
@@ -102,7 +114,7 @@ impl Attempt {
         match self.probe {
             _ if now >= lost_at => Due::Lost(cause),
             Probe::Idle { since } if is_over(since, policy.suspicion(pace), now) => Due::Probe,
-            Probe::Idle { .. } | Probe::Sent => Due::Nothing,
+            Probe::Idle { .. } | Probe::Sent { .. } => Due::Nothing,
         }
     }
 
@@ -110,14 +122,30 @@ impl Attempt {
         let (lost_at, _) = self.lost_at(policy, pace);
         match self.probe {
             Probe::Idle { since } => lost_at.min(since + policy.suspicion(pace)),
-            Probe::Sent => lost_at,
+            Probe::Sent { .. } => lost_at,
         }
     }
 
+    /// When its silence is as good as its end, and what that is called.
     fn lost_at(&self, policy: &Policy, pace: Pace) -> (Time, Cause) {
-        match self.spoke {
+        let (silent, cause) = match self.spoke {
             Some(spoke) => (spoke.last + policy.stall(pace), Cause::Stalled),
             None => (self.dispatched_at + self.patience, Cause::NoFirstToken),
-        }
+        };
+        let excused = self
+            .excused_until(policy, pace)
+            .min(silent + policy.most_silence);
+        (silent.max(excused), cause)
+    }
+
+    /// An engine that answers probes is at work, if slowly, and the answer to one that is on its way
+    /// is waited for.
+    fn excused_until(&self, policy: &Policy, pace: Pace) -> Time {
+        let alive = self.alive_at.map(|at| at + policy.stall(pace));
+        let asked = match self.probe {
+            Probe::Sent { since } => Some(since + policy.most_answer),
+            Probe::Idle { .. } => None,
+        };
+        alive.max(asked).unwrap_or(Time::EPOCH)
     }
 }

@@ -10,8 +10,7 @@ use remuda_types::{Span, Time};
 pub struct Facts {
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
-    /// The most tokens to generate. A request that generates nothing (an embedding) sends no
-    /// tokens and is over with its replica's `Stop`.
+    /// The most tokens to generate.
     pub max_tokens: NonZeroU32,
     /// Whether a stream that has begun may go on elsewhere. Without it, only a request of which
     /// nothing was delivered is tried again.
@@ -56,6 +55,19 @@ pub struct Policy {
     pub min_probe: Span,
     /// See `min_probe`.
     pub probe_factor: u64,
+    /// An engine answers between two steps: it may take this many times its longest step.
+    pub answer_factor: u64,
+    /// The longest that an engine may take to answer a probe, and what one may take of which nothing
+    /// is known.
+    pub most_answer: Span,
+    /// A replica whose engine answers its probes is given up all the same when its stream has been
+    /// silent for this long beyond the usual limit.
+    pub most_silence: Span,
+    /// How long a stream waits for another replica before it asks again those to which the way
+    /// broke. Doubles each time.
+    pub least_return: Span,
+    /// The longest such pause.
+    pub most_return: Span,
 }
 
 impl Default for Policy {
@@ -69,6 +81,11 @@ impl Default for Policy {
             stall_factor: 8,
             min_probe: Span::from_millis(250),
             probe_factor: 4,
+            answer_factor: 2,
+            most_answer: Span::from_millis(1_500),
+            most_silence: Span::from_secs(120),
+            least_return: Span::from_millis(500),
+            most_return: Span::from_secs(2),
         }
     }
 }
@@ -79,6 +96,19 @@ impl Policy {
         longer(self.min_stall, pace.p99, self.stall_factor)
     }
 
+    /// How long an engine may take to answer a probe whose longest step of late was this.
+    pub fn answer_within(&self, longest: Option<Span>) -> Span {
+        longest.map_or(self.most_answer, |step| {
+            times(step, self.answer_factor).min(self.most_answer)
+        })
+    }
+
+    /// The pause before those to which the way broke are asked again, after so many pauses.
+    pub(super) fn return_pause(&self, returns: u32) -> Span {
+        let factor = 1_u64.checked_shl(returns).unwrap_or(u64::MAX);
+        times(self.least_return, factor).min(self.most_return)
+    }
+
     /// Silence after which a replica is probed.
     pub(super) fn suspicion(&self, pace: Pace) -> Span {
         longer(self.min_probe, pace.typical, self.probe_factor)
@@ -86,7 +116,11 @@ impl Policy {
 }
 
 fn longer(least: Span, gap: Span, factor: u64) -> Span {
-    Span::from_millis(gap.as_millis().saturating_mul(factor)).max(least)
+    times(gap, factor).max(least)
+}
+
+fn times(span: Span, factor: u64) -> Span {
+    Span::from_millis(span.as_millis().saturating_mul(factor))
 }
 
 /// Whether `span` has passed since `since`.

@@ -22,9 +22,13 @@ pub struct Policy {
     pub ask_again: Span,
     /// After control said that the budget is spent, or gave nothing of use, ask anew no sooner.
     pub after_denial: Span,
-    /// Whether a project without traffic keeps a tranche, so that its first request is served even
-    /// while control is down.
-    pub keep_ready: bool,
+    /// A project keeps a tranche for this long after its last request, so that the next is served
+    /// even while control is down. One without traffic locks nothing of its budget.
+    pub keep_ready: Span,
+    /// The pace at which a slow model writes, to reckon how long a request may last.
+    pub slow_tokens_per_second: u32,
+    /// No request is reckoned to last longer.
+    pub longest: Span,
 }
 
 impl Default for Policy {
@@ -37,7 +41,17 @@ impl Default for Policy {
             last_start: Span::from_secs(120),
             ask_again: Span::from_secs(2),
             after_denial: Span::from_secs(10),
-            keep_ready: true,
+            keep_ready: Span::HOUR,
+            slow_tokens_per_second: 10,
+            longest: Span::from_secs(900),
         }
+    }
+}
+
+impl Policy {
+    /// How long a request for so many tokens may last on a slow model.
+    pub fn lasts(&self, max_tokens: u32) -> Span {
+        let seconds = max_tokens / self.slow_tokens_per_second.max(1);
+        Span::from_secs(seconds.into()).min(self.longest)
     }
 }

@@ -12,22 +12,33 @@ pub(crate) struct Pot {
     pub(crate) reserved: Money,
     /// Nothing starts from then on.
     pub(super) stops: Time,
-    /// From then on the next tranche is wanted.
-    pub(super) renew: Time,
+    /// What there was left of its life when it was granted.
+    life: Span,
+    /// How long before it is of no use the next tranche is wanted.
+    lead: Span,
 }
 
 impl Pot {
     pub(super) fn new(tranche: Tranche, now: Time, policy: &Policy) -> Self {
-        let quarter = Span::from_millis(tranche.deadline.since(now).as_millis() / 4);
+        let life = tranche.deadline.since(now);
+        let quarter = Span::from_millis(life.as_millis() / 4);
         let stops = tranche.deadline - policy.last_start.min(quarter);
-        let renew = stops - policy.lead.min(quarter);
+        let lead = policy.lead.min(quarter);
         Self {
             tranche,
             spent: Money::ZERO,
             reserved: Money::ZERO,
             stops,
-            renew,
+            life,
+            lead,
         }
+    }
+
+    /// From then on the next tranche is wanted, when a request may last for `longest`: early enough
+    /// that such a request need not start in this one and be cut off with it.
+    pub(super) fn renew(&self, longest: Span) -> Time {
+        let half = Span::from_millis(self.life.as_millis() / 2);
+        self.stops.min(self.tranche.deadline - longest.min(half)) - self.lead
     }
 
     /// Spent and reserved.

@@ -4,30 +4,33 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use remuda_routing::invariant::check_purse;
-use remuda_routing::tranche::{Ask, Policy, Purse, Refusal, Reservation, Tranche, Wanted};
+use remuda_routing::tranche::{Ask, Denial, Policy, Purse, Refusal, Reservation, Tranche, Wanted};
 use remuda_types::{Money, RequestId, Span, Time, TrancheId};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Reserve { micros: i64 },
+    Reserve { micros: i64, lasts: u64 },
     Settle { which: usize, percent: u64 },
     Release { which: usize },
     Pass { seconds: u64 },
     Ask,
     Grant { percent: u64, late: bool },
     Deny,
+    Defer,
     Close,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (0_i64..3_000_000).prop_map(|micros| Step::Reserve { micros }),
+        4 => (0_i64..3_000_000, 0_u64..900)
+            .prop_map(|(micros, lasts)| Step::Reserve { micros, lasts }),
         3 => (any::<usize>(), 0_u64..=100).prop_map(|(which, percent)| Step::Settle { which, percent }),
         1 => any::<usize>().prop_map(|which| Step::Release { which }),
         1 => (0_u64..400).prop_map(|seconds| Step::Pass { seconds }),
         3 => Just(Step::Ask),
         2 => (1_u64..=100, any::<bool>()).prop_map(|(percent, late)| Step::Grant { percent, late }),
         1 => Just(Step::Deny),
+        1 => Just(Step::Defer),
         1 => Just(Step::Close),
     ];
     proptest::collection::vec(step, 1..150)
@@ -67,21 +70,24 @@ impl World {
 
     fn apply(&mut self, step: &Step) {
         match *step {
-            Step::Reserve { micros } => self.reserve(Money::from_micros(micros)),
+            Step::Reserve { micros, lasts } => {
+                self.reserve(Money::from_micros(micros), Span::from_secs(lasts));
+            }
             Step::Settle { which, percent } => self.settle(which, percent),
             Step::Release { which } => self.settle(which, 0),
             Step::Pass { seconds } => self.now = self.now + Span::from_secs(seconds),
             Step::Ask => self.ask(),
             Step::Grant { percent, late } => self.grant(percent, late),
             Step::Deny => self.deny(),
+            Step::Defer => self.defer(),
             Step::Close => self.close(),
         }
     }
 
-    fn reserve(&mut self, needed: Money) {
+    fn reserve(&mut self, needed: Money, lasts: Span) {
         let request = RequestId::from_u128(self.next_id());
         let available = self.purse.available(self.now);
-        match self.purse.reserve(request, needed, self.now) {
+        match self.purse.reserve(request, needed, lasts, self.now) {
             Ok(reservation) => {
                 assert!(needed <= available);
                 assert!(self.now < self.granted[&reservation.tranche()].deadline);
@@ -141,7 +147,13 @@ impl World {
 
     fn deny(&mut self) {
         if let Some(ask) = self.asked.take() {
-            assert!(self.purse.denied(ask.tranche, self.now));
+            assert!(self.purse.denied(ask.tranche, Denial::Exhausted, self.now));
+        }
+    }
+
+    fn defer(&mut self) {
+        if let Some(ask) = self.asked.take() {
+            assert!(self.purse.denied(ask.tranche, Denial::Reserved, self.now));
         }
     }
 

@@ -9,12 +9,18 @@ use remuda_routing::invariant::check_stream;
 use remuda_routing::stream::{
     Action, Broken, Ended, Facts, Finish, Pace, Policy, Refused, ReplicaEnd,
 };
-use remuda_types::{LeaseId, Span, Time};
+use remuda_types::{LeaseId, NodeKey, Span, Time};
 
 /// The token that every replica of the model generates at `index`: as with a seeded sampler, it
 /// depends on nothing but the position.
 fn truth(index: u32) -> u32 {
     index.wrapping_mul(2_654_435_761) >> 7
+}
+
+/// Two leases stand on each node.
+fn node(lease: LeaseId) -> NodeKey {
+    let byte = u8::try_from(lease.as_u128() / 2 % 256).expect("a byte");
+    NodeKey([byte; 32])
 }
 
 #[derive(Clone, Debug)]
@@ -34,6 +40,7 @@ enum Step {
     },
     Broken {
         lease: u128,
+        kind: Broken,
     },
     Probed {
         lease: u128,
@@ -68,12 +75,18 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just(Refused::WrongModel),
         Just(Refused::Broken),
     ];
+    let broken = prop_oneof![
+        Just(Broken::Unreachable),
+        Just(Broken::ConnectionLost),
+        Just(Broken::StreamReset),
+        Just(Broken::Malformed),
+    ];
     let step = prop_oneof![
         400 => lease().prop_map(|lease| Step::Token { lease, shift: 0 }),
         20 => (lease(), -3_i8..3).prop_map(|(lease, shift)| Step::Token { lease, shift }),
         8 => (lease(), reason).prop_map(|(lease, reason)| Step::End { lease, reason }),
         20 => (lease(), kind).prop_map(|(lease, kind)| Step::Refused { lease, kind }),
-        20 => lease().prop_map(|lease| Step::Broken { lease }),
+        20 => (lease(), broken).prop_map(|(lease, kind)| Step::Broken { lease, kind }),
         20 => (lease(), any::<bool>()).prop_map(|(lease, alive)| Step::Probed { lease, alive }),
         40 => (0_u64..800).prop_map(|millis| Step::Pass { millis }),
         60 => lease().prop_map(|lease| Step::Dispatched { lease }),
@@ -127,12 +140,12 @@ impl World {
             Step::Dispatched { lease } => return self.dispatch(id(lease)),
             Step::End { lease, reason } => self.stream.end(id(lease), reason, now),
             Step::Refused { lease, kind } => self.stream.refused(id(lease), kind, now),
-            Step::Broken { lease } => self.stream.broken(id(lease), Broken::StreamReset, now),
+            Step::Broken { lease, kind } => self.stream.broken(id(lease), kind, now),
             Step::Probed { lease, alive: true } => self.stream.probe_answered(id(lease), now),
             Step::Probed {
                 lease,
                 alive: false,
-            } => self.stream.probe_failed(id(lease), now),
+            } => self.stream.probe_failed(id(lease), lease % 2 == 0, now),
             Step::Pass { millis } => {
                 self.now = now + Span::from_millis(millis);
                 self.stream.tick(self.now);
@@ -161,7 +174,7 @@ impl World {
         let generated = u32::try_from(self.stream.generated().len()).expect("few tokens");
         self.cursors.insert(lease, generated);
         *self.open.entry(lease).or_default() += 1;
-        self.stream.dispatched(lease, self.now);
+        self.stream.dispatched(lease, node(lease), self.now);
         self.act();
     }
 
@@ -175,7 +188,9 @@ impl World {
                     assert_eq!(index as usize, self.forwarded.len());
                     self.forwarded.push(id);
                 }
-                Action::Dispatch { exclude, generated } => {
+                Action::Dispatch {
+                    exclude, generated, ..
+                } => {
                     assert_eq!(generated, self.forwarded);
                     let resume_from = u32::try_from(generated.len()).expect("few tokens");
                     self.wanted = Some((exclude, resume_from));
@@ -185,6 +200,7 @@ impl World {
                     *open -= 1;
                     assert!(*open >= 0, "done twice");
                 }
+                Action::Blame { lease } => assert_ne!(self.stream.lease(), Some(lease)),
                 Action::Cancel { lease } => {
                     self.cancelled.insert(lease);
                 }
@@ -320,7 +336,7 @@ impl World {
             }
             Kill::Probe => {
                 self.wait();
-                self.stream.probe_failed(lease, self.now);
+                self.stream.probe_failed(lease, true, self.now);
             }
         }
         self.act();
@@ -329,7 +345,7 @@ impl World {
 
 proptest! {
     #[test]
-    fn the_answer_is_the_same_whatever_dies(answer in 0_u32..100, kills in kills()) {
+    fn the_answer_is_the_same_whatever_dies(answer in 1_u32..100, kills in kills()) {
         let mut world = World::new(1_000, true);
         world.serve(answer, &kills);
         prop_assert_eq!(world.stream.ended(), Some(Ended::Finished(Finish::Stop)));

@@ -9,6 +9,8 @@ use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::problem::FieldError;
 use remuda_wire::api::workload::{ModelSpec, NearSpec, ProcessSpec};
 
+use serde_json::Value;
+
 use super::super::labels::is_plain;
 use super::super::problem::Problem;
 use super::super::providers::place_error;
@@ -23,6 +25,9 @@ const THREADS_MAX: u32 = 1_024;
 const ENTRIES_MAX: usize = 64;
 /// The longest tag, argument or value.
 const TEXT_BYTES_MAX: usize = 4_096;
+
+/// The most bytes of a spec as JSON: control holds all of them in memory.
+const SPEC_BYTES_MAX: usize = 64 << 10;
 
 /// What decisions need of a spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +101,7 @@ pub(super) fn checked(spec: &WorkloadSpec) -> Result<Asked, Problem> {
     let near = placement.near.and_then(|spec| near(&mut errors, spec));
     texts(&mut errors, "/tags", &spec.tags);
     let (kind, tokens) = runtime(&mut errors, spec);
+    size(&mut errors, spec);
     if errors.0.is_empty() {
         Ok(Asked {
             kind,
@@ -203,6 +209,33 @@ fn process(errors: &mut Errors, spec: &ProcessSpec) {
     }
 }
 
+/// Refuses a spec that is too large, naming what takes the most of it.
+fn size(errors: &mut Errors, spec: &WorkloadSpec) {
+    let json = serde_json::to_value(spec).unwrap_or_default();
+    let bytes = json.to_string().len();
+    if bytes > SPEC_BYTES_MAX {
+        let detail = format!("the spec has {bytes} bytes, at most {SPEC_BYTES_MAX} are expected");
+        errors.push(&largest(&json), detail);
+    }
+}
+
+/// A pointer to the field of a field that takes the most.
+fn largest(json: &Value) -> String {
+    let field = |of: &Value| {
+        let fields = of.as_object().into_iter().flatten();
+        let largest = fields.max_by_key(|(_, value)| value.to_string().len());
+        largest.map(|(name, value)| (name.clone(), value.clone()))
+    };
+    let Some((outer, within)) = field(json) else {
+        return String::new();
+    };
+    // The names below tags are the tenant's own.
+    match field(&within).filter(|_| outer != "tags") {
+        Some((inner, _)) => format!("/{outer}/{inner}"),
+        None => format!("/{outer}"),
+    }
+}
+
 fn texts(errors: &mut Errors, pointer: &str, texts: &BTreeMap<String, String>) {
     let fit = |text: &String| text.len() <= TEXT_BYTES_MAX && !text.contains('\0');
     let all_fit = texts
@@ -270,6 +303,24 @@ mod tests {
                 "/model/completion_usd_per_million",
             ]
         );
+    }
+
+    #[test]
+    fn a_spec_that_is_too_large_names_what_is_large() {
+        let many = |bytes: usize| -> BTreeMap<String, String> {
+            let entry = |n| (format!("k{n}"), "x".repeat(bytes / 60));
+            (0..60).map(entry).collect()
+        };
+        let spec = |tags: usize, env: usize| {
+            serde_json::json!({
+                "name": "a", "tags": many(tags),
+                "process": {"command": ["true"], "env": many(env)},
+            })
+        };
+        assert_eq!(pointers(spec(60_000, 30_000)), ["/tags"]);
+        assert_eq!(pointers(spec(30_000, 60_000)), ["/process/env"]);
+        let fit = serde_json::from_value(spec(30_000, 30_000)).unwrap();
+        assert!(checked(&fit).is_ok());
     }
 
     #[test]

@@ -75,7 +75,9 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::UnknownModel(_) | Refusal::NoPath(_) => StatusCode::NOT_FOUND,
         Refusal::NoMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::BodySilent { .. } => StatusCode::REQUEST_TIMEOUT,
         Refusal::TooLong { .. }
+        | Refusal::TextTooLong { .. }
         | Refusal::Empty
         | Refusal::UnknownToken(_)
         | Refusal::Parameter { .. }
@@ -98,10 +100,12 @@ fn retry_after(refusal: &Refusal) -> Option<Span> {
         | Refusal::Lapsed
         | Refusal::Stopping
         | Refusal::Spool(_)
+        | Refusal::BodySilent { .. }
         | Refusal::BrokeOff => Some(SOON),
         Refusal::NoKey
         | Refusal::UnknownModel(_)
         | Refusal::TooLong { .. }
+        | Refusal::TextTooLong { .. }
         | Refusal::Empty
         | Refusal::UnknownToken(_)
         | Refusal::Parameter { .. }
@@ -114,13 +118,21 @@ fn retry_after(refusal: &Refusal) -> Option<Span> {
     }
 }
 
+/// `code` alone.
+pub(super) fn code(refusal: &Refusal) -> &'static str {
+    words(refusal).1
+}
+
 /// `type` and `code`.
 fn words(refusal: &Refusal) -> (&'static str, &'static str) {
     match refusal {
         Refusal::Denied(denied) => denied_words(denied),
         Refusal::NoKey => (INVALID, "invalid_api_key"),
         Refusal::UnknownModel(_) => (INVALID, "model_not_found"),
-        Refusal::TooLong { .. } => (INVALID, "context_length_exceeded"),
+        Refusal::TooLong { .. } | Refusal::TextTooLong { .. } => {
+            (INVALID, "context_length_exceeded")
+        }
+        Refusal::BodySilent { .. } => (INVALID, "body_timeout"),
         Refusal::Empty => (INVALID, "empty_prompt"),
         Refusal::UnknownToken(_) => (INVALID, "unknown_token"),
         Refusal::Parameter {
@@ -170,6 +182,7 @@ fn denied_words(denied: &Denied) -> (&'static str, &'static str) {
 const fn budget_words(refusal: tranche::Refusal) -> (&'static str, &'static str) {
     match refusal {
         tranche::Refusal::Exhausted { .. } => ("insufficient_quota", "insufficient_quota"),
+        tranche::Refusal::Reserved { .. } => ("rate_limit_error", "budget_reserved"),
         tranche::Refusal::TooDear { .. } => (INVALID, "request_too_dear"),
         tranche::Refusal::Twice => (INVALID, "duplicate_request"),
         tranche::Refusal::NoTranche
@@ -188,6 +201,7 @@ fn parameter(refusal: &Refusal, door: Door) -> Option<String> {
         Refusal::Parameter { name, .. } => Some(name.clone()),
         Refusal::UnknownModel(_) => Some("model".to_owned()),
         Refusal::TooLong { .. }
+        | Refusal::TextTooLong { .. }
         | Refusal::Empty
         | Refusal::UnknownToken(_)
         | Refusal::Template(_)
@@ -199,6 +213,7 @@ fn parameter(refusal: &Refusal, door: Door) -> Option<String> {
         | Refusal::NoKey
         | Refusal::Body(_)
         | Refusal::BodyTooLarge { .. }
+        | Refusal::BodySilent { .. }
         | Refusal::Model(_)
         | Refusal::Spool(_)
         | Refusal::Lapsed

@@ -1,7 +1,6 @@
 //! What a body asks for: checked, and turned into an ask.
-//!
-//! Parameters that would change the answer and are not offered are refused by name; those that do
-//! not (`user`, `metadata`, `store` …), and those that nobody knows, are ignored, as most servers do.
+
+mod offered;
 
 use remuda_wire::infer::Sampler;
 use serde::Deserialize;
@@ -19,74 +18,7 @@ const MAX_STOPS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Wanted {
     pub(super) ask: Ask,
-    pub(super) stream: bool,
     pub(super) include_usage: bool,
-}
-
-/// Whether a value asks for nothing beyond what every answer has.
-type AsksForNothing = fn(&Value) -> bool;
-
-/// Parameters that change the answer and are not offered, with the values that ask for nothing.
-const NOT_OFFERED: &[(&str, AsksForNothing)] = &[
-    ("n", is_one),
-    ("best_of", is_one),
-    ("tools", is_nothing),
-    ("tool_choice", asks_for_no_tool),
-    ("functions", is_nothing),
-    ("function_call", asks_for_no_tool),
-    ("response_format", is_text),
-    ("logprobs", is_nothing),
-    ("top_logprobs", is_nothing),
-    ("logit_bias", is_nothing),
-    ("modalities", is_text_only),
-    ("audio", is_nothing),
-    ("prediction", is_nothing),
-    ("web_search_options", is_nothing),
-    ("echo", is_nothing),
-    ("suffix", is_nothing),
-    ("min_p", is_nothing),
-    ("typical_p", is_one),
-    ("repetition_penalty", is_one),
-    ("repeat_penalty", is_one),
-    ("grammar", is_nothing),
-    ("json_schema", is_nothing),
-    ("guided_json", is_nothing),
-    ("guided_regex", is_nothing),
-    ("guided_choice", is_nothing),
-    ("guided_grammar", is_nothing),
-    ("ignore_eos", is_nothing),
-    ("min_tokens", is_nothing),
-    ("stop_token_ids", is_nothing),
-];
-
-fn is_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(on) => !on,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        Value::Object(map) => map.is_empty(),
-    }
-}
-
-fn is_one(value: &Value) -> bool {
-    value.is_null() || value.as_f64() == Some(1.0)
-}
-
-fn asks_for_no_tool(value: &Value) -> bool {
-    is_nothing(value) || value == "none" || value == "auto"
-}
-
-fn is_text(value: &Value) -> bool {
-    is_nothing(value) || value.get("type").is_some_and(|kind| kind == "text")
-}
-
-fn is_text_only(value: &Value) -> bool {
-    value.as_array().map_or_else(
-        || is_nothing(value),
-        |list| list.iter().all(|kind| kind == "text"),
-    )
 }
 
 #[derive(Debug, Deserialize)]
@@ -131,28 +63,15 @@ struct CompletionsBody {
 pub(super) fn read(bytes: &[u8], door: Door) -> Result<Wanted, Refusal> {
     let body: Map<String, Value> =
         serde_json::from_slice(bytes).map_err(|error| Refusal::Body(error.to_string()))?;
+    body.iter()
+        .try_for_each(|(name, value)| offered::check(name, value))?;
     let body = Value::Object(body);
-    refuse_what_is_not_offered(&body)?;
     let common: Common = part(&body)?;
     let input = match door {
         Door::Chat => Input::Chat(chat::messages(part::<ChatBody>(&body)?.messages)?),
         Door::Completions => part::<CompletionsBody>(&body)?.prompt.input()?,
     };
     wanted(common, input)
-}
-
-fn refuse_what_is_not_offered(body: &Value) -> Result<(), Refusal> {
-    let asked = |(name, asks_nothing): &&(&str, fn(&Value) -> bool)| {
-        body.get(*name).is_some_and(|value| !asks_nothing(value))
-    };
-    NOT_OFFERED.iter().find(asked).map_or(Ok(()), |(name, _)| {
-        let problem = format!("`{name}` is not supported by this gateway yet: leave it out");
-        Err(Refusal::Parameter {
-            name: (*name).to_owned(),
-            problem,
-            unsupported: true,
-        })
-    })
 }
 
 /// A part of the body; errors name the parameter.
@@ -183,10 +102,8 @@ fn wanted(common: Common, input: Input) -> Result<Wanted, Refusal> {
             "at least one token must be asked for",
         ));
     }
-    let stream = common.stream.unwrap_or(false);
     let options = common.stream_options;
     Ok(Wanted {
-        stream,
         include_usage: options
             .and_then(|options| options.include_usage)
             .unwrap_or(false),
@@ -197,6 +114,7 @@ fn wanted(common: Common, input: Input) -> Result<Wanted, Refusal> {
             seed: common.seed.map(i64::cast_unsigned),
             max_tokens,
             stops: stops(common.stop)?,
+            streamed: common.stream.unwrap_or(false),
         },
     })
 }
@@ -292,6 +210,23 @@ mod tests {
             refused(json!({"logprobs": true})),
             ("logprobs".to_owned(), true)
         );
+        for name in [
+            "reasoning_effort",
+            "chat_template_kwargs",
+            "structured_outputs",
+            "guided_json",
+            "include_stop_str_in_output",
+            "logits_processors",
+            "mirostat",
+            "mirostat_tau",
+            "xtc_probability",
+            "dry_multiplier",
+            "min_p",
+            "something_new",
+        ] {
+            let value = json!({name: {"a": 1}});
+            assert_eq!(refused(value), (name.to_owned(), true));
+        }
         let format = json!({"response_format": {"type": "json_object"}});
         assert_eq!(refused(format), ("response_format".to_owned(), true));
         let image = json!([{"role": "user", "content": [{"type": "image_url"}]}]);
@@ -300,13 +235,29 @@ mod tests {
     }
 
     #[test]
-    fn what_asks_for_nothing_or_is_unknown_passes() {
+    fn what_asks_for_nothing_or_changes_nothing_passes() {
         let harmless = json!({
             "n": 1, "tools": [], "tool_choice": "auto", "logprobs": false, "logit_bias": {},
             "response_format": {"type": "text"}, "modalities": ["text"], "user": "u",
-            "store": false, "something_new": 7, "top_k": -1, "stop": null, "seed": -3,
+            "store": false, "top_k": -1, "stop": null, "seed": -3, "metadata": {"a": "b"},
+            "service_tier": "auto", "safety_identifier": "s", "prompt_cache_key": "k",
+            "parallel_tool_calls": true, "reasoning_effort": null, "mirostat": 0,
+            "stream_options": {"include_usage": true}, "chat_template_kwargs": {},
         });
         assert!(chat(&harmless).is_ok());
+    }
+
+    #[test]
+    fn no_logprobs_and_zero_logprobs_are_two_wishes() {
+        let with = |value: Value| {
+            let body = json!({"model": "m", "prompt": "p", "logprobs": value});
+            read(body.to_string().as_bytes(), Door::Completions)
+        };
+        assert!(with(json!(null)).is_ok());
+        assert!(matches!(
+            with(json!(0)),
+            Err(Refusal::Parameter { name, .. }) if name == "logprobs"
+        ));
     }
 
     #[test]

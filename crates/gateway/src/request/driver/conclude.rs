@@ -10,7 +10,8 @@ impl Driver {
     /// Tells a client that was cut off, waits until the client has what was sent, and settles.
     ///
     /// The bill comes after the answer: a crash between the two bills the last checkpoint, which is
-    /// never more than was delivered. A client that left pays for what had been forwarded to it.
+    /// never more than was delivered. A client that left pays for what had been produced for it; one
+    /// that was to have the whole answer and got an error instead pays nothing.
     pub(super) async fn conclude(mut self) {
         match self.cut {
             Some(Cut::Stopping) => self.fail(Refusal::Stopping).await,
@@ -28,11 +29,7 @@ impl Driver {
     }
 
     fn settle(self) {
-        let delivery = match self.cut {
-            // Its reservation may not survive a crash, so nothing may be owed.
-            Some(Cut::NotDurable) => Delivery::default(),
-            Some(Cut::Stopping | Cut::Lapsed) | None => self.stream.delivery(),
-        };
+        let delivery = self.owed();
         let (ended, moves) = (self.stream.ended(), self.stream.moves());
         let metrics = &self.gateway.metrics;
         metrics.moves(self.job.workload, moves);
@@ -44,6 +41,25 @@ impl Driver {
             bill.tokens.prompt,
             bill.tokens.completion,
         );
+    }
+}
+
+impl Driver {
+    /// What the client is billed.
+    fn owed(&self) -> Delivery {
+        // Without a durable reservation nothing may be owed: it may not survive a crash.
+        if self.cut == Some(Cut::NotDurable) || self.is_withheld() {
+            Delivery::default()
+        } else {
+            self.stream.delivery()
+        }
+    }
+
+    /// Whether the client got nothing of what was generated: its answer was to come whole, and did
+    /// not.
+    fn is_withheld(&self) -> bool {
+        let failed = matches!(self.stream.ended(), Some(Ended::Failed(_)));
+        !self.job.streamed && (failed || self.cut.is_some())
     }
 }
 

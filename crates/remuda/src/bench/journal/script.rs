@@ -170,6 +170,7 @@ impl Script {
             max_price: None,
             near: None,
             tokens: None,
+            model: None,
         };
         Command::Deploy {
             project,

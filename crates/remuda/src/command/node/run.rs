@@ -148,8 +148,11 @@ fn enrolment(args: &Args) -> anyhow::Result<Option<Enrolment>> {
     else {
         return Ok(None);
     };
-    let key = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the provider's key in {}", path.display()))?;
+    let key = fs::read_to_string(path).map_err(|error| {
+        let message = format!("cannot read the provider's key in {}", path.display());
+        let way_out = "name the file that holds it with --provider-key-file";
+        Failure::new(Exit::Usage, message, way_out).caused_by(error)
+    })?;
     Ok(Some(Enrolment {
         provider_key: key.trim().to_owned(),
         site,

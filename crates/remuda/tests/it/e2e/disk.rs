@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use super::lone_control::{Control, command};
-use super::network::port_base;
+use super::network::{is_root, port_base};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_writes_and_serves_reads() {
@@ -65,9 +65,7 @@ async fn a_full_disk_refuses_writes_and_serves_reads() {
 /// Control on a small disk of its own, which only it and its namespace see.
 async fn start(data_dir: &Path, inner: &Command) -> Control {
     let mut outer = Command::new("unshare");
-    if std::fs::metadata("/proc/self")
-        .map_or(true, |of| std::os::unix::fs::MetadataExt::uid(&of) != 0)
-    {
+    if !is_root() {
         outer.args(["--user", "--map-root-user"]);
     }
     outer

@@ -5,13 +5,13 @@
 use serde_json::Value;
 use tempfile::tempdir;
 
-use super::network::{model_path, port_base, remuda};
+use super::network::{is_root, model_path, port_base, remuda};
 
 #[test]
 fn no_request_fails_when_a_node_is_killed_frozen_or_cut_off() {
     let home = tempdir().unwrap();
     // Only root may make the network namespaces in which a cable can be pulled.
-    let faults: &[&str] = if nix::unistd::geteuid().is_root() {
+    let faults: &[&str] = if is_root() {
         &["kill", "freeze", "cut"]
     } else {
         &["kill", "freeze"]

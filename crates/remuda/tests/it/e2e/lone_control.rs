@@ -1,11 +1,12 @@
 //! Control alone: started, killed, asked.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use remuda_link::https;
+use remuda_link::{EndpointId, https};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
@@ -87,6 +88,14 @@ impl Control {
         self.http
             .request(method, format!("{}{path}", self.url))
             .bearer_auth(&self.key)
+    }
+
+    /// Where nodes and gateways dial it.
+    pub(crate) fn endpoint(&self) -> (EndpointId, Vec<SocketAddr>) {
+        let peer = self.started["endpoint"].as_str().unwrap();
+        let addresses = self.started["addresses"].as_array().unwrap().iter();
+        let addresses = addresses.map(|address| address.as_str().unwrap().parse().unwrap());
+        (peer.parse().unwrap(), addresses.collect())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {

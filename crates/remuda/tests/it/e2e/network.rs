@@ -29,6 +29,11 @@ pub(crate) fn model_path() -> PathBuf {
     )
 }
 
+/// Whether this user may make namespaces without asking.
+pub(crate) fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|of| std::os::unix::fs::MetadataExt::uid(&of) == 0)
+}
+
 /// The first of some ports that no other test uses: tests run in processes of their own.
 pub(crate) fn port_base() -> u16 {
     let slot = u16::try_from(std::process::id() % 200).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use remuda_link::{Config, EndpointId, Patience, SecretKey, Stream};
+use remuda_link::{Config, Patience, SecretKey, Stream};
 use remuda_types::{Capacity, Time};
 use remuda_wire::ALPN_NODE;
 use remuda_wire::node::{
@@ -55,15 +55,7 @@ async fn refused(control: &Control, hello: Hello) -> SessionRefused {
         patience: Patience::default(),
     });
     let endpoint = endpoint.await.unwrap();
-    let peer: EndpointId = control.started["endpoint"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap();
-    let addresses = control.started["addresses"].as_array().unwrap().iter();
-    let addresses: Vec<_> = addresses
-        .map(|address| address.as_str().unwrap().parse().unwrap())
-        .collect();
+    let (peer, addresses) = control.endpoint();
     let within = Duration::from_secs(5);
     let connection = remuda_link::dial(&endpoint, peer, &addresses, ALPN_NODE, within)
         .await

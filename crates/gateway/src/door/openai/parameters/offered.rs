@@ -1,0 +1,146 @@
+//! Which parameters a body may have.
+//!
+//! Those that would change the answer and are not offered are refused by name, and so are those that
+//! nobody here knows: they may well change it. Those that change nothing (`user`, `metadata`,
+//! `store` …) pass.
+
+use serde_json::Value;
+
+use crate::request::Refusal;
+
+/// Whether a value asks for nothing beyond what every answer has.
+type AsksForNothing = fn(&Value) -> bool;
+
+/// Parameters that change the answer and are not offered, with the values that ask for nothing.
+const NOT_OFFERED: &[(&str, AsksForNothing)] = &[
+    ("n", is_one),
+    ("best_of", is_one),
+    ("tools", is_nothing),
+    ("tool_choice", asks_for_no_tool),
+    ("functions", is_nothing),
+    ("function_call", asks_for_no_tool),
+    ("response_format", is_text),
+    ("logprobs", is_off),
+    ("top_logprobs", is_nothing),
+    ("logit_bias", is_nothing),
+    ("modalities", is_text_only),
+    ("audio", is_nothing),
+    ("prediction", is_nothing),
+    ("web_search_options", is_nothing),
+    ("echo", is_nothing),
+    ("suffix", is_nothing),
+    ("min_p", is_nothing),
+    ("typical_p", is_one),
+    ("repetition_penalty", is_one),
+    ("repeat_penalty", is_one),
+    ("grammar", is_nothing),
+    ("json_schema", is_nothing),
+    ("guided_json", is_nothing),
+    ("guided_regex", is_nothing),
+    ("guided_choice", is_nothing),
+    ("guided_grammar", is_nothing),
+    ("ignore_eos", is_nothing),
+    ("min_tokens", is_nothing),
+    ("stop_token_ids", is_nothing),
+    ("guided_decoding_backend", is_nothing),
+    ("guided_whitespace_pattern", is_nothing),
+    ("structured_outputs", is_nothing),
+    ("chat_template", is_nothing),
+    ("chat_template_kwargs", is_nothing),
+    ("reasoning_effort", is_none),
+    ("verbosity", is_medium),
+    ("include_stop_str_in_output", is_nothing),
+    ("logits_processors", is_nothing),
+    ("prompt_logprobs", is_off),
+    ("mirostat", is_nothing),
+    ("mirostat_mode", is_nothing),
+    ("xtc_probability", is_nothing),
+    ("dry_multiplier", is_nothing),
+    ("use_beam_search", is_nothing),
+];
+
+/// Parameters that are read, or change nothing.
+const KNOWN: &[&str] = &[
+    "model",
+    "messages",
+    "prompt",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "frequency_penalty",
+    "presence_penalty",
+    "seed",
+    "stop",
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    // Without tools there is nothing to call, in parallel or not.
+    "parallel_tool_calls",
+];
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(on) => !on,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
+}
+
+/// Zero is a wish here: the likeliest token's own probability.
+fn is_off(value: &Value) -> bool {
+    value.is_null() || value == false
+}
+
+fn is_none(value: &Value) -> bool {
+    is_nothing(value) || value == "none"
+}
+
+fn is_medium(value: &Value) -> bool {
+    is_nothing(value) || value == "medium"
+}
+
+fn is_one(value: &Value) -> bool {
+    value.is_null() || value.as_f64() == Some(1.0)
+}
+
+fn asks_for_no_tool(value: &Value) -> bool {
+    is_nothing(value) || value == "none" || value == "auto"
+}
+
+fn is_text(value: &Value) -> bool {
+    is_nothing(value) || value.get("type").is_some_and(|kind| kind == "text")
+}
+
+fn is_text_only(value: &Value) -> bool {
+    value.as_array().map_or_else(
+        || is_nothing(value),
+        |list| list.iter().all(|kind| kind == "text"),
+    )
+}
+
+/// Refuses what would change the answer, or might.
+pub(super) fn check(name: &str, value: &Value) -> Result<(), Refusal> {
+    let not_offered = NOT_OFFERED.iter().find(|(known, _)| *known == name);
+    let problem = match not_offered {
+        Some((_, asks_for_nothing)) if asks_for_nothing(value) => return Ok(()),
+        None if KNOWN.contains(&name) => return Ok(()),
+        Some(_) => format!("`{name}` is not supported by this gateway yet: leave it out"),
+        None => "this parameter is not known here: leave it out".to_owned(),
+    };
+    Err(Refusal::Parameter {
+        name: name.to_owned(),
+        problem,
+        unsupported: true,
+    })
+}
