@@ -38,3 +38,4 @@ mod view;
 
 pub use config::{CapacityOverrides, Config, ControlAddress, Pace, Policy};
 pub use daemon::{Refused, Running, StartError, start};
+pub use runtime::fork::die_with_parent;

@@ -28,7 +28,7 @@ use crate::view::{Progress, Route};
 
 mod child;
 mod engine;
-mod fork;
+pub(crate) mod fork;
 mod memory;
 mod process;
 

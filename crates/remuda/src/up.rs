@@ -8,7 +8,6 @@ mod cast;
 mod chat;
 mod claim;
 mod feed;
-mod fork;
 mod layout;
 mod local;
 mod market;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use remuda_placement::{Avoid, Placement, Replicas};
+use remuda_placement::{Placement, Replicas};
 use remuda_types::{ProjectId, ReplicaId, WorkloadId};
 
 use super::demand::known_project;
@@ -30,7 +30,7 @@ pub(super) fn deploy(
     {
         return Err(Refusal::NameTaken { kind: "workload" });
     }
-    let wanted = lease::plain_request(terms, Avoid::default())?;
+    let wanted = terms.request()?;
     let group = Replicas::new(replicas)?;
     let placements = remuda_placement::place_group(&draft.index.fleet, &wanted, group)
         .map_err(|unplaced| Refusal::NoCapacity(Box::new(unplaced)))?;

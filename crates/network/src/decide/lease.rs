@@ -36,26 +36,29 @@ fn request(
             avoid.sites.insert(granted.site);
         }
     }
-    plain_request(terms, avoid)
-}
-
-/// The request of `terms` alone.
-pub(super) fn plain_request(terms: &Terms, avoid: Avoid) -> Result<Request, RequestError> {
-    let spreads = terms.tier.spreads_owners();
-    let mut request = Request::new(terms.shape)?;
-    request.classes.clone_from(&terms.classes);
-    request.countries.clone_from(&terms.countries);
-    request.max_price = terms.max_price;
-    request.near = terms.near.map(|near| Near {
-        place: near.place,
-        max_distance_km: near.max_distance_km,
-    });
-    request.spread = Spread {
-        owners: spreads,
-        sites: spreads,
-    };
+    let mut request = terms.request()?;
     request.avoid = avoid;
     Ok(request)
+}
+
+impl Terms {
+    /// What placement is asked for replicas of these terms, when there are no others.
+    pub fn request(&self) -> Result<Request, RequestError> {
+        let spreads = self.tier.spreads_owners();
+        let mut request = Request::new(self.shape)?;
+        request.classes.clone_from(&self.classes);
+        request.countries.clone_from(&self.countries);
+        request.max_price = self.max_price;
+        request.near = self.near.map(|near| Near {
+            place: near.place,
+            max_distance_km: near.max_distance_km,
+        });
+        request.spread = Spread {
+            owners: spreads,
+            sites: spreads,
+        };
+        Ok(request)
+    }
 }
 
 /// A node for one more replica of a workload, away from the given nodes.

@@ -14,7 +14,7 @@ use nix::unistd::{getpid, getppid};
 
 /// Has the kernel kill the command's process when the thread that spawns it ends; so that thread
 /// must live as long as the process.
-pub(crate) fn die_with_parent(command: &mut Command) -> &mut Command {
+pub fn die_with_parent(command: &mut Command) -> &mut Command {
     let parent = getpid();
     let in_child = move || {
         set_pdeathsig(Signal::SIGKILL)?;

@@ -82,7 +82,11 @@ impl Ports {
             (Protocol::Udp, self.control_iroh(), "control's sessions"),
             (Protocol::Tcp, self.gateway(), "the gateway"),
             (Protocol::Udp, self.gateway_iroh(), "the gateway's streams"),
-            (Protocol::Tcp, self.gateway_metrics(), "the gateway's metrics"),
+            (
+                Protocol::Tcp,
+                self.gateway_metrics(),
+                "the gateway's metrics",
+            ),
         ];
         let of_nodes = (0..nodes).flat_map(|index| {
             [

@@ -21,8 +21,6 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::{oneshot, watch};
 
-use super::fork;
-
 /// What is to be started.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
@@ -193,7 +191,7 @@ fn prepared(words: &[OsString], log: &Path) -> io::Result<Command> {
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log);
-    fork::die_with_parent(command.process_group(0));
+    remuda_node::die_with_parent(command.process_group(0));
     Ok(command)
 }
 

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use remuda_network::Network;
-use remuda_network::placement::{Near, Replicas, Request, RequestError, Spread, place_group};
+use remuda_network::placement::{Replicas, place_group};
 use remuda_network::state::Terms;
 use remuda_types::NodeKey;
 use remuda_wire::api::replica::Workload;
@@ -18,7 +18,7 @@ pub(super) type Whys = BTreeMap<NodeKey, VecDeque<String>>;
 
 /// Why placement would put each replica where it would now.
 pub(super) fn preview(network: &Network, terms: &Terms, replicas: u32) -> Whys {
-    let (Ok(request), Ok(group)) = (request(terms), Replicas::new(replicas)) else {
+    let (Ok(request), Ok(group)) = (terms.request(), Replicas::new(replicas)) else {
         return Whys::new();
     };
     let placements = place_group(network.index().fleet(), &request, group).unwrap_or_default();
@@ -29,23 +29,6 @@ pub(super) fn preview(network: &Network, terms: &Terms, replicas: u32) -> Whys {
             .push_back(placement.why.to_string());
     }
     whys
-}
-
-fn request(terms: &Terms) -> Result<Request, RequestError> {
-    let spreads = terms.tier.spreads_owners();
-    let mut request = Request::new(terms.shape)?;
-    request.classes.clone_from(&terms.classes);
-    request.countries.clone_from(&terms.countries);
-    request.max_price = terms.max_price;
-    request.near = terms.near.map(|near| Near {
-        place: near.place,
-        max_distance_km: near.max_distance_km,
-    });
-    request.spread = Spread {
-        owners: spreads,
-        sites: spreads,
-    };
-    Ok(request)
 }
 
 /// The workload, its placements with their reasons.
