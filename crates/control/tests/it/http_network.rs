@@ -8,7 +8,7 @@ use crate::harness::{Control, Market, text};
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_is_described_in_openapi_3_1() {
     let control = Control::start().await;
-    let document = control.get("", "/v1/openapi.json").await.expect(200);
+    let mut document = control.get("", "/v1/openapi.json").await.expect(200);
     assert!(text(&document, "openapi").starts_with("3.1."));
     let mut references = Vec::new();
     collect(&document, &mut references);
@@ -19,7 +19,8 @@ async fn the_api_is_described_in_openapi_3_1() {
             "{reference} leads nowhere"
         );
     }
-    insta::assert_json_snapshot!("openapi", document, { ".info.version" => "[version]" });
+    document["info"]["version"] = "[version]".into();
+    insta::assert_json_snapshot!("openapi", document);
     control.running.stop().await;
 }
 
