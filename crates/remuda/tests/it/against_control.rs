@@ -64,17 +64,47 @@ impl Network {
     }
 }
 
-/// What differs from run to run, as it is written in snapshots.
+/// What differs from run to run, and what is written for it in snapshots.
+const UNSTEADY: [(&str, &[&str]); 9] = [
+    ("[id]", &["id", "tenant", "provider", "subject", "transfer"]),
+    ("[owner]", &["owner"]),
+    ("[prefix]", &["prefix"]),
+    (
+        "[time]",
+        &[
+            "created_ms",
+            "joined_ms",
+            "leaves_ms",
+            "expires_ms",
+            "at_ms",
+        ],
+    ),
+    ("[account]", &["account", "other"]),
+    ("[seq]", &["seq"]),
+    ("[url]", &["url"]),
+    ("[secret]", &["secret"]),
+    ("[version]", &["version"]),
+];
+
+fn steadied(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(steadied).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, field)| (name.clone(), steady_field(name, field)))
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+fn steady_field(name: &str, field: &Value) -> Value {
+    let unsteady = UNSTEADY.iter().find(|(_, names)| names.contains(&name));
+    unsteady.map_or_else(|| steadied(field), |(written, _)| (*written).into())
+}
+
 macro_rules! steady {
     ($value:expr) => {
-        assert_json_snapshot!($value, {
-            ".id" => "[id]", "[].id" => "[id]", ".**.tenant" => "[id]", ".**.provider" => "[id]",
-            ".**.owner" => "[owner]", ".**.prefix" => "[prefix]", ".**.created_ms" => "[time]",
-            ".**.joined_ms" => "[time]", ".**.leaves_ms" => "[time]", ".**.expires_ms" => "[time]",
-            ".**.account" => "[account]", ".subject" => "[id]", ".**.at_ms" => "[time]",
-            ".**.other" => "[account]", ".**.transfer" => "[id]", ".**.seq" => "[seq]",
-            ".url" => "[url]", ".secret" => "[secret]", ".**.version" => "[version]"
-        })
+        assert_json_snapshot!(steadied(&$value))
     };
 }
 
