@@ -23,10 +23,6 @@ use crate::session::Sessions;
 /// Inputs that may wait.
 const INPUTS: usize = 65_536;
 
-/// Nodes that had a session when control stopped have this long to come back before they are
-/// suspected: control coming back adopts, it never sweeps.
-const START_GRACE: Duration = Duration::from_secs(10);
-
 /// While control cannot write, a verdict is tried again this often.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -111,7 +107,10 @@ impl Detector {
         let vitals = core.vitals().clone();
         let submitting = until(stop.clone(), submit_all(core.clone(), due));
         tasks.spawn(vitals.task(Part::Detector, stop.clone(), submitting));
-        tasks.spawn(until(stop.clone(), adopt_later(inputs.clone())));
+        tasks.spawn(until(
+            stop.clone(),
+            adopt_later(core.config().adopt_within, inputs.clone()),
+        ));
         let detector = Self {
             unheard: BTreeSet::new(),
             decide: remuda_liveness::Detector::new(core.config().liveness),
@@ -261,8 +260,8 @@ async fn until(stop: CancellationToken, task: impl Future<Output = ()>) {
     }
 }
 
-async fn adopt_later(inputs: mpsc::Sender<Input>) {
-    tokio::time::sleep(START_GRACE).await;
+async fn adopt_later(within: Duration, inputs: mpsc::Sender<Input>) {
+    tokio::time::sleep(within).await;
     inputs.send(Input::Adopt).await.unwrap_or_default();
 }
 

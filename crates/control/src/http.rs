@@ -3,7 +3,7 @@
 //! A request passes, from outside in: the [`door`] (connections, their number and patience), the
 //! [`envelope`] (request id, span, metrics, problems made
 //! readable, panics caught), [`auth`] (the key, its rate limit), [`once`] (an `Idempotency-Key`'s
-//! answer given again) and its handler. Handlers that read take what they show from the follower's
+//! answer given again), [`query`] (parameters that nobody knows refused) and its handler. Handlers that read take what they show from the follower's
 //! state; handlers that change something make one command and answer with the thing it changed,
 //! read back ([`act`]). One file per resource. What does not belong here: decisions.
 
@@ -43,6 +43,7 @@ mod openapi;
 mod page;
 mod problem;
 mod providers;
+mod query;
 mod tenants;
 mod thing;
 mod workloads;
@@ -76,6 +77,7 @@ struct Inside {
     streams: limit::Streams,
     answers: once::Answers,
     document: openapi::Document,
+    known: query::Known,
     tasks: TaskTracker,
 }
 
@@ -103,10 +105,12 @@ pub fn router(app: App, metrics: Metrics) -> Router {
         limits: limit::Limits::default(),
         streams: limit::Streams::default(),
         answers,
+        known: query::Known::of(&document),
         document: openapi::Document::new(document),
         tasks: TaskTracker::new(),
     }));
     let private = private
+        .route_layer(middleware::from_fn_with_state(api.clone(), query::check))
         .route_layer(middleware::from_fn_with_state(api.clone(), once::repeat))
         .route_layer(middleware::from_fn_with_state(
             api.clone(),

@@ -36,10 +36,6 @@ pub const BATCH_MAX: usize = 1_000;
 /// Between looks at what is due.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Before it settles anything, a control that comes back to live leases hears their nodes, or knows
-/// that they are gone: what was not served while it was away is not to be charged.
-const SETTLE_AFTER: Duration = Duration::from_secs(15);
-
 /// Between looks for kept answers that have expired, and how many go in one transaction.
 const EXPIRE_EVERY: Duration = Duration::from_mins(1);
 const EXPIRED_AT_ONCE: u32 = 1_000;
@@ -134,8 +130,8 @@ pub(crate) struct Sequencer {
     /// The newest record that the follower was told of.
     published: Seq,
     expire_at: Instant,
-    /// Nothing is brought about by the clock before then.
-    tick_from: Instant,
+    /// Until then nothing that is due of leases is brought about by the clock.
+    adopting_until: Instant,
 }
 
 impl Sequencer {
@@ -144,14 +140,8 @@ impl Sequencer {
         (journal, snapshots, vault): (Journal, Snapshots, Vault),
         clock: Arc<Clock>,
         publish: SyncSender<Publication>,
-        metrics: Metrics,
+        (adopting, metrics): (Duration, Metrics),
     ) -> Self {
-        let leases = &recovered.network.state().leases;
-        let settle_after = if leases.is_empty() {
-            Duration::ZERO
-        } else {
-            SETTLE_AFTER
-        };
         Self {
             network: recovered.network,
             journal,
@@ -163,7 +153,7 @@ impl Sequencer {
             standing: Standing::Writing,
             published: recovered.seq,
             expire_at: Instant::now(),
-            tick_from: Instant::now() + settle_after,
+            adopting_until: Instant::now() + adopting,
         }
     }
 
@@ -240,18 +230,20 @@ impl Sequencer {
 
     /// Brings about what the clock says is due.
     fn tick(&mut self, group: &mut Group) {
-        if Instant::now() < self.tick_from {
-            return;
-        }
         let now = self.clock.now();
         if self.network.index().next_due().is_none_or(|due| due > now) {
             return;
         }
-        let id = self.clock.command_id();
-        match self.network.decide(now, id, &Command::Tick) {
+        let (id, command) = (
+            self.clock.command_id(),
+            Command::Tick {
+                adopting: Instant::now() < self.adopting_until,
+            },
+        );
+        match self.network.decide(now, id, &command) {
             Ok(Decision::New(events)) if !events.is_empty() => {
                 let sender = Sender {
-                    kind: metrics::kind(&Command::Tick),
+                    kind: metrics::kind(&command),
                     reply: None,
                 };
                 self.enter(group, (now, id), events, sender);

@@ -182,7 +182,8 @@ fn open(
         cutter,
     };
     let store = (journal, snapshots, vault.clone());
-    let sequencer = Sequencer::new(recovered, store, Arc::clone(&clock), publish, metrics);
+    let adopting = (config.adopting(), metrics);
+    let sequencer = Sequencer::new(recovered, store, Arc::clone(&clock), publish, adopting);
     let vitals = Vitals::default();
     let threads = vec![
         watched(&vitals, Part::Sequencer, move || sequencer.run(&messages)),

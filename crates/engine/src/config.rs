@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use remuda_types::Digest;
+use remuda_wire::api::workload::ModelSpec;
 
 /// How to run one model. [`Config::new`] gives the defaults; fields are then set by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct Config {
     pub digest: Digest,
     /// Tokens of context of each sequence: prompt and output together.
     pub context_tokens: u32,
-    /// Sequences decoded at once, at most [`MAX_SLOTS`]. Default 4.
+    /// Sequences decoded at once, as [`ModelSpec::SLOTS`] bounds them. Default 4.
     pub slots: u32,
     /// Requests that may wait for a slot; the next is refused as busy. Default 16.
     pub queue: u32,
@@ -27,9 +28,6 @@ pub struct Config {
     /// How long running sequences may go on after shutdown. Default 5 s.
     pub drain_grace: Duration,
 }
-
-/// The most sequences one engine decodes at once.
-pub const MAX_SLOTS: u32 = 64;
 
 /// The largest prefill chunk.
 pub const MAX_PREFILL_CHUNK: u32 = 2048;
@@ -66,26 +64,29 @@ impl Config {
     /// Refuses values that no engine can run with.
     pub fn check(&self) -> Result<(), Error> {
         let bounds = [
-            ("context_tokens", self.context_tokens, 2, 1 << 24),
-            ("slots", self.slots, 1, MAX_SLOTS),
-            ("queue", self.queue, 0, 65_536),
-            ("threads", self.threads, 1, 512),
-            ("prefill_chunk", self.prefill_chunk, 1, MAX_PREFILL_CHUNK),
+            (
+                "context_tokens",
+                self.context_tokens,
+                ModelSpec::CONTEXT_TOKENS,
+            ),
+            ("slots", self.slots, ModelSpec::SLOTS),
+            ("queue", self.queue, 0..=65_536),
+            ("threads", self.threads, ModelSpec::THREADS),
+            ("prefill_chunk", self.prefill_chunk, 1..=MAX_PREFILL_CHUNK),
         ];
-        bounds
-            .into_iter()
-            .try_for_each(|(field, given, least, most)| {
-                if (least..=most).contains(&given) {
-                    Ok(())
-                } else {
-                    Err(Error {
-                        field,
-                        given,
-                        least,
-                        most,
-                    })
-                }
-            })
+        bounds.into_iter().try_for_each(|(field, given, bounds)| {
+            let (least, most) = (*bounds.start(), *bounds.end());
+            if bounds.contains(&given) {
+                Ok(())
+            } else {
+                Err(Error {
+                    field,
+                    given,
+                    least,
+                    most,
+                })
+            }
+        })
     }
 }
 

@@ -35,6 +35,12 @@ pub enum OpenError {
         /// The journal's folder.
         dir: PathBuf,
     },
+    /// There is nothing to read.
+    #[error("there is no {}", .path.display())]
+    Absent {
+        /// Where it would be.
+        path: PathBuf,
+    },
     /// The file is something else.
     #[error("{} is not a journal: choose another data folder", .path.display())]
     NotAJournal {

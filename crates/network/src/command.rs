@@ -33,6 +33,8 @@ pub enum Command {
         digest: Digest,
         /// The file's size.
         bytes: u64,
+        /// The file that the name stands for until now, to have it replaced.
+        replaces: Option<Digest>,
     },
     /// An owner of nodes joins.
     RegisterProvider {
@@ -203,7 +205,11 @@ pub enum Command {
         tranche: TrancheId,
     },
     /// Time passed: settle, expire, release, place again.
-    Tick,
+    Tick {
+        /// Control has come back and does not know yet what its nodes served while it was away:
+        /// leases are left as they are.
+        adopting: bool,
+    },
 }
 
 /// Terms on which a node joins.

@@ -50,7 +50,8 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
             label,
             digest,
             bytes,
-        } => operator::add_model(draft, *label, *digest, *bytes),
+            replaces,
+        } => operator::add_model(draft, *label, (*digest, *bytes), *replaces),
         Command::RegisterProvider { label } => supply::register_provider(draft, *label),
         Command::DepositBond {
             provider,
@@ -108,8 +109,8 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
             rows,
         } => tranche::post(draft, *gateway, *tranche, *seq, totals, *rows),
         Command::CloseTranche { gateway, tranche } => tranche::close(draft, *gateway, *tranche),
-        Command::Tick => {
-            tick::tick(draft);
+        Command::Tick { adopting } => {
+            tick::tick(draft, *adopting);
             Ok(())
         }
     }

@@ -17,9 +17,10 @@ use crate::policy::Policy;
 use crate::state::{EndReason, Fault, KeyOwner, Meter, Phase, Presence, Scope, Standing, Terms};
 
 /// One fact.
-#[derive(Clone, Debug, PartialEq, Encode, Decode, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode, serde::Serialize, strum::VariantNames)]
 #[cbor(map)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[expect(
     missing_docs,
     reason = "fields are those of the state's structs, documented there"

@@ -1,7 +1,7 @@
 //! Why a command is refused: typed, with a stable code and the way out in the text.
 
 use remuda_placement::Unplaced;
-use remuda_types::{Money, Span};
+use remuda_types::{Digest, Money, Span};
 
 /// Why a command is refused. A refused command changed nothing.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -19,6 +19,15 @@ pub enum Refusal {
     NameTaken {
         /// "provider", "workload", …
         kind: &'static str,
+    },
+    /// A model's name stands for another file.
+    #[error(
+        "the name stands for the file {known}: choose another name, or say that it is to be \
+         replaced (`--replaces {known}`; over HTTP, `if-match: \"{known}\"`); what runs keeps its own"
+    )]
+    OtherFile {
+        /// The file that it stands for.
+        known: Digest,
     },
     /// A field's value makes no sense.
     #[error("{field}: {problem}")]
@@ -132,7 +141,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "not-found",
-            Self::NameTaken { .. } => "name-taken",
+            Self::NameTaken { .. } | Self::OtherFile { .. } => "name-taken",
             Self::Invalid { .. } | Self::Request(_) => "invalid",
             Self::NoCapacity(_) => "no-capacity",
             Self::Money(_) => "insufficient-funds",

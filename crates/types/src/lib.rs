@@ -14,7 +14,7 @@ pub mod tier;
 pub mod time;
 
 pub use class::{Class, ClassError};
-pub use digest::{Digest, Label};
+pub use digest::{Digest, DigestError, Label};
 pub use id::{
     ApiKeyId, CommandId, Entropy, GatewayKey, IdError, LeaseId, NodeKey, ProjectId, ProviderId,
     ReplicaId, RequestId, SiteId, TenantId, TrancheId, TransferId, WorkloadId,

@@ -48,6 +48,8 @@ pub struct Span(#[n(0)] u64);
 impl Time {
     /// The Unix epoch.
     pub const EPOCH: Self = Self(0);
+    /// The last instant that RFC 3339 can write: the end of the year 9999.
+    pub const LAST_WRITABLE: Self = Self(253_402_300_799_999);
     /// Later than anything that will happen.
     pub const FOREVER: Self = Self(u64::MAX);
 

@@ -69,6 +69,13 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Reads a body; an error names the field.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde would take a list for an object whose fields come in order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::field(
+            String::new(),
+            "a list: an object is expected",
+        ));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (pointer, detail) = (pointer(error.path()), error.inner().to_string());
@@ -156,5 +163,6 @@ mod tests {
             "{unknown:?}"
         );
         assert!(format!("{:?}", at("{}")).contains("missing field"));
+        assert!(format!("{:?}", at(r#" ["a"]"#)).contains("an object is expected"));
     }
 }

@@ -38,12 +38,22 @@ pub fn of_provider(provider: ProviderId) -> Owner {
 /// Refuses names that could not be told apart when they are read.
 pub(super) fn check_name(name: &str) -> Result<(), Problem> {
     let length = name.chars().count();
-    let trimmed = name.trim() == name && !name.chars().any(char::is_control);
+    let trimmed = name.trim() == name && !name.chars().any(|c| c.is_control() || is_unseen(c));
     if (1..=NAME_CHARS_MAX).contains(&length) && trimmed {
         return Ok(());
     }
-    let detail = "1 to 63 characters are expected, without control characters and without spaces at the ends";
+    let detail = "1 to 63 characters are expected, none of them a control or an unseen character, no spaces at the ends";
     Err(Problem::field("/name", detail))
+}
+
+/// Characters that have another text read than is written: line ends, marks of direction, widths of
+/// zero (Unicode Technical Report 36). Joiners are not among them: scripts need those.
+const fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
 }
 
 /// Whether a name is made of what clients put in URLs and model fields.
@@ -60,7 +70,8 @@ mod tests {
     #[test]
     fn names_are_checked() {
         assert!(check_name("Acme GmbH").is_ok());
-        for wrong in ["", " a", "a\n", &"x".repeat(64)] {
+        assert!(check_name("می\u{200c}خواهم").is_ok());
+        for wrong in ["", " a", "a\n", "gpj\u{202e}exe", &"x".repeat(64)] {
             assert!(check_name(wrong).is_err(), "{wrong:?}");
         }
         assert!(is_plain("qwen2.5-0.5b_q4", b"_"));

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use remuda_network::state::{Model as StateModel, Scope};
 use remuda_network::{Command, Network};
-use remuda_types::{Digest, Label};
+use remuda_types::{Digest, DigestError, Label};
 use remuda_wire::api::model::{AddModel, Model};
 use remuda_wire::api::{Page, PageQuery};
 use tower::ServiceExt;
@@ -164,43 +164,35 @@ async fn add(
         let detail = "1 to 63 of a-z, 0-9, `-`, `.` and `_` are expected";
         return Err(Problem::field("/name", detail));
     }
+    let replaces = replaced(&headers)?;
     let (dir, path) = (
         api.app.core.config().data_dir.clone(),
         PathBuf::from(asked.path),
     );
     let taken = tokio::task::spawn_blocking(move || take_in(&dir, path)).await;
     let (digest, bytes) = taken.map_err(|error| Problem::internal(&error))??;
-    replaceable(&api.app.core, &asked.name, digest, &headers)?;
     let mut act = Act::new(&api, once);
     let label = act.seal(OPERATOR, MODEL_NAME, &asked.name);
     let command = Command::AddModel {
         label,
         digest,
         bytes,
+        replaces,
     };
     act.answer(command, StatusCode::CREATED, Thing::Model(asked.name))
         .await
 }
 
-/// Refuses another file under a known name, unless the client says which file it replaces: what
-/// runs keeps its own, but what is deployed from then on would be something else.
-fn replaceable(core: &Core, name: &str, new: Digest, headers: &HeaderMap) -> Result<(), Problem> {
-    let label = label(core, name);
-    let known = core.read(|network| network.state().models.get(&label).map(|model| model.digest));
-    let Some(known) = known.filter(|known| *known != new) else {
-        return Ok(());
+/// The file that the client wants replaced.
+fn replaced(headers: &HeaderMap) -> Result<Option<Digest>, Problem> {
+    let Some(given) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
     };
-    let replaced = headers
-        .get(header::IF_MATCH)
-        .and_then(|value| value.to_str().ok());
-    if replaced.is_some_and(|text| text.trim_matches('"') == known.to_string()) {
-        return Ok(());
-    }
-    let detail = format!(
-        "`{name}` is the file {known}: choose another name, or send `if-match: \"{known}\"` to have \
-         new workloads use the new file; those that run keep theirs"
-    );
-    Err(Problem::new(StatusCode::CONFLICT, "name-taken", detail))
+    let text = given.to_str().unwrap_or_default().trim_matches('"');
+    let digest = text.parse().map_err(|error: DigestError| {
+        Problem::invalid(format!("the header `if-match`: {error}"))
+    })?;
+    Ok(Some(digest))
 }
 
 /// Models that may be deployed. Scope `read`.

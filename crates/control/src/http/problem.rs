@@ -208,6 +208,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::BudgetExhausted { .. } | Refusal::BondShort { .. } => StatusCode::PAYMENT_REQUIRED,
         Refusal::NotYours { .. } => StatusCode::FORBIDDEN,
         Refusal::NameTaken { .. }
+        | Refusal::OtherFile { .. }
         | Refusal::NoCapacity(_)
         | Refusal::WrongState { .. }
         | Refusal::StaleEpoch { .. }

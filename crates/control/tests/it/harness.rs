@@ -70,6 +70,7 @@ pub(crate) fn config(dir: &Path, policy: Policy) -> Config {
         claim: Claim::Alone,
         policy,
         liveness: remuda_liveness::Policy::default(),
+        adopt_within: Config::ADOPT_WITHIN,
         gateway_admission: "admit".to_owned(),
         snapshot_every: 1_000,
     }

@@ -70,6 +70,9 @@ async fn a_key_ends_when_it_is_revoked_or_expires() {
     let at_once = json!({"owner": market.project, "scopes": ["read"], "expires_in_s": 0});
     let refused = control.post(&control.operator, "/v1/keys", &at_once).await;
     assert_eq!(refused.code(), "invalid");
+    let never = json!({"owner": market.project, "scopes": ["read"], "expires_in_s": u64::MAX});
+    let refused = control.post(&control.operator, "/v1/keys", &never).await;
+    assert_eq!(refused.body["errors"][0]["pointer"], "/expires_in_s");
     control.running.stop().await;
 }
 

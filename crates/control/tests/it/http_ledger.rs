@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use remuda_network::Command;
 use remuda_network::command::ObservedPhase;
+use remuda_network::policy::Policy;
 use remuda_network::state::EndReason;
-use remuda_types::Money;
+use remuda_types::{Money, Span};
 use serde_json::{Value, json};
 
 use crate::harness::{Control, Market, observe, text};
@@ -166,5 +168,45 @@ async fn movements_are_paged() {
     );
     let prepaid = control.get(&market.project_key, &account).await.expect(200);
     assert_eq!(prepaid["balances"][0]["available_usd"], "46.000000");
+    control.running.stop().await;
+}
+
+/// Its slices are over many times while it is away; its node was, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_that_comes_back_charges_nothing_of_which_it_knows_nothing() {
+    let policy = Policy {
+        slice: Span::from_secs(1),
+        slice_min: Span::from_millis(100),
+        ..Policy::default()
+    };
+    let control = Control::start_with(policy).await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    market.node(&control, 1, 360_000).await;
+    let deployed = market.deploy(&control, 1).await;
+    let placement = &deployed["replicas"][0]["placement"];
+    observe(&control, placement, ObservedPhase::Ready).await;
+    let away = Duration::from_secs(3);
+    let control = control.restart_after(|_| std::thread::sleep(away)).await;
+    // Longer than a look at what is due takes.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+
+    // As a session says it of a node that did not serve all along.
+    let core = &control.running.core;
+    let (node, last_seen) = (text(placement, "node").parse().unwrap(), core.recovered());
+    let suspected = Command::NodeSuspected { node, last_seen };
+    core.submit_own(suspected).await.unwrap();
+    let restarted = ObservedPhase::Ended(EndReason::NodeRestarted);
+    observe(&control, placement, restarted).await;
+    let statement = control
+        .get(&market.project_key, "/v1/ledger/statement")
+        .await
+        .expect(200);
+    let leases = &statement["charged"]["leases"];
+    assert!(leases["ready_ms"].as_u64().unwrap() < 1_000, "{leases:#}");
+    assert!(
+        leases["suspect_ms"].as_u64().unwrap() >= 3_000,
+        "{leases:#}"
+    );
     control.running.stop().await;
 }

@@ -69,3 +69,24 @@ async fn offers_are_paged_and_filtered() {
     }
     control.running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_nobody_knows_is_named() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    let key = &market.project_key;
+    let refused = control.get(key, "/v1/offers?countri=KR").await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (422, "invalid"));
+    assert_eq!(
+        text(&refused.body, "detail"),
+        "`countri` is no parameter of GET /v1/offers: it has limit, cursor, class, country"
+    );
+    let path = format!("/v1/projects/{}?verbose=1", market.project);
+    let refused = control.get(key, &path).await;
+    assert!(
+        text(&refused.body, "detail").ends_with("it has none"),
+        "{:#}",
+        refused.body
+    );
+    control.running.stop().await;
+}

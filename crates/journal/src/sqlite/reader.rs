@@ -39,6 +39,10 @@ pub struct Stats {
 impl Reader {
     /// Opens the journal in `dir` for reading only.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        let path = dir.join(FILE);
+        if path.try_exists().is_ok_and(|exists| !exists) {
+            return Err(OpenError::Absent { path });
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let (conn, standing) = open_file(dir, flags)?;
         match standing {
@@ -47,9 +51,7 @@ impl Reader {
                 found,
                 known: schema::CURRENT,
             }),
-            Standing::Empty | Standing::Foreign => Err(OpenError::NotAJournal {
-                path: dir.join(FILE),
-            }),
+            Standing::Empty | Standing::Foreign => Err(OpenError::NotAJournal { path }),
         }
     }
 

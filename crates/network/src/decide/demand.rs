@@ -1,7 +1,7 @@
 //! Tenants, their projects, money and keys.
 
 use remuda_ledger::{Account, Entry, Purpose, Rail};
-use remuda_types::{ApiKeyId, Label, Money, ProjectId, TenantId};
+use remuda_types::{ApiKeyId, Label, Money, ProjectId, TenantId, Time};
 
 use super::draft::Draft;
 use super::supply::{countable, positive, staying};
@@ -126,13 +126,7 @@ pub(super) fn issue_key(draft: &mut Draft<'_>, key: &IssueKey) -> Result<(), Ref
             problem,
         });
     }
-    if key.expires.is_some_and(|expires| expires <= draft.now) {
-        let problem = "the key would have expired already".to_owned();
-        return Err(Refusal::Invalid {
-            field: "expires",
-            problem,
-        });
-    }
+    check_expiry(key.expires, draft.now)?;
     if draft.index.key(&key.digest).is_some() {
         let problem = "a key with this secret was issued already".to_owned();
         return Err(Refusal::Invalid {
@@ -151,6 +145,20 @@ pub(super) fn issue_key(draft: &mut Draft<'_>, key: &IssueKey) -> Result<(), Ref
         at: draft.now,
     });
     Ok(())
+}
+
+fn check_expiry(expires: Option<Time>, now: Time) -> Result<(), Refusal> {
+    let problem = match expires {
+        Some(expires) if expires <= now => "the key would have expired already",
+        Some(expires) if expires > Time::LAST_WRITABLE => {
+            "it ends before the year 10000, or is left out for a key without end"
+        }
+        Some(_) | None => return Ok(()),
+    };
+    Err(Refusal::Invalid {
+        field: "expires",
+        problem: problem.to_owned(),
+    })
 }
 
 fn within_key_limit(draft: &Draft<'_>, owner: KeyOwner) -> Result<(), Refusal> {

@@ -63,11 +63,13 @@ pub(super) fn admit_gateway(draft: &mut Draft<'_>, gateway: GatewayKey) {
     }
 }
 
+/// Another file under a known name is what its operator says that it is: what runs keeps the old
+/// one, but what is deployed from then on would be something else.
 pub(super) fn add_model(
     draft: &mut Draft<'_>,
     label: Label,
-    digest: Digest,
-    bytes: u64,
+    (digest, bytes): (Digest, u64),
+    replaces: Option<Digest>,
 ) -> Result<(), Refusal> {
     if bytes == 0 {
         let problem = "the model's file is empty".to_owned();
@@ -75,6 +77,10 @@ pub(super) fn add_model(
             field: "bytes",
             problem,
         });
+    }
+    let known = draft.state.models.get(&label).map(|model| model.digest);
+    if let Some(known) = known.filter(|known| *known != digest && Some(*known) != replaces) {
+        return Err(Refusal::OtherFile { known });
     }
     draft.push(Event::ModelAdded {
         label,

@@ -13,9 +13,11 @@ use crate::event::Event;
 use crate::index::Due;
 use crate::state::{EndReason, Phase, Presence, Standing};
 
-pub(super) fn tick(draft: &mut Draft<'_>) {
+pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     let limit = draft.state.policy.tick_limit as usize;
-    let mut due: Vec<_> = draft.index.due(draft.now).take(limit).collect();
+    let due = draft.index.due(draft.now);
+    let due = due.filter(|item| !(adopting && matches!(item, Due::Lease(_))));
+    let mut due: Vec<_> = due.take(limit).collect();
     // Who leaves goes first: a lease that ends with its provider must not be renewed before, for
     // then it would be settled twice in one batch.
     due.sort_by_key(|item| !matches!(item, Due::Provider(_)));

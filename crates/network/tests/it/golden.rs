@@ -31,6 +31,7 @@ fn story() -> World {
         label: label(9),
         digest: Digest::of(b"weights"),
         bytes: 7,
+        replaces: None,
     });
     let key = world.run(World::issue(KeyOwner::Project(project), 1));
     assert_eq!(key.len(), 1);

@@ -1,9 +1,10 @@
 //! API keys, and the ids that make a command count once.
 
+use remuda_network::command::IssueKey;
 use remuda_network::network::Decision;
 use remuda_network::state::KeyOwner;
 use remuda_network::{Command, Event, Policy};
-use remuda_types::{ApiKeyId, Digest};
+use remuda_types::{ApiKeyId, Digest, Span, Time};
 
 use crate::world::{World, command_id, label, lax, secs};
 
@@ -87,4 +88,23 @@ fn a_longer_window_does_not_bring_back_what_was_forgotten() {
     world.run(Command::SetPolicy(Box::new(window(900))));
     let text = world.send(id, &command).unwrap_err().to_string();
     assert!(text.starts_with("the command is older than"), "{text}");
+}
+
+#[test]
+fn a_key_ends_at_a_time_that_can_be_written_or_not_at_all() {
+    let mut world = World::new(lax());
+    let ending = |expires| match World::issue(KeyOwner::Operator, 1) {
+        Command::IssueKey(key) => Command::IssueKey(Box::new(IssueKey {
+            expires: Some(expires),
+            ..*key
+        })),
+        other => other,
+    };
+    let text = world.refused(ending(Time::FOREVER));
+    assert_eq!(
+        text,
+        "expires: it ends before the year 10000, or is left out for a key without end"
+    );
+    world.refused(ending(Time::LAST_WRITABLE + Span::from_millis(1)));
+    world.run(ending(Time::LAST_WRITABLE));
 }

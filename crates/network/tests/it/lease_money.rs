@@ -263,3 +263,38 @@ fn the_dearest_node_takes_all_there_is_and_nothing_overflows() {
         Money::ZERO
     );
 }
+
+/// A slice a minute.
+fn short_slices() -> Policy {
+    Policy {
+        slice: secs(60),
+        ..lax()
+    }
+}
+
+#[test]
+fn a_control_that_comes_back_settles_no_lease_before_it_knows_what_was_served() {
+    let mut one = one(short_slices(), "7.20", "100.00");
+    one.world.see(one.lease, ObservedPhase::Ready);
+    one.world.wait(secs(3_600));
+    assert!(one.world.run(Command::Tick { adopting: true }).is_empty());
+    // The node was gone since the tenth second.
+    let (meter, charge) = settled(&one.lose(secs(10)));
+    assert_eq!(meter.ready, secs(10));
+    assert_eq!(charge.amount, Money::from_micros(10_000));
+}
+
+#[test]
+fn other_things_are_due_all_the_same() {
+    let mut one = one(short_slices(), "7.20", "100.00");
+    one.world.see(one.lease, ObservedPhase::Ready);
+    one.world.tick_after(secs(60));
+    let policy = one.world.state().policy.clone();
+    one.world
+        .wait(policy.holdback.saturating_add(policy.holdback_bucket));
+    let events = one.world.run(Command::Tick { adopting: true });
+    let released = |event: &Event| matches!(event, Event::HoldbackReleased { .. });
+    assert!(events.iter().any(released), "{events:?}");
+    let settled = |event: &Event| matches!(event, Event::LeaseSettled { .. });
+    assert!(!events.iter().any(settled), "{events:?}");
+}

@@ -59,7 +59,7 @@ enum Ask {
     Open(u8, Money),
     Post(u8, u64, Money),
     Close(u8),
-    Tick,
+    Tick { adopting: bool },
 }
 
 fn amounts() -> impl Strategy<Value = Money> {
@@ -198,7 +198,7 @@ fn steps() -> impl Strategy<Value = Step> {
     let asks = prop_oneof![
         4 => supply(),
         5 => demand(),
-        4 => Just(Ask::Tick),
+        4 => any::<bool>().prop_map(|adopting| Ask::Tick { adopting }),
         1 => policies().prop_map(Ask::Policy),
     ];
     prop_oneof![
@@ -371,7 +371,7 @@ impl Names<'_> {
                 gateway: GATEWAY,
                 tranche: TrancheId::from_u128(u128::from(n)),
             },
-            Ask::Tick => Command::Tick,
+            Ask::Tick { adopting } => Command::Tick { adopting },
         }
     }
 
@@ -417,7 +417,7 @@ fn furnished() -> World {
 
 fn send(world: &mut World, id: u64, at: Time, command: &Command) {
     let before = world.state().clone();
-    let is_tick = matches!(command, Command::Tick);
+    let is_tick = matches!(command, Command::Tick { .. });
     match world.send(command_id(at, 1_000_000 + id), command) {
         Ok(_) => {}
         Err(refusal) => {
@@ -490,7 +490,7 @@ fn settle_down(world: &mut World) {
         {
             return;
         }
-        world.run(Command::Tick);
+        world.run(Command::Tick { adopting: false });
     }
     panic!(
         "the clock runs on the spot: {:?}",

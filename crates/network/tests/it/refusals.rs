@@ -271,3 +271,26 @@ fn policies_under_which_the_clock_would_run_on_the_spot() {
         "tick_limit: 0: nothing would ever be settled or placed again"
     );
 }
+
+#[test]
+fn a_model_is_another_file_only_for_whoever_knows_which_it_was() {
+    let (mut world, ..) = furnished();
+    let (first, second, third) = (Digest([1; 32]), Digest([2; 32]), Digest([3; 32]));
+    let add = |digest, replaces| Command::AddModel {
+        label: label(9),
+        digest,
+        bytes: 7,
+        replaces,
+    };
+    world.run(add(first, None));
+    world.run(add(first, None));
+    let text = world.refused(add(second, None));
+    assert!(
+        text.starts_with(&format!("the name stands for the file {first}: choose")),
+        "{text}"
+    );
+    world.run(add(second, Some(first)));
+    // Two who replace the same file: the later one is told.
+    world.refused(add(third, Some(first)));
+    assert_eq!(world.state().models[&label(9)].digest, second);
+}

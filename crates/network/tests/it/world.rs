@@ -211,7 +211,7 @@ impl World {
     /// Lets time pass, and the clock tick once at its end.
     pub(crate) fn tick_after(&mut self, span: Span) -> Vec<Event> {
         self.wait(span);
-        self.run(Command::Tick)
+        self.run(Command::Tick { adopting: false })
     }
 
     /// What the journal alone gives.

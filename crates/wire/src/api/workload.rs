@@ -1,6 +1,7 @@
 //! The workload spec: what `remuda deploy` reads as YAML and `POST /v1/workloads` takes as JSON.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use remuda_types::{Class, Country, Shape, Tier};
 use serde::{Deserialize, Serialize};
@@ -81,15 +82,15 @@ pub struct ModelSpec {
     pub name: String,
     /// Tokens of context for each request.
     #[serde(default = "context_tokens")]
-    #[schema(minimum = 1, default = 2048)]
+    #[schema(minimum = 2, maximum = 1_048_576, default = 2048)]
     pub context_tokens: u32,
     /// Requests that one copy serves at once.
     #[serde(default = "slots")]
-    #[schema(minimum = 1, default = 4)]
+    #[schema(minimum = 1, maximum = 64, default = 4)]
     pub slots: u32,
     /// Threads of the engine on nodes without an accelerator.
     #[serde(default = "one")]
-    #[schema(minimum = 1, default = 1)]
+    #[schema(minimum = 1, maximum = 512, default = 1)]
     pub threads: u32,
     /// Dollars for a million prompt tokens.
     #[serde(default = "free")]
@@ -99,6 +100,15 @@ pub struct ModelSpec {
     #[serde(default = "free")]
     #[schema(schema_with = schema::decimal)]
     pub completion_usd_per_million: String,
+}
+
+impl ModelSpec {
+    /// The context that an engine can have: a token of the prompt and one of the answer at least.
+    pub const CONTEXT_TOKENS: RangeInclusive<u32> = 2..=1 << 20;
+    /// The slots that an engine can have.
+    pub const SLOTS: RangeInclusive<u32> = 1..=64;
+    /// The threads that an engine can have.
+    pub const THREADS: RangeInclusive<u32> = 1..=512;
 }
 
 /// A plain process.

@@ -1,6 +1,7 @@
 //! A workload spec checked: all that is wrong with it, or what decisions need of it.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use remuda_network::placement::Request;
 use remuda_network::state::{Near, TokenPrices};
@@ -15,12 +16,6 @@ use super::super::labels::is_plain;
 use super::super::problem::Problem;
 use super::super::providers::place_error;
 
-/// The most tokens of context.
-const CONTEXT_TOKENS_MAX: u32 = 1 << 20;
-/// The most requests that one copy serves at once.
-const SLOTS_MAX: u32 = 256;
-/// The most threads of an engine.
-const THREADS_MAX: u32 = 1_024;
 /// The most tags, environment variables, classes and countries.
 const ENTRIES_MAX: usize = 64;
 /// The longest tag, argument or value.
@@ -56,9 +51,10 @@ impl Errors {
         }
     }
 
-    fn within(&mut self, pointer: &str, value: u32, maximum: u32) {
-        if !(1..=maximum).contains(&value) {
-            self.push(pointer, format!("{value}: 1 to {maximum} is expected"));
+    fn within(&mut self, pointer: &str, value: u32, bounds: &RangeInclusive<u32>) {
+        if !bounds.contains(&value) {
+            let (least, most) = (bounds.start(), bounds.end());
+            self.push(pointer, format!("{value}: {least} to {most} is expected"));
         }
     }
 
@@ -155,10 +151,10 @@ fn model(errors: &mut Errors, spec: &ModelSpec) -> Option<TokenPrices> {
     errors.within(
         "/model/context_tokens",
         spec.context_tokens,
-        CONTEXT_TOKENS_MAX,
+        &ModelSpec::CONTEXT_TOKENS,
     );
-    errors.within("/model/slots", spec.slots, SLOTS_MAX);
-    errors.within("/model/threads", spec.threads, THREADS_MAX);
+    errors.within("/model/slots", spec.slots, &ModelSpec::SLOTS);
+    errors.within("/model/threads", spec.threads, &ModelSpec::THREADS);
     let prompt = errors.price(
         "/model/prompt_usd_per_million",
         &spec.prompt_usd_per_million,
@@ -321,6 +317,18 @@ mod tests {
         assert_eq!(pointers(spec(30_000, 60_000)), ["/process/env"]);
         let fit = serde_json::from_value(spec(30_000, 30_000)).unwrap();
         assert!(checked(&fit).is_ok());
+    }
+
+    #[test]
+    fn what_no_engine_can_run_with_is_named() {
+        let model = |field: &str, value: u32| {
+            let mut spec = serde_json::json!({"name": "a", "model": {"name": "tiny"}});
+            spec["model"][field] = value.into();
+            spec
+        };
+        for (field, value) in [("slots", 65), ("context_tokens", 1), ("threads", 513)] {
+            assert_eq!(pointers(model(field, value)), [format!("/model/{field}")]);
+        }
     }
 
     #[test]

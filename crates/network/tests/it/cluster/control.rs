@@ -128,7 +128,7 @@ impl Control {
             .next_due()
             .is_some_and(|due| due <= now)
         {
-            self.run(now, &Command::Tick);
+            self.run(now, &Command::Tick { adopting: false });
         }
         messages.extend(self.tell(now));
         messages
