@@ -118,7 +118,11 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, Error> {
-        self.post_within(ANSWER_WITHIN, path, body).await
+        let request = self
+            .request(Method::POST, path)
+            .json(body)
+            .timeout(ANSWER_WITHIN);
+        self.json(self.write(request).await?).await
     }
 
     async fn patch<B: Serialize + Sync, T: DeserializeOwned>(
@@ -130,16 +134,6 @@ impl Client {
             .request(Method::PATCH, path)
             .json(body)
             .timeout(ANSWER_WITHIN);
-        self.json(self.write(request).await?).await
-    }
-
-    async fn post_within<B: Serialize + Sync, T: DeserializeOwned>(
-        &self,
-        within: Duration,
-        path: &str,
-        body: &B,
-    ) -> Result<T, Error> {
-        let request = self.request(Method::POST, path).json(body).timeout(within);
         self.json(self.write(request).await?).await
     }
 

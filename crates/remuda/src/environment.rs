@@ -39,12 +39,10 @@ impl Environment {
         }
     }
 
-    /// The config file, whether it exists or not.
+    /// The config file where none is named, whether it exists or not.
     pub(crate) fn config_file(&self) -> PathBuf {
-        let folder = || self.folder(ProjectDirs::config_dir, ".config/remuda");
-        self.config
-            .clone()
-            .unwrap_or_else(|| folder().join("config.toml"))
+        self.folder(ProjectDirs::config_dir, ".config/remuda")
+            .join("config.toml")
     }
 
     /// Where programs keep what must last, each in a folder of its own.

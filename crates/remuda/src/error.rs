@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use clap::error::ErrorKind;
 use remuda_wire::api::problem::FieldError;
 use serde::Serialize;
 
@@ -82,6 +83,17 @@ impl Report {
             .chain()
             .find_map(|cause| known(cause, &message))
             .unwrap_or_else(|| Self::internal(message))
+    }
+
+    /// What to tell about arguments that are none.
+    pub(crate) fn of_usage(error: &clap::Error) -> Self {
+        let rendered = error.to_string();
+        let first = rendered.split("\n\n").next().unwrap_or_default();
+        let message = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing",
+            _ => first.trim_start_matches("error: ").trim(),
+        };
+        Self::new(Exit::Usage, message, "`--help` lists what is expected")
     }
 
     fn new(exit: Exit, message: &str, way_out: &str) -> Self {

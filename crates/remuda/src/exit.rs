@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use crate::error::Report;
+use crate::output::Output;
+
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -46,8 +49,13 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Prints what clap has to say: help and versions on stdout, wrong usage on stderr.
-pub(crate) fn of_usage(error: &clap::Error) -> Exit {
+/// Prints what clap has to say: help and versions on stdout, wrong usage on stderr, and that as
+/// JSON where results are.
+pub(crate) fn of_usage(error: &clap::Error, json: bool) -> Exit {
+    if json && error.use_stderr() {
+        Output::new(json, true).failed(&Report::of_usage(error));
+        return Exit::Usage;
+    }
     // Where the terminal is gone, nobody is left to tell.
     error.print().unwrap_or_default();
     if error.use_stderr() {

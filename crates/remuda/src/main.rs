@@ -43,6 +43,10 @@ fn main() -> ExitCode {
     let environment = Environment::read();
     match Cli::try_parse() {
         Ok(cli) => cli::run(cli, environment).into(),
-        Err(error) => exit::of_usage(&error).into(),
+        Err(error) => {
+            // What could not be parsed may still say how it wants to be answered.
+            let json = std::env::args_os().any(|argument| argument == "--json");
+            exit::of_usage(&error, json).into()
+        }
     }
 }

@@ -3,8 +3,8 @@
 //! What control finds wrong later, it names by JSON pointer; [`Spec::locate`] turns that into the
 //! place in the file, so a person never sees the difference.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use remuda_wire::api::WorkloadSpec;
@@ -60,11 +60,7 @@ impl Spec {
             path: path.to_owned(),
             source,
         };
-        if fs::metadata(path).map_err(failed)?.len() > BYTES_MAX {
-            let message = format!("a spec has at most {BYTES_MAX} bytes");
-            return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, message)));
-        }
-        Self::parse(path, &fs::read_to_string(path).map_err(failed)?)
+        Self::parse(path, &read(path).map_err(failed)?)
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
@@ -101,6 +97,19 @@ impl Spec {
         faults.sort_by_key(|fault| (fault.line, fault.column));
         faults
     }
+}
+
+/// A file's text; what is longer than any spec is not read to its end, which it may not have.
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = Vec::new();
+    File::open(path)?
+        .take(BYTES_MAX + 1)
+        .read_to_end(&mut text)?;
+    if text.len() as u64 > BYTES_MAX {
+        let message = format!("a spec has at most {BYTES_MAX} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    String::from_utf8(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 #[cfg(test)]

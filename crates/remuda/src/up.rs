@@ -14,6 +14,7 @@ mod market;
 mod model;
 mod ports;
 mod process;
+mod profile;
 mod programs;
 mod test_policy;
 mod wait;
@@ -30,7 +31,6 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::progress;
-use crate::settings::{Profile, Settings};
 use crate::shutdown::Asked;
 use crate::tour;
 
@@ -46,9 +46,7 @@ pub(crate) use programs::{Host, Hosts, Programs};
 pub(crate) use wait::until;
 
 use claim::Claim;
-
-/// The name that the command line knows this network by.
-const PROFILE: &str = "local";
+use profile::Naming;
 
 /// How long a program that ended stays away: long enough to see the others take over.
 const AWAY: Duration = Duration::from_secs(5);
@@ -91,6 +89,7 @@ struct Ready {
     local: Local,
     buyer: Buyer,
     model: String,
+    naming: Naming,
     ready_ms: u64,
 }
 
@@ -108,8 +107,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         ports,
         hosts: Hosts::loopback(SEATS.len()),
     };
+    let naming = Naming::check(context, &programs.operator_key())?;
     let mut ready = tokio::select! {
-        ready = start(programs, &model, context) => ready?,
+        ready = start(programs, &model, naming, context) => ready?,
         () = asked.once() => return Ok(()),
     };
     context.output.item(&summary(&ready), |_| told(&ready))?;
@@ -128,16 +128,22 @@ fn state_dir(given: Option<PathBuf>, context: &Context) -> PathBuf {
 }
 
 /// Starts everything, with a word on where it is, and tells the command line.
-async fn start(programs: Programs, model: &ModelFile, context: &Context) -> anyhow::Result<Ready> {
+async fn start(
+    programs: Programs,
+    model: &ModelFile,
+    naming: Naming,
+    context: &Context,
+) -> anyhow::Result<Ready> {
     let since = Instant::now();
     let wheel = progress::wheel(context.output, "starting a network");
     let (local, buyer, model) = network(programs, model).await?;
-    keep_profile(&local, &buyer, context)?;
+    naming.keep(&local, &buyer)?;
     wheel.finish_and_clear();
     Ok(Ready {
         local,
         buyer,
         model,
+        naming,
         ready_ms: millis(since.elapsed()),
     })
 }
@@ -174,8 +180,17 @@ async fn stay(args: &Args, ready: &mut Ready, context: &Context) -> anyhow::Resu
     if args.exit {
         return Ok(());
     }
-    context.output.note(&how_to_use(ready, args.tour));
+    let runs = runs(ready).await?;
+    context.output.note(&how_to_use(ready, runs));
     look_after(&mut ready.local, context).await
+}
+
+/// Whether the model is deployed already, by a tour or before.
+async fn runs(ready: &Ready) -> anyhow::Result<bool> {
+    let workloads = ready.local.client.workloads(&[]).await?;
+    Ok(workloads
+        .iter()
+        .any(|workload| workload.name == ready.model))
 }
 
 /// Starts programs again that end, for ever.
@@ -190,22 +205,9 @@ async fn look_after(local: &mut Local, context: &Context) -> anyhow::Result<()> 
             .output
             .note(&format!("{name} {end}; it is started again in {away} s"));
         sleep(AWAY).await;
-        local.revive().await?;
-        context.output.note(&format!("{name} was started again"));
+        let revived = local.revive().await?.join(", ");
+        context.output.note(&format!("started again: {revived}"));
     }
-}
-
-/// The command line finds this network from now on.
-fn keep_profile(local: &Local, buyer: &Buyer, context: &Context) -> anyhow::Result<()> {
-    let settings: Settings = context.settings()?;
-    let profile = Profile {
-        url: Some(local.programs.control_url().parse()?),
-        key: None,
-        key_file: Some(local.programs.operator_key()),
-        project: Some(buyer.project),
-        gateway_url: Some(local.programs.gateway_url().parse()?),
-    };
-    Ok(settings.put(PROFILE, &profile)?)
 }
 
 fn summary(ready: &Ready) -> serde_json::Value {
@@ -217,7 +219,7 @@ fn summary(ready: &Ready) -> serde_json::Value {
         "tenant_key_file": ready.buyer.key_file,
         "project": ready.buyer.project,
         "model": ready.model,
-        "profile": PROFILE,
+        "profile": ready.naming.name,
         "running": programs.layout.running(),
         "control_ready_ms": ready.local.control_ready_ms,
         "ready_ms": ready.ready_ms,
@@ -249,16 +251,16 @@ fn how_to_use(ready: &Ready, deployed: bool) -> String {
         ready.local.programs.gateway_url(),
         ready.buyer.key_file.display(),
     );
-    let model = &ready.model;
+    let (model, name, flag) = (&ready.model, &ready.naming.name, ready.naming.flag());
     let deploy = if deployed {
         String::new()
     } else {
-        format!("  remuda model deploy {model} --replicas 2 --tier multi-site\n")
+        format!("  remuda model deploy {model} --replicas 2 --tier multi-site{flag}\n")
     };
     format!(
         "
-It stays up until Ctrl-C. The command line knows it as the profile `{PROFILE}`:
-  remuda status
+It stays up until Ctrl-C. The command line knows it as the profile `{name}`:
+  remuda status{flag}
 {deploy}  curl {gateway}/v1/chat/completions -H \"Authorization: Bearer $(cat {key})\" \\
     -H 'content-type: application/json' \\
     -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"What is a remuda?\"}}]}}'
@@ -273,7 +275,7 @@ pub(crate) fn millis(span: Duration) -> u64 {
 }
 
 pub(crate) async fn down(args: DownArgs, context: &Context) -> anyhow::Result<()> {
-    let layout = Layout::make(&state_dir(args.state_dir, context))?;
+    let layout = Layout::of(&state_dir(args.state_dir, context))?;
     let Some(pid) = claim::held_by(&layout)? else {
         let stopped = json!({ "stopped": false });
         let text = format!("nothing runs on {}", layout.root().display());

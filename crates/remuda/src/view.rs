@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remuda_types::NodeKey;
+use remuda_types::{NodeKey, Time};
 use remuda_wire::api::key::ApiKey;
 use remuda_wire::api::ledger::AccountBalance;
 use remuda_wire::api::model::Model;
@@ -32,8 +32,9 @@ pub(crate) fn ago(since_ms: u64) -> String {
     text.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
-/// An instant as RFC 3339.
+/// An instant as RFC 3339; its last one for what lies beyond.
 pub(crate) fn instant(at_ms: u64) -> String {
+    let at_ms = at_ms.min(Time::LAST_WRITABLE.as_millis());
     let at = std::time::UNIX_EPOCH + Duration::from_millis(at_ms);
     humantime::format_rfc3339_millis(at).to_string()
 }
@@ -236,7 +237,8 @@ pub(crate) fn workloads(workloads: &[Workload]) -> Table {
     }))
 }
 
-fn phase(of: &Workload, replica: &Replica) -> String {
+/// How a replica goes, and how it last ended while it waits.
+pub(crate) fn phase(of: &Workload, replica: &Replica) -> String {
     match &replica.last_end {
         _ if of.state != "running" => of.state.clone(),
         Some(end) if replica.phase == "waiting" => format!("waiting ({end})"),
@@ -285,5 +287,6 @@ mod tests {
         assert_eq!([milli(500), milli(8_000), milli(0)], ["0.5", "8", "0"]);
         assert_eq!([memory(512), memory(1_536)], ["512 MiB", "1.5 GiB"]);
         assert_eq!(instant(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(instant(u64::MAX), "9999-12-31T23:59:59.999Z");
     }
 }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use remuda_types::{ProjectId, ReplicaId, WorkloadId};
+use remuda_types::{Digest, ProjectId, ReplicaId, WorkloadId};
 use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::model::{AddModel, Model};
 use remuda_wire::api::replica::{Logs, ScaleWorkload, Workload};
+
+use reqwest::Method;
+use reqwest::header::IF_MATCH;
 
 use super::{Client, Error, Query};
 
@@ -13,9 +16,19 @@ use super::{Client, Error, Query};
 const HASHED_WITHIN: Duration = Duration::from_hours(1);
 
 impl Client {
-    /// Offers a model: a file on control's machine.
-    pub(crate) async fn add_model(&self, model: &AddModel) -> Result<Model, Error> {
-        self.post_within(HASHED_WITHIN, "/v1/models", model).await
+    /// Offers a model: a file on control's machine, instead of the one that the name stands for.
+    pub(crate) async fn add_model(
+        &self,
+        model: &AddModel,
+        replaces: Option<Digest>,
+    ) -> Result<Model, Error> {
+        let request = self.request(Method::POST, "/v1/models").json(model);
+        let request = request.timeout(HASHED_WITHIN);
+        let request = match replaces {
+            Some(digest) => request.header(IF_MATCH, format!("\"{digest}\"")),
+            None => request,
+        };
+        self.json(self.write(request).await?).await
     }
 
     /// All models that may be deployed.

@@ -72,7 +72,7 @@ impl Whole {
 pub(super) fn unopened(error: OpenError) -> Failure {
     let exit = match &error {
         OpenError::Corrupt(_) => Exit::Unverified,
-        OpenError::NotAJournal { .. } => Exit::Usage,
+        OpenError::Absent { .. } | OpenError::NotAJournal { .. } => Exit::Usage,
         OpenError::AlreadyOpen { .. }
         | OpenError::Schema { .. }
         | OpenError::Full { .. }

@@ -88,6 +88,7 @@ fn config(args: Args, context: &Context) -> anyhow::Result<Config> {
         },
         policy: network,
         liveness,
+        adopt_within: Config::ADOPT_WITHIN,
         snapshot_every: args.snapshot_every,
     })
 }

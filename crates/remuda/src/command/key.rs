@@ -67,15 +67,14 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
             let asked = IssueKey {
                 owner,
                 scopes: scopes.into_iter().collect(),
-                expires_in_s: expires_in.map(|span| span.as_secs()),
+                expires_in_s: expires_in.map(whole_seconds),
                 requests_per_minute,
             };
+            let issued = client.issue_key(&asked).await?;
             context
                 .output
                 .note("keep this key now: it is not shown again");
-            context
-                .output
-                .show(&client.issue_key(&asked).await?, secret)?;
+            context.output.show(&issued, secret)?;
         }
         Command::Ls => context
             .output
@@ -89,6 +88,12 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
         }
     }
     Ok(())
+}
+
+/// A key lasts at least as long as was asked.
+const fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs()
+        .saturating_add((span.subsec_nanos() > 0) as u64)
 }
 
 /// The text alone, so that it can be put into a variable.

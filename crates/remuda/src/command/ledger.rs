@@ -1,6 +1,7 @@
 //! `remuda ledger`: accounts, statements, budgets.
 
 use clap::Subcommand;
+use remuda_types::{IdError, ProjectId, ProviderId};
 use remuda_wire::api::ledger::{Accounts, Line, Statement};
 use remuda_wire::api::tenant::FundBudget;
 
@@ -17,7 +18,8 @@ pub(crate) enum Command {
     /// What a project was charged or a provider earned, and every movement
     Statement {
         /// A project (`prj_…`), a provider (`pro_…`) or an account; the key's own if not given
-        subject: Option<String>,
+        #[arg(value_parser = Subject::of)]
+        subject: Option<Subject>,
     },
     /// Move prepaid money of the tenant into a project's budget
     Fund {
@@ -34,8 +36,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
     match command {
         Command::Accounts => Ok(context.output.show(&client.accounts().await?, accounts)?),
         Command::Statement { subject } => {
-            let own = context.target()?.project.map(|project| project.to_string());
-            let query: Vec<_> = subject.or(own).map(of_subject).into_iter().collect();
+            let own = context.target()?.project.map(Subject::Project);
+            let query: Vec<_> = subject.or(own).map(Subject::query).into_iter().collect();
             Ok(context
                 .output
                 .show(&client.statement(&query).await?, statement)?)
@@ -56,14 +58,31 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
     }
 }
 
-/// What kind of thing it is, its prefix says.
-fn of_subject(text: String) -> (&'static str, String) {
-    let kind = match text.split_once('_') {
-        Some(("prj", _)) => "project",
-        Some(("pro", _)) => "provider",
-        _ => "account",
-    };
-    (kind, text)
+/// Whose statement it is.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    Project(ProjectId),
+    Provider(ProviderId),
+    Account(String),
+}
+
+impl Subject {
+    /// What kind of thing it is, its prefix says; control knows which accounts there are.
+    fn of(text: &str) -> Result<Self, IdError> {
+        match text.split_once('_') {
+            Some(("prj", _)) => text.parse().map(Self::Project),
+            Some(("pro", _)) => text.parse().map(Self::Provider),
+            _ => Ok(Self::Account(text.to_owned())),
+        }
+    }
+
+    fn query(self) -> (&'static str, String) {
+        match self {
+            Self::Project(project) => ("project", project.to_string()),
+            Self::Provider(provider) => ("provider", provider.to_string()),
+            Self::Account(account) => ("account", account),
+        }
+    }
 }
 
 fn accounts(accounts: &Accounts) -> String {

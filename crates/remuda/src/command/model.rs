@@ -1,7 +1,7 @@
 //! `remuda model`: the catalogue of models, and the shortest way to one that runs.
 
 use clap::Subcommand;
-use remuda_types::{Country, Shape, Tier};
+use remuda_types::{Country, Digest, Shape, Tier};
 use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::model::AddModel;
 use remuda_wire::api::workload::{ModelSpec, PlacementSpec};
@@ -23,6 +23,9 @@ pub(crate) enum Command {
         /// The file as control's machine names it, or where to fetch it to this machine
         #[arg(value_name = "FILE|URL")]
         file: String,
+        /// The file that the name stands for now, to have new workloads use this one
+        #[arg(long, value_name = "DIGEST")]
+        replaces: Option<Digest>,
     },
     /// List models
     Ls,
@@ -83,10 +86,14 @@ pub(crate) struct Deploy {
 pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     let client = context.client()?;
     match command {
-        Command::Add { name, file } => {
+        Command::Add {
+            name,
+            file,
+            replaces,
+        } => {
             let path = path(file, context).await?;
             let wheel = progress::wheel(context.output, format!("control reads {path}"));
-            let model = client.add_model(&AddModel { name, path }).await?;
+            let model = client.add_model(&AddModel { name, path }, replaces).await?;
             wheel.finish_and_clear();
             let table = |model: &_| view::models(std::slice::from_ref(model));
             Ok(context.output.table(&model, table)?)

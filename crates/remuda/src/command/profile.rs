@@ -52,9 +52,11 @@ struct Row {
 }
 
 pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<()> {
-    let settings = context.settings()?;
+    let settings = context.settings_or_new()?;
     match command {
-        Command::Ls => {}
+        Command::Ls => {
+            context.settings()?;
+        }
         Command::Set {
             name,
             key_file,

@@ -24,8 +24,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
     /// The last record; all if not given
-    #[arg(long, value_name = "SEQ", default_value_t = u64::MAX, hide_default_value = true)]
-    to: u64,
+    #[arg(long, value_name = "SEQ")]
+    to: Option<u64>,
 }
 
 /// The network as it was.
@@ -44,7 +44,11 @@ struct Replayed {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let reader = Reader::open(&args.data_dir).map_err(unopened)?;
-    let recovered = recover::network_at(&reader, Seq(args.to)).map_err(unread)?;
+    let recovered =
+        recover::network_at(&reader, Seq(args.to.unwrap_or(u64::MAX))).map_err(unread)?;
+    if let Some(to) = args.to.filter(|to| *to > recovered.seq.0) {
+        return Err(beyond(to, recovered.seq).into());
+    }
     let replayed = Replayed::of(recovered.seq, recovered.network.state())?;
     Ok(context.output.show(&replayed, Replayed::text)?)
 }
@@ -55,6 +59,14 @@ fn unread(error: RecoverError) -> Failure {
         "`remuda audit verify` tells where it is damaged",
     );
     Failure::new(Exit::Unverified, message, way_out).caused_by(error)
+}
+
+fn beyond(to: u64, last: Seq) -> Failure {
+    let message = format!(
+        "there is no record {to}: the journal ends with record {}",
+        last.0
+    );
+    Failure::new(Exit::Usage, message, "leave `--to` out to see all of it")
 }
 
 impl Replayed {

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use remuda_wire::api::replica::Workload;
+use remuda_wire::api::replica::{Replica, Workload};
 
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::progress;
+use crate::{progress, view};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -43,7 +43,11 @@ pub(super) async fn until_ready(
         }
         wheel.set_message(describe(&workload));
         tokio::time::sleep(LOOK_EVERY).await;
-        workload = client.workload(workload.id).await?;
+        let now = client.workload(workload.id).await?;
+        for end in ends(&workload, &now) {
+            wheel.suspend(|| context.output.note(&end));
+        }
+        workload = now;
     }
     wheel.finish_and_clear();
     context.output.note(&format!("{} is ready", workload.name));
@@ -63,10 +67,10 @@ fn describe(workload: &Workload) -> String {
         .iter()
         .filter(|replica| replica.phase == "ready")
         .count();
-    let phases: Vec<&str> = workload
+    let phases: Vec<String> = workload
         .replicas
         .iter()
-        .map(|replica| replica.phase.as_str())
+        .map(|replica| view::phase(workload, replica))
         .collect();
     format!(
         "{}: {ready} of {} ready ({})",
@@ -74,6 +78,27 @@ fn describe(workload: &Workload) -> String {
         phases.len(),
         phases.join(", ")
     )
+}
+
+/// What ended between two looks and is tried again.
+fn ends(before: &Workload, now: &Workload) -> Vec<String> {
+    let attempts = |replica: &Replica| {
+        let same = before.replicas.iter().find(|same| same.id == replica.id);
+        same.map_or(0, |same| same.attempts)
+    };
+    let again = now
+        .replicas
+        .iter()
+        .filter(|now| now.attempts > attempts(now));
+    again
+        .filter_map(|replica| {
+            let (id, end) = (replica.id, replica.last_end.as_ref()?);
+            let name = &now.name;
+            Some(format!(
+                "{id} ended ({end}) and is tried again: `remuda logs {name}` shows its last words"
+            ))
+        })
+        .collect()
 }
 
 /// Why a replica stands where it does is only in the answer that placed it.

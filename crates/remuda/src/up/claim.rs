@@ -36,6 +36,9 @@ impl Claim {
 /// Who holds the folder, if anybody does.
 pub(super) fn held_by(layout: &Layout) -> Result<Option<Pid>, Failure> {
     let path = layout.claim();
+    if !path.exists() {
+        return Ok(None);
+    }
     let mut file = open(&path)?;
     if lock(&path, &file)? {
         return Ok(None);

@@ -15,17 +15,24 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// The folder, whether it is there or not.
+    pub(crate) fn of(root: &Path) -> Result<Self, Failure> {
+        let root = std::path::absolute(root).map_err(|error| unusable(root, error))?;
+        Ok(Self { root })
+    }
+
     /// The folder, made if it is not there; its user's alone.
     pub(crate) fn make(root: &Path) -> Result<Self, Failure> {
-        let root = std::path::absolute(root).map_err(|error| unusable(root, error))?;
-        for folder in [root.clone(), root.join("keys"), root.join("logs")] {
+        let layout = Self::of(root)?;
+        let root = layout.root();
+        for folder in [root.to_owned(), root.join("keys"), root.join("logs")] {
             let made = DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(&folder);
             made.map_err(|error| unusable(&folder, error))?;
         }
-        Ok(Self { root })
+        Ok(layout)
     }
 
     /// The whole folder.

@@ -200,33 +200,25 @@ impl Local {
             .chain(nodes)
     }
 
-    /// Starts again what has ended; says what it was and how it ended.
-    pub(crate) async fn revive(&mut self) -> anyhow::Result<()> {
-        if self.control.end().is_some() {
-            self.control = launch(self.programs.control()).await?;
-        }
-        if self
-            .gateway
-            .as_ref()
-            .is_some_and(|gateway| gateway.end().is_some())
-        {
-            self.gateway = Some(launch(self.programs.gateway(&self.endpoint)).await?);
+    /// Starts again what has ended; says what that was.
+    pub(crate) async fn revive(&mut self) -> anyhow::Result<Vec<String>> {
+        let (programs, endpoint) = (&self.programs, &self.endpoint);
+        let mut revived = again(&mut self.control, || programs.control()).await?;
+        if let Some(gateway) = &mut self.gateway {
+            revived.extend(again(gateway, || programs.gateway(endpoint)).await?);
         }
         for (seat, place) in self.nodes.iter_mut().enumerate() {
             if let Place {
                 seller: Some(seller),
                 process: Some(process),
             } = place
-                && process.end().is_some()
             {
-                *process = launch(
-                    self.programs
-                        .node(&self.endpoint, seat, &SEATS[seat], seller),
-                )
-                .await?;
+                let program = || programs.node(endpoint, seat, &SEATS[seat], seller);
+                revived.extend(again(process, program).await?);
             }
         }
-        self.note_running()
+        self.note_running()?;
+        Ok(revived)
     }
 
     /// Keeps, for programs that look at it, what runs.
@@ -279,6 +271,18 @@ async fn operator_key(programs: &Programs, control: &Process) -> anyhow::Result<
     let path = programs.operator_key();
     let text = alive_until(control, || async { Ok(layout::read(&path)?) }).await?;
     Ok(text.parse()?)
+}
+
+/// Starts a program again if it has ended; says its name then.
+async fn again(
+    process: &mut Process,
+    program: impl FnOnce() -> Program,
+) -> anyhow::Result<Vec<String>> {
+    if process.end().is_none() {
+        return Ok(Vec::new());
+    }
+    *process = launch(program()).await?;
+    Ok(vec![process.name().to_owned()])
 }
 
 async fn launch(program: Program) -> anyhow::Result<Process> {

@@ -174,7 +174,7 @@ impl Market<'_> {
 
     /// The model, with the file as it is now.
     pub(crate) async fn model(&self, model: &AddModel) -> anyhow::Result<Model> {
-        Ok(self.client.add_model(model).await?)
+        Ok(self.client.add_model(model, None).await?)
     }
 }
 

@@ -59,7 +59,7 @@ fn help_and_version_are_no_errors() {
 #[test]
 fn wrong_usage_is_2() {
     let program = Program::new();
-    let wrong: [&[&str]; 8] = [
+    let wrong: [&[&str]; 13] = [
         &[],
         &["fly"],
         &["ps", "--fast"],
@@ -68,11 +68,19 @@ fn wrong_usage_is_2() {
         &["key", "issue", "--scope", "everything"],
         &["deploy"],
         &["status", "--url", "not-a-url"],
+        &["events", "--after", "abc"],
+        &["events", "--type", "bogus"],
+        &["ledger", "statement", "prj_bogus"],
+        &["status", "--config", "not-there.toml"],
+        &["replay", "--data-dir", "not-there"],
     ];
     for arguments in wrong {
         let said = program.run(arguments);
         assert_eq!(said.code, 2, "{arguments:?}: {}", said.stderr);
         assert_ne!(said.stderr, "", "{arguments:?}");
+        let for_programs = program.run(&[arguments, &["--json"]].concat());
+        assert_eq!(error(&for_programs)["code"], "usage", "{arguments:?}");
+        assert_ne!(error(&for_programs)["message"], "", "{arguments:?}");
     }
 }
 

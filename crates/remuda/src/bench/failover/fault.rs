@@ -50,7 +50,7 @@ impl Fault {
                 if let Some(node) = local.node(seat) {
                     node.ended().await;
                 }
-                local.revive().await
+                local.revive().await.map(drop)
             }
             Self::Freeze => signal_all(local, seat, Signal::SIGCONT),
             Self::Cut => topology.join(seat),
