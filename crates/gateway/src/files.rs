@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::clock::random;
+use crate::entropy::random;
 
 /// A file cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,25 +1,26 @@
 //! Everything a request needs, in one place that all tasks share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use remuda_link::Clock;
 use remuda_routing::RateLimiter;
-use remuda_types::NodeKey;
-use remuda_wire::gateway::{GatewayRequest, RouteTable, Sighting};
+use remuda_types::{NodeKey, RequestId};
+use remuda_wire::gateway::{GatewayRequest, ReplicaRoute, RouteTable, Sighting};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_link::ControlLink;
+use crate::entropy::entropy;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::money::Treasury;
-use crate::node_link::Nodes;
-use crate::request::OpenRequests;
+use crate::node_link::{Channel, Nodes, Waits};
+use crate::request::{OpenRequests, open};
 use crate::spool::Spool;
 use crate::table::Table;
 
@@ -78,23 +79,37 @@ impl Gateway {
     pub(crate) fn prepare(self: &Arc<Self>) {
         let view = self.table.view();
         self.nodes.retain(|node| view.addresses(node).is_some());
-        let serving: BTreeSet<_> = view
-            .serving()
-            .map(|(node, addresses)| (node, addresses.to_vec()))
-            .collect();
-        for (node, addresses) in serving {
-            let gateway = Arc::clone(self);
-            self.tasks.spawn(async move {
-                if let Err(error) = gateway.nodes.prepare(node, &addresses).await {
-                    tracing::debug!(%node, %error, "a node that should serve cannot be reached");
-                    gateway.sight(node, false);
-                }
-            });
+        let serving: BTreeMap<_, _> = view.serving().map(|route| (route.node, route)).collect();
+        for route in serving.into_values().cloned() {
+            self.tasks.spawn(Arc::clone(self).connect(route));
         }
         for route in view.routes.models.clone() {
             let (models, wait) = (Arc::clone(&self.models), self.config.limits.model_wait);
             self.tasks
                 .spawn(async move { drop(models.get(&route, wait).await) });
+        }
+    }
+
+    /// Connects to a replica's node and shows it the replica's grant at once: nodes close
+    /// connections that show none.
+    async fn connect(self: Arc<Self>, route: ReplicaRoute) {
+        let node = route.node;
+        match self.nodes.prepare(node, &route.addresses).await {
+            Ok(None) => {}
+            Ok(Some(dialled)) => {
+                let within = self.config.limits.probe_within;
+                let waits = Waits {
+                    node: within,
+                    engine: within,
+                };
+                let shown = open(&route, self.request_id());
+                // Whether the engine answers is the requests' concern.
+                Channel::probe(dialled, shown, waits).await;
+            }
+            Err(error) => {
+                tracing::debug!(%node, %error, "a node that should serve cannot be reached");
+                self.sight(node, false);
+            }
         }
     }
 
@@ -107,6 +122,11 @@ impl Gateway {
                 tracing::debug!(%error, %node, "control was not told of a sighting");
             }
         });
+    }
+
+    /// A new id for what is asked of a replica.
+    pub(crate) fn request_id(&self) -> RequestId {
+        RequestId::new(self.clock.now(), entropy())
     }
 
     /// Whether requests are admitted.

@@ -24,10 +24,10 @@
 //! (`remuda-tokens`), anything that knows control's state.
 #![forbid(unsafe_code)]
 
-mod clock;
 mod config;
 mod control_link;
 mod door;
+mod entropy;
 mod files;
 mod fleet;
 mod gateway;

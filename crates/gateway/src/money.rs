@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use remuda_link::Clock;
 use remuda_routing::tranche::{self, Refusal, Reservation, SettleError};
 use remuda_routing::{Bill, Delivery, Purse, Rate, UsageAccumulator};
 use remuda_types::{ApiKeyId, Money, ProjectId, RequestId, Time, TrancheId};
@@ -23,7 +24,6 @@ use tokio::time::Instant;
 pub(crate) use asker::keep as keep_asking;
 pub(crate) use poster::{finish, keep as keep_posting};
 
-use crate::clock::Clock;
 use crate::spool::{Billed, Broken, Note, Receipt, Recovered, Reserved, Spool};
 
 /// All purses.

@@ -19,6 +19,7 @@ mod text;
 
 pub(crate) use admit::{admit, authorize, limit};
 pub(crate) use ask::{Ask, Input};
+pub(crate) use leg::open;
 pub(crate) use outbox::{Event, Finished, Inbox};
 pub(crate) use progress::{OpenRequests, keep as keep_checkpoints};
 pub(crate) use refusal::Refusal;

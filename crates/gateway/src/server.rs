@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use remuda_link::{BindError, ClientError, Endpoint, Patience, SecretKey};
+use remuda_link::{BindError, ClientError, Clock, Endpoint, Patience, SecretKey};
 use remuda_types::GatewayKey;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_link::{self, ControlLink};
 use crate::door;

@@ -129,12 +129,10 @@ impl View {
             .map(|found| &found.addresses[..])
     }
 
-    /// Nodes that serve, with where they can be dialled.
-    pub(crate) fn serving(&self) -> impl Iterator<Item = (NodeKey, &[SocketAddr])> {
-        let ready = self
-            .replicas()
-            .filter(|replica| replica.state == RouteState::Ready);
-        ready.map(|replica| (replica.node, &replica.addresses[..]))
+    /// Replicas that serve.
+    pub(crate) fn serving(&self) -> impl Iterator<Item = &ReplicaRoute> {
+        self.replicas()
+            .filter(|replica| replica.state == RouteState::Ready)
     }
 
     fn replicas(&self) -> impl Iterator<Item = &ReplicaRoute> {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remuda_link::{BindError, ClientError, Endpoint, bind};
+use remuda_link::{BindError, ClientError, Clock, Endpoint, bind};
 use remuda_types::NodeKey;
 use remuda_wire::node::Inventory;
 use remuda_wire::{ALPN_INFER, ALPN_PROBE};
@@ -15,7 +15,6 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::door::{self, Door};
 use crate::http::{self, Pages};
@@ -36,6 +35,9 @@ const INPUTS: usize = 256;
 
 /// How long the system may take to end what was killed.
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
+
+/// A daemon that leaves waits this long for a control that is away to come back.
+const CONTROL_BACK_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +139,7 @@ impl Opened {
         let (inputs, inbox) = mpsc::channel(INPUTS);
         let (publish, view) = watch::channel(Arc::new(View::default()));
         let (refuse, refused) = watch::channel(None);
+        let (connect, connected) = watch::channel(false);
         let shared = Shared {
             clock: Arc::new(Clock::of_system()),
             logs: Arc::new(Logs::new(self.state.logs())),
@@ -144,13 +147,15 @@ impl Opened {
             tasks: TaskTracker::new(),
             inputs,
             view,
+            connected,
             leaving: CancellationToken::new(),
             farewell: CancellationToken::new(),
             stop: CancellationToken::new(),
         };
         let gpus = found.gpus.map(Arc::new);
         let addresses = addresses(&self.config, &self.endpoint);
-        let session = shared.session(&self, found.inventory, addresses.clone());
+        let found = (found.inventory, addresses.clone());
+        let session = shared.session(&self, found, connect);
         shared
             .tasks
             .spawn(keep(session, refuse, shared.stop.clone()));
@@ -204,6 +209,7 @@ struct Shared {
     tasks: TaskTracker,
     inputs: mpsc::Sender<Input>,
     view: watch::Receiver<Arc<View>>,
+    connected: watch::Receiver<bool>,
     leaving: CancellationToken,
     farewell: CancellationToken,
     stop: CancellationToken,
@@ -261,8 +267,8 @@ impl Shared {
     fn session(
         &self,
         opened: &Opened,
-        inventory: Inventory,
-        addresses: Vec<SocketAddr>,
+        (inventory, addresses): (Inventory, Vec<SocketAddr>),
+        connected: watch::Sender<bool>,
     ) -> Session {
         Session {
             endpoint: opened.endpoint.clone(),
@@ -273,6 +279,7 @@ impl Shared {
             enrolment: opened.config.enrolment.clone(),
             patience: opened.config.policy.patience,
             view: self.view.clone(),
+            connected,
             inputs: self.inputs.clone(),
             clock: Arc::clone(&self.clock),
             logs: Arc::clone(&self.logs),
@@ -351,9 +358,9 @@ impl Running {
     /// what is left is stopped as politely as its spec asks, control hears how it ended.
     pub async fn stop(mut self) {
         self.shared.leaving.cancel();
-        let (moved, stopped) = (self.leave_grace, self.stop_within());
-        if self.refused.borrow().is_none() && timeout(moved, self.idle()).await.is_err() {
-            tracing::warn!("control did not move all leases in time; what is left is stopped");
+        let stopped = self.stop_within();
+        if !self.moved().await {
+            tracing::warn!("control did not move all leases; what is left is stopped");
         }
         let halted = self.shared.inputs.send(Input::Halt).await.is_ok();
         if halted && timeout(stopped, self.idle()).await.is_err() {
@@ -374,6 +381,15 @@ impl Running {
         endpoint.close().await;
     }
 
+    /// Waits until control has moved what runs here. Where there is no control nobody will.
+    async fn moved(&mut self) -> bool {
+        let (grace, alone) = (self.leave_grace, alone(self.shared.connected.clone()));
+        tokio::select! {
+            moved = timeout(grace, self.idle()) => moved.is_ok(),
+            () = alone => false,
+        }
+    }
+
     /// How long what runs may take to stop and, if it does not, to be killed.
     fn stop_within(&self) -> Duration {
         let view = self.shared.view.borrow();
@@ -386,6 +402,16 @@ impl Running {
         let idle = self.shared.view.wait_for(|view| view.is_idle()).await;
         // Without a reconciler nothing runs.
         drop(idle);
+    }
+}
+
+/// Waits until there is no session with control and none comes soon.
+async fn alone(mut connected: watch::Receiver<bool>) {
+    while connected.wait_for(|connected| !connected).await.is_ok() {
+        let back = connected.wait_for(|connected| *connected);
+        if !matches!(timeout(CONTROL_BACK_WITHIN, back).await, Ok(Ok(_))) {
+            return;
+        }
     }
 }
 

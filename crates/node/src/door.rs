@@ -1,13 +1,15 @@
 //! The node's door: requests of gateways, and probes of anyone.
 //!
 //! Inputs: connections to the node's endpoint, the view. Output: bytes, passed on as they are. A
-//! gateway's connection is known by its key; every stream on it must show a grant for that key.
+//! gateway's connection is known by its key; every stream on it must show a grant for that key, and
+//! a connection on which none was shown is soon closed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use remuda_link::{Connection, Endpoint, Receiver, Sender, Stream};
+use remuda_link::{Clock, Connection, Endpoint, Receiver, Sender, Stream};
 use remuda_types::{GatewayKey, NodeKey};
+use remuda_wire::grant::Grant;
 use remuda_wire::infer::{Open, Refused, RefusedReason, Reply};
 use remuda_wire::probe::Ping;
 use remuda_wire::{ALPN_INFER, ALPN_PROBE};
@@ -18,29 +20,28 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::view::View;
 
 mod admit;
 mod grant;
+mod lobby;
 mod relay;
 
 use admit::Admitted;
+use lobby::{Lobby, Visitor};
 
 /// Requests in flight through one node; the next is refused as busy.
 const STREAMS_MAX: usize = 4_096;
 
-/// Connections that are held open; the next is closed at once.
-const CONNECTIONS_MAX: usize = 1_024;
-
-/// How long a peer may take to shake hands, and to send its first frame.
+/// How long a peer may take to send a stream's first frame.
 const FIRST_WITHIN: Duration = Duration::from_secs(10);
 
 /// The door. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
     parts: Parts,
+    lobby: Lobby,
     streams: Arc<Semaphore>,
 }
 
@@ -61,69 +62,77 @@ pub(crate) struct Parts {
     pub stop: CancellationToken,
 }
 
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+struct Peer {
+    gateway: GatewayKey,
+    visitor: Arc<Visitor>,
+}
+
 impl Door {
     /// A door to what the view shows.
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             parts,
+            lobby: Lobby::new(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         }
     }
 
     /// Accepts connections until the daemon stops.
     pub(crate) async fn accept(self, endpoint: Endpoint) {
-        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let incoming = tokio::select! {
                 () = self.parts.stop.cancelled() => return,
                 incoming = endpoint.accept() => incoming,
             };
             let Some(incoming) = incoming else { return };
-            let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
-                incoming.refuse();
-                continue;
-            };
-            let door = self.clone();
+            let (door, visitor) = (self.clone(), self.lobby.enter());
             self.parts.tasks.spawn(async move {
-                match timeout(FIRST_WITHIN, incoming).await {
-                    Ok(Ok(connection)) => door.serve(connection).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "a peer did not shake hands"),
-                    Err(_) => tracing::debug!("a peer did not shake hands in time"),
+                tokio::select! {
+                    () = visitor.must_leave() => tracing::debug!("a peer shakes hands too slowly"),
+                    shaken = incoming => match shaken {
+                        Ok(connection) => door.serve(connection, Arc::new(visitor)).await,
+                        Err(error) => tracing::debug!(%error, "a peer did not shake hands"),
+                    },
                 }
-                drop(permit);
             });
         }
     }
 
-    async fn serve(&self, connection: Connection) {
+    async fn serve(&self, connection: Connection, visitor: Arc<Visitor>) {
         tokio::select! {
             () = self.parts.stop.cancelled() => {}
-            () = self.speak(&connection) => {}
+            () = visitor.must_leave() => connection.close(0_u32.into(), b"no grant was shown"),
+            () = self.speak(&connection, &visitor) => {}
         }
     }
 
-    async fn speak(&self, connection: &Connection) {
+    async fn speak(&self, connection: &Connection, visitor: &Arc<Visitor>) {
         match connection.alpn() {
-            ALPN_INFER => self.infer(connection).await,
+            ALPN_INFER => self.infer(connection, visitor).await,
             ALPN_PROBE => echo(connection).await,
             _ => {}
         }
     }
 
     /// Serves a gateway's requests, each on a stream of its own, until the connection ends.
-    async fn infer(&self, connection: &Connection) {
-        let gateway = GatewayKey(*connection.remote_id().as_bytes());
+    async fn infer(&self, connection: &Connection, visitor: &Arc<Visitor>) {
+        let peer = Peer {
+            gateway: GatewayKey(*connection.remote_id().as_bytes()),
+            visitor: Arc::clone(visitor),
+        };
         while let Ok((send, receive)) = connection.accept_bi().await {
-            let door = self.clone();
+            let (door, peer) = (self.clone(), peer.clone());
             let serve = async move {
                 let (sender, receiver) = (Sender::new(send), Receiver::new(receive));
-                door.request(gateway, sender, receiver).await;
+                door.request(&peer, sender, receiver).await;
             };
             self.parts.tasks.spawn(serve);
         }
     }
 
-    async fn request(&self, gateway: GatewayKey, sender: Sender<Reply>, receiver: Receiver<Open>) {
+    async fn request(&self, peer: &Peer, sender: Sender<Reply>, receiver: Receiver<Open>) {
         let mut receiver = receiver;
         let Ok(first) = timeout(FIRST_WITHIN, receiver.receive()).await else {
             return refuse(
@@ -136,7 +145,7 @@ impl Door {
             Ok(Some(open)) => {
                 let span =
                     tracing::info_span!("infer", request = %open.request, lease = %open.lease);
-                self.answer(gateway, &open, sender, receiver)
+                self.answer(peer, &open, sender, receiver)
                     .instrument(span)
                     .await;
             }
@@ -149,12 +158,12 @@ impl Door {
 
     async fn answer(
         &self,
-        gateway: GatewayKey,
+        peer: &Peer,
         open: &Open,
         sender: Sender<Reply>,
         receiver: Receiver<Open>,
     ) {
-        match self.admitted(gateway, open).await {
+        match self.admitted(peer, open).await {
             Ok((admitted, engine)) => {
                 self.parts.metrics.request(true);
                 self.pass(&admitted, sender, receiver, engine).await;
@@ -167,29 +176,35 @@ impl Door {
         }
     }
 
-    async fn admitted(
-        &self,
-        gateway: GatewayKey,
-        open: &Open,
-    ) -> Result<(Admitted, UnixStream), Refused> {
+    async fn admitted(&self, peer: &Peer, open: &Open) -> Result<(Admitted, UnixStream), Refused> {
+        let grant = self.granted(peer, open)?;
         let permit = Arc::clone(&self.streams).try_acquire_owned();
-        let permit = permit.map_err(|_| {
-            refused(
-                RefusedReason::Busy,
-                "this node has too many requests in flight",
-            )
-        })?;
-        let expected = grant::Expected {
-            node: self.parts.node,
-            gateway,
-            lease: open.lease,
-            now: self.parts.clock.now(),
-        };
-        let admitted = admit::admit(&self.parts.view, open, &expected, permit)?;
+        let permit = permit.map_err(|_| busy("this node has too many requests in flight"))?;
+        let admitted = admit::admit(&self.parts.view, &grant, permit)?;
         let connected = UnixStream::connect(&admitted.socket).await;
         let engine = connected
             .map_err(|_| refused(RefusedReason::Broken, "the engine does not take requests"))?;
         Ok((admitted, engine))
+    }
+
+    /// The grant that a request shows; with it the gateway's connection may stay.
+    fn granted(&self, peer: &Peer, open: &Open) -> Result<Grant, Refused> {
+        let expected = grant::Expected {
+            node: self.parts.node,
+            gateway: peer.gateway,
+            lease: open.lease,
+            now: self.parts.clock.now(),
+        };
+        let key = self.parts.view.borrow().grant_key;
+        let granted = key
+            .ok_or(grant::Denied::NoKey)
+            .and_then(|key| grant::verify(&open.grant, &key, &expected))
+            .map_err(grant::Denied::refused)?;
+        if peer.visitor.welcome() {
+            Ok(granted)
+        } else {
+            Err(busy("this node has too many connections of gateways"))
+        }
     }
 
     async fn pass(
@@ -222,6 +237,10 @@ async fn echo_on(mut stream: Stream<Ping, Ping>) -> Result<(), remuda_link::Stre
     }
     stream.sender.finish();
     Ok(())
+}
+
+fn busy(detail: &str) -> Refused {
+    refused(RefusedReason::Busy, detail)
 }
 
 fn refused(reason: RefusedReason, detail: &str) -> Refused {

@@ -14,7 +14,6 @@
 //!
 //! What does not belong here: placement, money, tokens, and what a model is.
 
-mod clock;
 mod config;
 mod daemon;
 mod door;

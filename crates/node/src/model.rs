@@ -2,7 +2,8 @@
 //!
 //! A file under its final name has been checked; it is never written again. What is fetched lies
 //! beside it until it is whole, and a fetch that was cut goes on where it stopped. The store may be
-//! shared by the daemons of a machine: one of them fetches, the others wait.
+//! shared by the daemons of a machine: one of them fetches a model, the others wait for it, and all
+//! see what each other's fetches have yet to write.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -153,7 +154,7 @@ impl Models {
         made.map_err(file_error(&self.folder))?;
         let lock = lock(&path.with_extension("lock")).await?;
         if !is_here(&path, model) {
-            self.fetch_into(&path, model, progress).await?;
+            self.fetch_into(&path, &lock, model, progress).await?;
         }
         drop(lock);
         progress.set(model.bytes, model.bytes);

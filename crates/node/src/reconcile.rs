@@ -14,13 +14,13 @@ use remuda_assignment::{
     Accepted, Action, Assignment, Desired, LeaseAt, Observed, RestartPolicy, Stamp, State,
     StopReason, next_deadline, plan,
 };
+use remuda_link::Clock;
 use remuda_types::Time;
 use remuda_wire::node as wire;
 use remuda_wire::node::ExitReason;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
 use crate::exit::without_process;
 use crate::replica::{News, Order};
 use crate::replicas::{Local, Replicas};

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use remuda_link::{Connection, DialError, Endpoint, Patience, Sender, Stream, StreamError, dial};
+use remuda_link::{
+    Clock, Connection, DialError, Endpoint, Patience, Sender, Stream, StreamError, dial,
+};
 use remuda_wire::ALPN_NODE;
 use remuda_wire::frame::MAX_STATE_FRAME_BYTES;
 use remuda_wire::node::{
@@ -18,7 +20,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
 use crate::config::ControlAddress;
 use crate::exit::chain;
 use crate::logs::Logs;
@@ -60,6 +61,8 @@ pub(crate) struct Session {
     pub patience: Patience,
     /// What there is to report.
     pub view: watch::Receiver<Arc<View>>,
+    /// Whether there is a session.
+    pub connected: watch::Sender<bool>,
     /// The reconciler.
     pub inputs: mpsc::Sender<Input>,
     /// Control's clock.
@@ -112,7 +115,7 @@ impl Session {
                 // Without a session there is nobody to say farewell to; with one, it says so.
                 () = farewell_is_over(&stop) => return None,
             };
-            self.metrics.session(false);
+            self.note(false);
             match ended {
                 End::Stopped => return None,
                 End::Refused(SessionRefused {
@@ -135,12 +138,17 @@ impl Session {
             Err(end) => return end,
         };
         tracing::info!("control welcomes this node");
-        self.metrics.session(true);
+        self.note(true);
         backoff.reset();
         reports.begin();
         self.go_on(&connection, messages, &terms, reports)
             .await
             .unwrap_or_else(End::Broken)
+    }
+
+    fn note(&self, connected: bool) {
+        self.metrics.session(connected);
+        self.connected.send_replace(connected);
     }
 
     async fn begin(&self) -> Result<(Connection, Messages, Welcome), End> {

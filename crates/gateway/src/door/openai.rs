@@ -79,7 +79,7 @@ impl Trail {
 }
 
 async fn generate(gateway: &Arc<Gateway>, headers: &HeaderMap, body: Body, door: Door) -> Response {
-    let id = gateway.clock.request_id();
+    let id = gateway.request_id();
     let mut trail = Trail::default();
     let answered = Box::pin(answer(gateway, id, headers, body, door, &mut trail)).await;
     let mut response = answered.unwrap_or_else(|refusal| {

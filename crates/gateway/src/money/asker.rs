@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remuda_routing::tranche::{Ask, Denial, Tranche, Wanted};
-use remuda_types::{ProjectId, Time};
+use remuda_types::{ProjectId, Time, TrancheId};
 use remuda_wire::gateway::{self, GatewayRefused, GatewayReply, GatewayRequest, OpenTranche};
 
 use super::{Known, Treasury};
 use crate::control_link::AskError;
+use crate::entropy::entropy;
 use crate::gateway::Gateway;
 use crate::spool::{Asked, Note};
 
@@ -82,7 +83,7 @@ impl Treasury {
                 None => continue,
                 Some(Wanted::Again(ask)) => ask,
                 Some(Wanted::New { amount }) => Ask {
-                    tranche: gateway.clock.tranche_id(),
+                    tranche: TrancheId::new(now, entropy()),
                     amount,
                 },
             };

@@ -11,7 +11,7 @@ use remuda_wire::probe::Ping;
 use remuda_wire::{ALPN_INFER, ALPN_PROBE};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
-use crate::clock::random;
+use crate::entropy::random;
 
 /// All connections for inference.
 #[derive(Debug)]
@@ -50,31 +50,33 @@ impl Nodes {
     ) -> Result<Connection, ReachError> {
         let slot = self.slot(node);
         let held = slot.lock().await;
-        self.live(held, node, addresses).await
+        match live(held.as_ref()) {
+            Some(live) => Ok(live),
+            None => self.renew(held, node, addresses).await,
+        }
     }
 
-    /// Sees to it that there is one, unless somebody does already.
+    /// Sees to it that there is one, unless somebody does already. Gives it when it is new.
     pub(crate) async fn prepare(
         &self,
         node: NodeKey,
         addresses: &[SocketAddr],
-    ) -> Result<(), ReachError> {
+    ) -> Result<Option<Connection>, ReachError> {
         let slot = self.slot(node);
-        let Ok(held) = slot.try_lock() else {
-            return Ok(());
-        };
-        self.live(held, node, addresses).await.map(drop)
+        match slot.try_lock() {
+            Ok(held) if live(held.as_ref()).is_none() => {
+                self.renew(held, node, addresses).await.map(Some)
+            }
+            Ok(_) | Err(_) => Ok(None),
+        }
     }
 
-    async fn live(
+    async fn renew(
         &self,
         mut held: MutexGuard<'_, Option<Connection>>,
         node: NodeKey,
         addresses: &[SocketAddr],
     ) -> Result<Connection, ReachError> {
-        if let Some(live) = held.as_ref().filter(|open| open.close_reason().is_none()) {
-            return Ok(live.clone());
-        }
         let dialled = self.dial(node, addresses, ALPN_INFER).await?;
         *held = Some(dialled.clone());
         Ok(dialled)
@@ -123,4 +125,9 @@ impl Nodes {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(node).or_default())
     }
+}
+
+/// The connection of a slot, unless it is gone.
+fn live(slot: Option<&Connection>) -> Option<Connection> {
+    slot.filter(|open| open.close_reason().is_none()).cloned()
 }

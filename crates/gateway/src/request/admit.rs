@@ -17,7 +17,7 @@ use super::encode;
 use super::outbox::{self, Inbox};
 use super::progress::Progress;
 use super::refusal::Refusal;
-use crate::clock::random;
+use crate::entropy::random;
 use crate::gateway::Gateway;
 use crate::money::{Claim, Held};
 use crate::node_link::fits;

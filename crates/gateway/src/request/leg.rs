@@ -93,7 +93,7 @@ impl Leg {
 }
 
 /// The first frame to a replica.
-pub(super) fn open(route: &ReplicaRoute, request: RequestId) -> Open {
+pub(crate) fn open(route: &ReplicaRoute, request: RequestId) -> Open {
     Open {
         lease: route.lease,
         grant: route.grant.clone(),

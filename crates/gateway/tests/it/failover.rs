@@ -294,3 +294,15 @@ async fn control_is_told_of_nodes_that_it_asks_for() {
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_are_shown_a_grant_before_the_first_request() {
+    let world = World::new(2).await;
+    let shown = async {
+        while world.nodes.iter().any(|node| node.probes() == 0) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let within = Duration::from_secs(20);
+    tokio::time::timeout(within, shown).await.unwrap();
+}

@@ -66,6 +66,7 @@ struct Shared {
     starts: Mutex<Vec<Start>>,
     sent: AtomicU32,
     cancelled: AtomicU32,
+    probes: AtomicU32,
 }
 
 /// The letter at a position, as every replica writes it.
@@ -113,6 +114,7 @@ impl Node {
             starts: Mutex::default(),
             sent: AtomicU32::new(0),
             cancelled: AtomicU32::new(0),
+            probes: AtomicU32::new(0),
         };
         let node = Self {
             key: NodeKey(*endpoint.id().as_bytes()),
@@ -142,6 +144,11 @@ impl Node {
     /// Requests that were cancelled.
     pub(crate) fn cancelled(&self) -> u32 {
         self.shared.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Probes that reached it.
+    pub(crate) fn probes(&self) -> u32 {
+        self.shared.probes.load(Ordering::SeqCst)
     }
 
     /// Is gone at once.
@@ -185,7 +192,10 @@ impl Node {
         };
         let mut sender = Sender::<Reply>::new(send);
         match ask {
-            Ask::Probe => self.probed(sender).await,
+            Ask::Probe => {
+                self.shared.probes.fetch_add(1, Ordering::SeqCst);
+                self.probed(sender).await;
+            }
             Ask::Start(start) => {
                 self.shared.starts.lock().unwrap().push((*start).clone());
                 let mut rest = [0; 1];

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use remuda_assignment::State;
-use remuda_wire::infer::{Open, Refused, RefusedReason};
+use remuda_wire::grant::Grant;
+use remuda_wire::infer::{Refused, RefusedReason};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{grant, refused};
+use super::grant::Denied;
+use super::{busy, refused};
 use crate::view::{Route, Seen, View};
 
 /// A request that may pass. While it lives, its replica does not count as drained.
@@ -22,22 +24,18 @@ pub(super) struct Admitted {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Lets a request through, or says why not.
+/// Lets a request with a good grant through, or says why not.
 pub(super) fn admit(
     view: &watch::Receiver<Arc<View>>,
-    open: &Open,
-    expected: &grant::Expected,
+    grant: &Grant,
     permit: OwnedSemaphorePermit,
 ) -> Result<Admitted, Refused> {
     let now = Arc::clone(&view.borrow());
-    let denied = |denied: grant::Denied| refused(RefusedReason::NotGranted, &denied.to_string());
-    let key = now.grant_key.ok_or(grant::Denied::NoKey).map_err(denied)?;
-    let grant = grant::verify(&open.grant, &key, expected).map_err(denied)?;
     let seen = now
-        .newest(open.lease)
+        .newest(grant.lease)
         .ok_or_else(|| busy("the replica is not here"))?;
     if grant.lease_epoch < seen.at.epoch {
-        return Err(denied(grant::Denied::Superseded));
+        return Err(Denied::Superseded.refused());
     }
     if grant.lease_epoch > seen.at.epoch {
         return Err(busy("the lease's newer epoch is not here yet"));
@@ -70,10 +68,6 @@ fn takes_requests(seen: &Seen) -> Result<(), Refused> {
         State::Draining | State::Stopping => Err(busy("the replica drains")),
         State::Ended(_) => Err(busy("the replica has ended")),
     }
-}
-
-fn busy(detail: &str) -> Refused {
-    refused(RefusedReason::Busy, detail)
 }
 
 impl Drop for Admitted {

@@ -4,6 +4,7 @@
 use ed25519_dalek::{Signature, VerifyingKey};
 use remuda_types::{GatewayKey, LeaseId, NodeKey, Time};
 use remuda_wire::grant::{Grant, SIGNING_DOMAIN, SignedGrant};
+use remuda_wire::infer::{Refused, RefusedReason};
 
 /// What a grant must say.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,16 @@ pub(super) enum Denied {
     Expired,
     #[error("the lease has a newer epoch: ask control for a new grant")]
     Superseded,
+}
+
+impl Denied {
+    /// As the gateway is told.
+    pub(super) fn refused(self) -> Refused {
+        Refused {
+            reason: RefusedReason::NotGranted,
+            detail: self.to_string(),
+        }
+    }
 }
 
 /// The grant, if control signed it for this use.

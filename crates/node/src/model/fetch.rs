@@ -21,10 +21,11 @@ struct Partial {
 }
 
 impl Models {
-    /// Fetches a model that is not here. The caller holds its lock.
+    /// Fetches a model that is not here. The caller holds its `lock`.
     pub(super) async fn fetch_into(
         &self,
         path: &Path,
+        lock: &fs::File,
         model: &Model<'_>,
         progress: &Progress,
     ) -> Result<(), Error> {
@@ -34,7 +35,7 @@ impl Models {
         })?;
         let mut partial = Partial::open(path.with_extension("part"), model.bytes).await?;
         progress.set(partial.bytes, model.bytes);
-        room::make(&self.folder, model.bytes.saturating_sub(partial.bytes))?;
+        room::claim(path, lock, model.bytes, partial.bytes)?;
         let whole = self.complete(&source, &mut partial, model, progress).await;
         match whole {
             Ok(()) => partial.finish(path, model).await,

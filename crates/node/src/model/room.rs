@@ -1,14 +1,22 @@
 //! Room in the store: models that nothing runs make way for one that is wanted.
+//!
+//! A fetch claims its whole room before it begins. The claim is a number of bytes in the file that the
+//! fetch holds locked, so every daemon that shares the store sees it, and it ends with the fetch,
+//! however that ends.
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use nix::sys::statvfs::statvfs;
 use remuda_types::Digest;
 
-use super::Error;
+use super::{Error, file_error};
+
+/// Held while a claim is made, so that one of two sees the other's.
+const TURN: &str = "room.lock";
 
 /// Left free on the disk.
 const MARGIN_BYTES: u64 = 64 << 20;
@@ -44,10 +52,44 @@ impl Held {
     }
 }
 
-/// Sees to it that `needed` bytes fit, by removing models that nobody holds, the longest unused first.
-pub(super) fn make(folder: &Path, needed: u64) -> Result<(), Error> {
+/// Claims room for the model of `bytes` at `path`, of which `here` are written, beside what other
+/// fetches have yet to write. The claim holds for as long as the fetch's `lock` is held.
+pub(super) fn claim(path: &Path, lock: &File, bytes: u64, here: u64) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(path);
+    let failed = file_error(folder);
+    let turn = File::create(folder.join(TURN)).map_err(&failed)?;
+    turn.lock().map_err(&failed)?;
+    write_claim(lock, bytes).map_err(&failed)?;
+    make(folder, bytes.saturating_sub(here), others(path))
+}
+
+fn write_claim(lock: &File, bytes: u64) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.write_all_at(bytes.to_string().as_bytes(), 0)
+}
+
+/// Bytes that all fetches but that of `path` have claimed and not yet written.
+fn others(path: &Path) -> u64 {
+    let locks = of_models(path.parent().unwrap_or(path), "lock");
+    locks
+        .filter(|lock| *lock != path.with_extension("lock"))
+        .filter_map(|lock| unwritten(&lock))
+        .fold(0, u64::saturating_add)
+}
+
+/// Nothing when no fetch holds the lock, or it is done.
+fn unwritten(lock: &Path) -> Option<u64> {
+    let fetching = File::open(lock).ok()?.try_lock_shared().is_err();
+    let claimed: u64 = fs::read_to_string(lock).ok()?.parse().ok()?;
+    let here = lock.with_extension("part").metadata().ok()?.len();
+    fetching.then(|| claimed.saturating_sub(here))
+}
+
+/// Sees to it that `needed` bytes fit beside those that are `promised`, by removing models that nobody
+/// holds, the longest unused first.
+fn make(folder: &Path, needed: u64, promised: u64) -> Result<(), Error> {
     for path in oldest_first(folder) {
-        if check(folder, needed).is_ok() {
+        if check(folder, needed, promised).is_ok() {
             break;
         }
         match remove_unheld(&path) {
@@ -56,7 +98,7 @@ pub(super) fn make(folder: &Path, needed: u64) -> Result<(), Error> {
             Err(error) => tracing::warn!(%error, path = %path.display(), "a model stays"),
         }
     }
-    check(folder, needed)
+    check(folder, needed, promised)
 }
 
 fn remove_unheld(path: &Path) -> io::Result<bool> {
@@ -67,26 +109,27 @@ fn remove_unheld(path: &Path) -> io::Result<bool> {
     fs::remove_file(path).map(|()| true)
 }
 
-/// The store's models; files of other names in its folder are not its own.
 fn oldest_first(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut models: Vec<_> = entries
-        .filter(|entry| is_model(&entry.path()))
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+    let mut models: Vec<_> = of_models(folder, "gguf")
+        .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
         .collect();
     models.sort();
     models.into_iter().map(|(_, path)| path).collect()
 }
 
-fn is_model(path: &Path) -> bool {
-    let stem = path.file_stem().and_then(|stem| stem.to_str());
-    path.extension()
-        .is_some_and(|extension| extension == "gguf")
-        && stem.is_some_and(|stem| stem.parse::<Digest>().is_ok())
+/// The store's files with this extension; files of other names in its folder are not its own.
+fn of_models(folder: &Path, extension: &str) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(move |path| {
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        path.extension().is_some_and(|found| found == extension)
+            && stem.is_some_and(|stem| stem.parse::<Digest>().is_ok())
+    })
 }
 
-fn check(folder: &Path, needed: u64) -> Result<(), Error> {
-    match free_bytes(folder) {
+fn check(folder: &Path, needed: u64, promised: u64) -> Result<(), Error> {
+    let free = free_bytes(folder).map(|free| free.saturating_sub(promised));
+    match free {
         Some(free) if free < needed.saturating_add(MARGIN_BYTES) => {
             Err(lacking(folder, needed, free))
         }
@@ -126,9 +169,9 @@ mod tests {
         let foreign = file("smollm2-135m.gguf".to_owned());
         let held = Held::take(&running).unwrap().unwrap();
 
-        make(folder.path(), 0).unwrap();
+        make(folder.path(), 0, 0).unwrap();
         assert!(unused.exists(), "there was room");
-        let refused = make(folder.path(), u64::MAX / 2);
+        let refused = make(folder.path(), u64::MAX / 2, 0);
         assert!(
             matches!(refused, Err(Error::DiskFull { .. })),
             "{refused:?}"
@@ -137,7 +180,36 @@ mod tests {
         assert!(held.path().exists() && foreign.exists());
 
         drop(held);
-        assert!(make(folder.path(), u64::MAX / 2).is_err());
+        assert!(make(folder.path(), u64::MAX / 2, 0).is_err());
         assert!(Held::take(&running).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_a_fetch_has_yet_to_write_is_no_room_for_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let fetch = |name: &[u8]| {
+            let path = folder.path().join(format!("{}.gguf", Digest::of(name)));
+            let lock = File::create(path.with_extension("lock")).unwrap();
+            lock.lock().unwrap();
+            fs::write(path.with_extension("part"), "").unwrap();
+            (path, lock)
+        };
+        let most = free_bytes(folder.path()).unwrap() - 2 * MARGIN_BYTES;
+        let bytes = most / 3 * 2;
+        let ((first, lock), (second, its_lock)) = (fetch(b"first"), fetch(b"second"));
+        claim(&first, &lock, bytes, 0).unwrap();
+        claim(&first, &lock, bytes, 0).unwrap();
+        let refused = claim(&second, &its_lock, bytes, 0);
+        assert!(
+            matches!(refused, Err(Error::DiskFull { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(others(&first), bytes, "until its fetch gives up");
+        assert_eq!(others(&second), bytes);
+        fs::write(first.with_extension("part"), "weights").unwrap();
+        assert_eq!(others(&second), bytes - 7);
+        drop(lock);
+        assert_eq!(others(&second), 0);
+        claim(&second, &its_lock, bytes, 0).unwrap();
     }
 }

@@ -112,6 +112,26 @@ async fn a_daemon_that_leaves_waits_until_its_leases_have_moved() {
 }
 
 #[tokio::test]
+async fn a_daemon_whose_control_is_gone_waits_for_nobody() {
+    let (rig, mut session) = Rig::start_with(Terms::default(), |config| {
+        config.policy.leave_grace = std::time::Duration::from_hours(1);
+    })
+    .await;
+    session.assign(vec![assigned(1, 1, process(&[]))]).await;
+    session.until_ready(1, 1).await;
+    let pid = session.pid(1, 1).await;
+    let stopping = tokio::spawn(rig.node.stop());
+    soon("leaving", async {
+        while session.next().await != NodeMessage::Leaving {}
+    })
+    .await;
+    drop(session);
+    rig.control.vanish().await;
+    soon("the stop", stopping).await.unwrap();
+    assert!(!lives(pid));
+}
+
+#[tokio::test]
 async fn what_control_does_not_move_is_stopped_at_the_end_of_the_grace() {
     let (rig, mut session) = Rig::start_with(Terms::default(), |config| {
         config.policy.leave_grace = std::time::Duration::from_millis(200);

@@ -196,3 +196,24 @@ async fn a_dead_engine_ends_its_requests_at_once() {
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     soon("the break", request.broken()).await;
 }
+
+#[tokio::test]
+async fn strangers_do_not_take_the_room_of_gateways() {
+    let (rig, _session, gateway) = with_model().await;
+    let mut running = endless(&rig, &gateway).await;
+    let stranger = Gateway::dial(&rig.node, 4).await;
+    let mut crowd = Vec::new();
+    for _ in 0..70 {
+        crowd.push(stranger.connect(&rig.node).await);
+    }
+    soon("the oldest to leave", crowd[0].closed()).await;
+    let last = crowd.last().unwrap();
+    assert!(last.close_reason().is_none(), "the newest has room");
+    let second = Gateway::dial(&rig.node, 5).await;
+    let mut request = endless(&rig, &second).await;
+    soon("the newest to leave", last.closed()).await;
+    // The streams on them end with their connections; those of gateways do not.
+    for request in [&mut running, &mut request] {
+        assert!(matches!(request.next().await, Some(Reply::Token(_))));
+    }
+}

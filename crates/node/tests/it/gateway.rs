@@ -40,6 +40,11 @@ impl Gateway {
         }
     }
 
+    /// Another connection, on which nothing is said.
+    pub async fn connect(&self, node: &Running) -> Connection {
+        connect(&self.endpoint, node, ALPN_INFER).await
+    }
+
     pub fn key(&self) -> GatewayKey {
         GatewayKey(*self.endpoint.id().as_bytes())
     }

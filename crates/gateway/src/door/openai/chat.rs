@@ -3,20 +3,27 @@
 use remuda_tokens::{Message, Role};
 use serde::{Deserialize, Serialize};
 
+use super::parameters::MapOnly;
 use crate::request::Refusal;
 
 /// A message as it is sent. What is not here is ignored (`name`) or refused (`tool_calls`).
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Sent {
     role: String,
     #[serde(default)]
     content: Content,
     #[serde(default)]
     tool_calls: Option<Vec<serde_json::Value>>,
+    #[serde(flatten)]
+    _others: MapOnly,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "`content` is text or a list of parts, `{\"type\": \"text\", \"text\": …}`"
+)]
 enum Content {
     Text(String),
     Parts(Vec<Part>),
@@ -30,6 +37,8 @@ struct Part {
     kind: String,
     #[serde(default)]
     text: Option<String>,
+    #[serde(flatten)]
+    _others: MapOnly,
 }
 
 /// Messages in our words.
@@ -79,10 +88,7 @@ fn read(at: usize, sent: Sent) -> Result<Message, Refusal> {
         Content::Parts(parts) => joined(at, parts)?,
         Content::Nothing => {
             let name = format!("messages[{at}].content");
-            return Err(Refusal::parameter(
-                name,
-                "content is text or a list of text parts",
-            ));
+            return Err(Refusal::parameter(name, "a message needs `content`"));
         }
     };
     Ok(Message { role, content })

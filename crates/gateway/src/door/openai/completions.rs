@@ -6,7 +6,7 @@ use crate::request::{Input, Refusal};
 
 /// A prompt as it is sent: one, as text or as token ids.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`prompt` is one text or one list of token ids")]
 pub(super) enum Prompt {
     Text(String),
     Tokens(Vec<u32>),

@@ -65,6 +65,6 @@ pub(super) async fn one(
 
 fn respond(gateway: &Gateway, found: Result<Response, Refusal>) -> Response {
     let mut response = found.unwrap_or_else(|refusal| error::response(&refusal, Door::Chat));
-    mark(response.headers_mut(), gateway.clock.request_id(), None);
+    mark(response.headers_mut(), gateway.request_id(), None);
     response
 }

@@ -4,8 +4,9 @@ mod offered;
 
 use remuda_wire::infer::Sampler;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+use serde_path_to_error::Path;
 
 use super::body::Door;
 use super::{chat, completions};
@@ -13,6 +14,10 @@ use crate::request::{Ask, Input, Refusal};
 
 /// OpenAI's limit.
 const MAX_STOPS: usize = 4;
+
+/// Flattened into a struct: what the struct does not name, ignored. Without it a list of values in
+/// the order of the fields would be read as the struct, too.
+pub(super) type MapOnly = IgnoredAny;
 
 /// A body in our words.
 #[derive(Debug)]
@@ -38,12 +43,15 @@ struct Common {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 struct StreamOptions {
     include_usage: Option<bool>,
+    #[serde(flatten)]
+    _others: MapOnly,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`stop` is one text, a list of texts, or null")]
 enum Stop {
     One(String),
     Many(Vec<String>),
@@ -61,11 +69,12 @@ struct CompletionsBody {
 
 /// Reads a body.
 pub(super) fn read(bytes: &[u8], door: Door) -> Result<Wanted, Refusal> {
-    let body: Map<String, Value> =
+    let body: Value =
         serde_json::from_slice(bytes).map_err(|error| Refusal::Body(error.to_string()))?;
-    body.iter()
+    body.as_object()
+        .ok_or_else(|| Refusal::Body("it must be an object, `{…}`".to_owned()))?
+        .iter()
         .try_for_each(|(name, value)| offered::check(name, value))?;
-    let body = Value::Object(body);
     let common: Common = part(&body)?;
     let input = match door {
         Door::Chat => Input::Chat(chat::messages(part::<ChatBody>(&body)?.messages)?),
@@ -77,20 +86,21 @@ pub(super) fn read(bytes: &[u8], door: Door) -> Result<Wanted, Refusal> {
 /// A part of the body; errors name the parameter.
 fn part<T: DeserializeOwned>(body: &Value) -> Result<T, Refusal> {
     serde_path_to_error::deserialize(body).map_err(|error| {
-        let path = error.path().to_string();
         let problem = error.inner().to_string();
-        // A missing field is named by the message only.
-        let missing = problem
-            .split('`')
-            .nth(1)
-            .filter(|_| problem.starts_with("missing field"));
-        let name = missing.map_or(path, str::to_owned);
-        Refusal::Parameter {
-            name,
-            problem,
-            unsupported: false,
-        }
+        Refusal::parameter(name(error.path(), &problem), problem)
     })
+}
+
+/// Where a body is wrong. The path ends where a field is missing; only the problem names that.
+fn name(path: &Path, problem: &str) -> String {
+    let missing = problem
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.strip_suffix('`'));
+    match missing {
+        None => path.to_string(),
+        Some(field) if path.iter().len() == 0 => field.to_owned(),
+        Some(field) => format!("{path}.{field}"),
+    }
 }
 
 fn wanted(common: Common, input: Input) -> Result<Wanted, Refusal> {
@@ -192,6 +202,18 @@ mod tests {
         read(body.to_string().as_bytes(), Door::Chat)
     }
 
+    /// The parameter that is refused, and why.
+    fn parameter(read: Result<Wanted, Refusal>) -> (String, String) {
+        match read {
+            Err(Refusal::Parameter { name, problem, .. }) => (name, problem),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn told(name: &str, problem: &str) -> (String, String) {
+        (name.to_owned(), problem.to_owned())
+    }
+
     fn refused(changes: &Value) -> (String, bool) {
         match chat(changes) {
             Err(Refusal::Parameter {
@@ -271,13 +293,44 @@ mod tests {
         assert_eq!(refused(json!({"messages": []})), "messages");
         let nobody = json!([{"role": "nobody", "content": "x"}]);
         assert_eq!(refused(json!({"messages": nobody})), "messages[0].role");
-        assert_eq!(
-            match read(b"{\"messages\": []}", Door::Chat) {
-                Err(Refusal::Parameter { name, .. }) => name,
-                other => panic!("{other:?}"),
-            },
-            "model"
-        );
+        let nobody = json!([{"role": "user", "content": "x"}, {"content": "x"}]);
+        assert_eq!(refused(json!({"messages": nobody})), "messages[1].role");
+        let (name, problem) = parameter(read(b"{\"messages\": []}", Door::Chat));
+        assert_eq!((&*name, &*problem), ("model", "missing field `model`"));
+    }
+
+    #[test]
+    fn what_has_several_forms_says_which() {
+        let chat = |changes: Value| parameter(chat(&changes));
+        let stop = "`stop` is one text, a list of texts, or null";
+        assert_eq!(chat(json!({"stop": 5})), told("stop", stop));
+        assert_eq!(chat(json!({"stop": ["a", 5]})), told("stop", stop));
+        let content = "`content` is text or a list of parts, `{\"type\": \"text\", \"text\": …}`";
+        for wrong in [json!(5), json!([{"text": "x"}]), json!([["text", "x"]])] {
+            let messages = json!([{"role": "user", "content": wrong}]);
+            let refused = chat(json!({"messages": messages}));
+            assert_eq!(refused, told("messages[0].content", content));
+        }
+        for wrong in [json!(null), json!(5), json!({"a": 1}), json!([1, "a"])] {
+            let body = json!({"model": "m", "prompt": wrong}).to_string();
+            let refused = parameter(read(body.as_bytes(), Door::Completions));
+            let prompt = "`prompt` is one text or one list of token ids";
+            assert_eq!(refused, told("prompt", prompt));
+        }
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        for body in ["[]", "[\"m\"]", "null", "5"] {
+            let refused = read(body.as_bytes(), Door::Chat);
+            assert!(matches!(refused, Err(Refusal::Body(_))), "{refused:?}");
+        }
+        let chat = |changes: Value| parameter(chat(&changes));
+        let list = "invalid type: sequence, expected an object";
+        let message = chat(json!({"messages": [["user", "hi"]]}));
+        assert_eq!(message, told("messages[0]", list));
+        let options = chat(json!({"stream_options": [true]}));
+        assert_eq!(options, told("stream_options", list));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Tokens to the client.
 
+use remuda_link::clock::span;
 use remuda_routing::stream::Finish;
 use remuda_types::Span;
 use tokio::time::Instant;
 
 use super::{Cut, Driver};
-use crate::clock::span;
 use crate::request::outbox::{Event, Finished, Left};
 use crate::request::refusal::Refusal;
 use crate::request::text::{Shown, Text};

@@ -1,43 +1,46 @@
-//! Control's clock, as well as this node knows it.
+//! Control's clock as a node or gateway knows it: what leases, grants and tranches are dated by.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use remuda_types::Time;
+use remuda_types::{Span, Time};
 
-/// Control's time at one instant, carried on by the machine's monotonic clock, so that a system
-/// clock that is set while the daemon runs moves no deadline. Until control was heard, the system's
-/// clock is believed.
+/// Control's time when it was last heard, carried on by the machine's monotonic clock, so that a
+/// system clock that is set meanwhile moves no deadline. Until control was heard, the system's clock
+/// is believed.
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub struct Clock {
     heard: Mutex<(Time, Instant)>,
 }
 
 impl Clock {
     /// A clock that has not heard control.
-    pub(crate) fn of_system() -> Self {
+    pub fn of_system() -> Self {
         Self {
             heard: Mutex::new((system_now(), Instant::now())),
         }
     }
 
     /// Now, by control's clock.
-    pub(crate) fn now(&self) -> Time {
+    pub fn now(&self) -> Time {
         let (time, at) = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        time + remuda_types::Span::from_millis(passed)
+        time + span(at.elapsed())
     }
 
     /// Control says that it is `time` now.
-    pub(crate) fn hear(&self, time: Time) {
+    pub fn hear(&self, time: Time) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = (time, Instant::now());
     }
 }
 
+/// Whole milliseconds of a duration.
+pub fn span(duration: Duration) -> Span {
+    Span::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
 fn system_now() -> Time {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let millis = since.unwrap_or_default().as_millis();
-    Time::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+    Time::EPOCH + span(since.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -53,7 +56,7 @@ mod tests {
         ] {
             clock.hear(heard);
             assert!(clock.now() >= heard);
-            assert!(clock.now().since(heard) < remuda_types::Span::HOUR);
+            assert!(clock.now().since(heard) < Span::HOUR);
         }
     }
 }
