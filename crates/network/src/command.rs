@@ -206,8 +206,8 @@ pub enum Command {
     },
     /// Time passed: settle, expire, release, place again.
     Tick {
-        /// Control has come back and does not know yet what its nodes served while it was away:
-        /// leases are left as they are.
+        /// Control has come back and does not know yet what its nodes served and its gateways
+        /// spent while it was away: money, and what stands, is left as it is.
         adopting: bool,
     },
 }

@@ -98,6 +98,12 @@ impl Span {
         Ord::min(self, other)
     }
 
+    /// This less `other`; nothing when `other` is the longer.
+    #[must_use]
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     /// The sum, or the longest span there is.
     #[must_use]
     pub const fn saturating_add(self, other: Self) -> Self {

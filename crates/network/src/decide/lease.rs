@@ -244,13 +244,8 @@ pub(super) fn end(
     last_seen: Time,
 ) {
     let served = last_seen.min(draft.now).min(lease.stops_by());
-    let mut meter = lease.meter.accrue(lease.phase, served);
-    let silent = draft.now.since(meter.until);
-    meter = Meter {
-        until: meter.until.max(draft.now),
-        silent: meter.silent.saturating_add(silent),
-        ..meter
-    };
+    let meter = lease.meter.accrue(lease.phase, served);
+    let meter = meter.silent_since(served, draft.now);
     let due = pay(draft, lease, meter);
     let back = give_back(draft, lease, served);
     draft.push(Event::LeaseSettled {

@@ -79,6 +79,13 @@ pub(super) fn add_model(
         });
     }
     let known = draft.state.models.get(&label).map(|model| model.digest);
+    if known.is_none() && replaces.is_some() {
+        let problem = "there is no model of this name to replace".to_owned();
+        return Err(Refusal::Invalid {
+            field: "replaces",
+            problem,
+        });
+    }
     if let Some(known) = known.filter(|known| *known != digest && Some(*known) != replaces) {
         return Err(Refusal::OtherFile { known });
     }

@@ -16,7 +16,7 @@ use crate::state::{EndReason, Phase, Presence, Standing};
 pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     let limit = draft.state.policy.tick_limit as usize;
     let due = draft.index.due(draft.now);
-    let due = due.filter(|item| !(adopting && matches!(item, Due::Lease(_))));
+    let due = due.filter(|item| !adopting || is_of_placement(*item));
     let mut due: Vec<_> = due.take(limit).collect();
     // Who leaves goes first: a lease that ends with its provider must not be renewed before, for
     // then it would be settled twice in one batch.
@@ -34,6 +34,14 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
             Due::Node(id) => node_due(draft, id),
             Due::Ended(id) => draft.push(Event::LeaseForgotten { lease: id }),
         }
+    }
+}
+
+/// Whether it only finds nodes for what has none or is to move: no money, and nothing that ends.
+const fn is_of_placement(item: Due) -> bool {
+    match item {
+        Due::Replica(_) | Due::Node(_) => true,
+        Due::Lease(_) | Due::Tranche(_) | Due::Provider(_) | Due::Ended(_) => false,
     }
 }
 

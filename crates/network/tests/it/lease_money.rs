@@ -285,16 +285,25 @@ fn a_control_that_comes_back_settles_no_lease_before_it_knows_what_was_served() 
 }
 
 #[test]
-fn other_things_are_due_all_the_same() {
+fn a_replica_is_placed_again_all_the_same() {
     let mut one = one(short_slices(), "7.20", "100.00");
-    one.world.see(one.lease, ObservedPhase::Ready);
-    one.world.tick_after(secs(60));
-    let policy = one.world.state().policy.clone();
     one.world
-        .wait(policy.holdback.saturating_add(policy.holdback_bucket));
+        .see(one.lease, ObservedPhase::Ended(EndReason::Crashed));
+    one.world.wait(secs(3_600));
     let events = one.world.run(Command::Tick { adopting: true });
-    let released = |event: &Event| matches!(event, Event::HoldbackReleased { .. });
-    assert!(events.iter().any(released), "{events:?}");
-    let settled = |event: &Event| matches!(event, Event::LeaseSettled { .. });
-    assert!(!events.iter().any(settled), "{events:?}");
+    let granted = |event: &Event| matches!(event, Event::LeaseGranted { .. });
+    assert!(events.iter().any(granted), "{events:?}");
+}
+
+#[test]
+fn what_was_counted_before_a_loss_was_known_is_not_charged() {
+    let mut one = one(lax(), "7.20", "100.00");
+    one.world.see(one.lease, ObservedPhase::Ready);
+    one.world.wait(secs(3_600));
+    // A drain closes the ready time at an instant of which nobody knows yet that it was silent.
+    let workload = one.workload;
+    one.world.run(Command::StopWorkload { workload });
+    let (meter, charge) = settled(&one.lose(secs(10)));
+    assert_eq!((meter.ready, meter.silent), (secs(10), secs(3_590)));
+    assert_eq!(charge.amount, Money::from_micros(10_000));
 }

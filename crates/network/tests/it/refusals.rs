@@ -282,6 +282,8 @@ fn a_model_is_another_file_only_for_whoever_knows_which_it_was() {
         bytes: 7,
         replaces,
     };
+    let text = world.refused(add(first, Some(second)));
+    assert_eq!(text, "replaces: there is no model of this name to replace");
     world.run(add(first, None));
     world.run(add(first, None));
     let text = world.refused(add(second, None));

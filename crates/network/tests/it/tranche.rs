@@ -5,7 +5,7 @@ use remuda_network::command::ObservedPhase;
 use remuda_network::event::UsageTotal;
 use remuda_network::state::EndReason;
 use remuda_network::{Command, Event};
-use remuda_types::{Digest, GatewayKey, LeaseId, Money, ProjectId, ProviderId, TrancheId};
+use remuda_types::{Digest, GatewayKey, LeaseId, Money, ProjectId, ProviderId, Span, TrancheId};
 
 use crate::world::{GATEWAY, World, lax, secs, terms, usd};
 
@@ -150,6 +150,17 @@ fn what_is_left_is_voided_when_nothing_more_may_arrive() {
         door.world.refused(late),
         format!("there is no tranche {TRANCHE}")
     );
+}
+
+#[test]
+fn a_control_that_was_away_for_long_hears_its_gateways_before_it_voids_anything() {
+    let mut door = door();
+    door.open("1.00");
+    door.world.wait(Span::DAY);
+    door.world.run(Command::Tick { adopting: true });
+    let used = door.used("0.10");
+    door.world.run(post(1, used));
+    assert_eq!(door.left(), usd("0.90"));
 }
 
 #[test]

@@ -1,0 +1,144 @@
+//! Who sells: providers, their sites and nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minicbor::{Decode, Encode};
+use remuda_types::{
+    Capacity, Class, Country, Label, LeaseId, Money, Place, Price, ProviderId, SiteId, Time,
+};
+
+/// An owner of nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+#[cbor(map)]
+pub struct Provider {
+    /// Its name.
+    #[n(0)]
+    pub label: Label,
+    /// Since when.
+    #[n(1)]
+    pub joined: Time,
+    /// Whether it is staying.
+    #[n(2)]
+    pub standing: Standing,
+    /// Earnings not yet released, by the start of their bucket.
+    #[n(3)]
+    pub held: BTreeMap<Time, Money>,
+}
+
+/// Whether a provider is staying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Sells.
+    #[n(0)]
+    Active,
+    /// Gave notice; gone at the given time.
+    #[n(1)]
+    Leaving(#[n(0)] Time),
+    /// Gone since then.
+    #[n(2)]
+    Left(#[n(0)] Time),
+}
+
+/// A place where nodes stand.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+#[cbor(map)]
+pub struct Site {
+    /// Its owner.
+    #[n(0)]
+    pub provider: ProviderId,
+    /// Its name.
+    #[n(1)]
+    pub label: Label,
+    /// Its country.
+    #[n(2)]
+    pub country: Country,
+    /// Its coordinates.
+    #[n(3)]
+    pub place: Place,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+#[cbor(map)]
+pub struct Node {
+    /// Its owner.
+    #[n(0)]
+    pub provider: ProviderId,
+    /// Where it stands.
+    #[n(1)]
+    pub site: SiteId,
+    /// Its kind.
+    #[n(2)]
+    pub class: Class,
+    /// What it has in all.
+    #[n(3)]
+    pub capacity: Capacity,
+    /// Price of the whole node.
+    #[n(4)]
+    pub price: Price,
+    /// Since when.
+    #[n(5)]
+    pub enrolled: Time,
+    /// Whether it is there.
+    #[n(6)]
+    pub presence: Presence,
+    /// Its live leases.
+    #[n(7)]
+    pub leases: BTreeSet<LeaseId>,
+}
+
+/// Whether a node is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Presence {
+    /// Enrolled, no session yet, or its session ended in order.
+    #[n(0)]
+    Away(#[n(0)] Time),
+    /// Has a session; takes leases.
+    #[n(1)]
+    Up(#[n(0)] Time),
+    /// Silent since then; keeps its leases, gets no new ones.
+    #[n(2)]
+    Suspect(#[n(0)] Time),
+    /// Has a session; gives its leases up.
+    #[n(3)]
+    Draining(#[n(0)] Time),
+    /// Judged gone; has no leases.
+    #[n(4)]
+    Lost(#[n(0)] Time),
+    /// Its owner took it away for good.
+    #[n(5)]
+    Left(#[n(0)] Time),
+}
+
+impl Presence {
+    /// Whether new leases may be placed on the node.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Up(_))
+    }
+
+    /// The word used in the API and the CLI.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Away(_) => "away",
+            Self::Up(_) => "up",
+            Self::Suspect(_) => "suspect",
+            Self::Draining(_) => "draining",
+            Self::Lost(_) => "lost",
+            Self::Left(_) => "left",
+        }
+    }
+
+    /// Since when.
+    pub const fn since(self) -> Time {
+        match self {
+            Self::Away(at)
+            | Self::Up(at)
+            | Self::Suspect(at)
+            | Self::Draining(at)
+            | Self::Lost(at)
+            | Self::Left(at) => at,
+        }
+    }
+}
