@@ -142,6 +142,9 @@ impl Sequencer {
         publish: SyncSender<Publication>,
         (adopting, metrics): (Duration, Metrics),
     ) -> Self {
+        // Without leases there is nobody to hear first.
+        let back = !recovered.network.state().leases.is_empty();
+        let adopting = if back { adopting } else { Duration::ZERO };
         Self {
             network: recovered.network,
             journal,
@@ -339,7 +342,7 @@ impl Sequencer {
 
     /// The network as the journal has it.
     fn restore(&mut self) -> Result<(), RecoverError> {
-        self.network = recover::network(self.journal.view(), Some(&self.snapshots))?.network;
+        self.network = recover::network(self.journal.view(), &self.snapshots)?.network;
         Ok(())
     }
 

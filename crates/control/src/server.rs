@@ -162,11 +162,11 @@ fn open(
     let dir = config.data_dir.clone();
     let journal = Journal::open(&dir, config.claim)?;
     let snapshots = Snapshots::open(&dir)?;
-    let recovered = recover::network(journal.view(), Some(&snapshots))?;
+    let recovered = recover::network(journal.view(), &snapshots)?;
     let clock = Arc::new(Clock::starting_at(recovered.network.state().clock));
     let vault = Vault::open(secret, journal.view())?;
     let (mut projector, projections) = projection::open(&dir.join("projections.db"))?;
-    catch_up(journal.view(), &mut projector)?;
+    catch_up(journal.view(), &snapshots, &mut projector)?;
 
     let epoch = journal.epoch().0;
     let (submit, messages) = sync_channel(QUEUE);

@@ -10,7 +10,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use remuda_link::{BindError, Connection, Endpoint, EndpointId, Patience, SecretKey, Stream};
+use remuda_link::{
+    Allowance, BindError, Connection, Endpoint, EndpointId, Patience, SecretKey, Stream,
+};
 use remuda_types::{GatewayKey, LeaseId, NodeKey};
 use remuda_wire::gateway::GatewayReply;
 use remuda_wire::grant::{Grant, SIGNING_DOMAIN, SignedGrant};
@@ -102,6 +104,7 @@ pub(crate) async fn bind(config: &Config, key: SecretKey) -> Result<Endpoint, Bi
         alpns: vec![ALPN_NODE.to_vec(), ALPN_GATEWAY.to_vec()],
         relays: Vec::new(),
         patience: Patience::default(),
+        allowance: Allowance::PEER,
     })
     .await
 }

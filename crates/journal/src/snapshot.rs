@@ -140,8 +140,18 @@ impl Snapshots {
 
     /// The newest sound snapshot whose state has `format`.
     pub fn latest(&self, format: u32) -> Result<Latest, SnapshotError> {
+        self.latest_until(Seq(u64::MAX), format)
+    }
+
+    /// The newest sound snapshot whose state has `format` and no record after `seq`.
+    pub fn latest_until(&self, seq: Seq, format: u32) -> Result<Latest, SnapshotError> {
         let mut latest = Latest::default();
-        for path in self.newest_first()? {
+        let last = self.path(seq, EXTENSION);
+        for path in self
+            .newest_first()?
+            .into_iter()
+            .filter(|path| *path <= last)
+        {
             match self.load(&path, format)? {
                 Ok(snapshot) => {
                     latest.snapshot = Some(snapshot);

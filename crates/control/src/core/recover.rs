@@ -35,18 +35,37 @@ pub enum RecoverError {
     },
 }
 
-/// The network after all records, or after record `to`. Snapshots are used when given.
-pub fn network(reader: &Reader, snapshots: Option<&Snapshots>) -> Result<Recovered, RecoverError> {
-    replay(reader, snapshots.and_then(newest), None)
+/// The network after all records, beginning with the newest sound snapshot.
+pub fn network(reader: &Reader, snapshots: &Snapshots) -> Result<Recovered, RecoverError> {
+    network_at(reader, Some(snapshots), Seq(u64::MAX))
 }
 
-/// The network as it was after record `to`, from the first record.
-pub fn network_at(reader: &Reader, to: Seq) -> Result<Recovered, RecoverError> {
-    replay(reader, None, Some(to))
+/// The network as it was after record `to`. Without snapshots nothing but the records is believed.
+pub fn network_at(
+    reader: &Reader,
+    snapshots: Option<&Snapshots>,
+    to: Seq,
+) -> Result<Recovered, RecoverError> {
+    let start = snapshots.and_then(|snapshots| newest(snapshots, to));
+    let mut recovered = start.unwrap_or_else(|| Recovered {
+        network: Network::default(),
+        seq: Seq::NONE,
+    });
+    for batch in reader.batches(recovered.seq.next())? {
+        for record in batch?.records {
+            if record.seq > to {
+                return Ok(recovered);
+            }
+            if record.seq > recovered.seq {
+                apply(&mut recovered, &record)?;
+            }
+        }
+    }
+    Ok(recovered)
 }
 
-fn newest(snapshots: &Snapshots) -> Option<Recovered> {
-    let latest = snapshots.latest(SNAPSHOT_FORMAT).ok()?;
+fn newest(snapshots: &Snapshots, to: Seq) -> Option<Recovered> {
+    let latest = snapshots.latest_until(to, SNAPSHOT_FORMAT).ok()?;
     for passed_over in &latest.passed_over {
         tracing::warn!(%passed_over, "a snapshot cannot be used");
     }
@@ -56,26 +75,6 @@ fn newest(snapshots: &Snapshots) -> Option<Recovered> {
         network: Network::new(state),
         seq: snapshot.seq,
     })
-}
-
-fn replay(
-    reader: &Reader,
-    start: Option<Recovered>,
-    to: Option<Seq>,
-) -> Result<Recovered, RecoverError> {
-    let mut recovered = start.unwrap_or_else(|| Recovered {
-        network: Network::default(),
-        seq: Seq::NONE,
-    });
-    for batch in reader.batches(recovered.seq.next())? {
-        for record in batch?.records {
-            if record.seq <= recovered.seq || to.is_some_and(|to| record.seq > to) {
-                continue;
-            }
-            apply(&mut recovered, &record)?;
-        }
-    }
-    Ok(recovered)
 }
 
 fn apply(recovered: &mut Recovered, record: &Record) -> Result<(), RecoverError> {

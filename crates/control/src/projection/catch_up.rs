@@ -1,6 +1,6 @@
 //! Rows for records that the tables lack, from the journal.
 
-use remuda_journal::{Reader, StoredBatch};
+use remuda_journal::{Reader, Snapshots, StoredBatch};
 
 use super::{ProjectionError, Projector};
 use crate::core::recover::{self, RecoverError, Recovered};
@@ -18,10 +18,14 @@ pub(crate) enum CatchUpError {
     Projections(#[from] ProjectionError),
 }
 
-/// Brings the tables up to date, replaying from the first record if they are behind. Tables of
+/// Brings the tables up to date, replaying from the last snapshot before what they have. Tables of
 /// another history than the journal's are emptied first: a journal that was restored from an older
 /// copy numbers its new records as the lost ones.
-pub(crate) fn catch_up(reader: &Reader, projector: &mut Projector) -> Result<(), CatchUpError> {
+pub(crate) fn catch_up(
+    reader: &Reader,
+    snapshots: &Snapshots,
+    projector: &mut Projector,
+) -> Result<(), CatchUpError> {
     if !of_this_history(reader, projector)? {
         tracing::warn!("the projections are of another history: they are built anew");
         projector.empty()?;
@@ -30,7 +34,7 @@ pub(crate) fn catch_up(reader: &Reader, projector: &mut Projector) -> Result<(),
     if projector.written() >= end.last_seq {
         return Ok(());
     }
-    let mut replayed = recover::network_at(reader, projector.written())?;
+    let mut replayed = recover::network_at(reader, Some(snapshots), projector.written())?;
     let missing = projector.written().next();
     for batch in reader.batches(missing).map_err(RecoverError::from)? {
         let batch = batch.map_err(RecoverError::from)?;

@@ -1,6 +1,7 @@
 //! A control that runs, and what tests ask of it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use remuda_control::http::keys::mint;
 use remuda_control::{Config, Running, start};
@@ -70,7 +71,7 @@ pub(crate) fn config(dir: &Path, policy: Policy) -> Config {
         claim: Claim::Alone,
         policy,
         liveness: remuda_liveness::Policy::default(),
-        adopt_within: Config::ADOPT_WITHIN,
+        adopt_within: Duration::from_secs(1),
         gateway_admission: "admit".to_owned(),
         snapshot_every: 1_000,
     }

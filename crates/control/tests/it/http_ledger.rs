@@ -171,42 +171,93 @@ async fn movements_are_paged() {
     control.running.stop().await;
 }
 
-/// Its slices are over many times while it is away; its node was, too.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_control_that_comes_back_charges_nothing_of_which_it_knows_nothing() {
-    let policy = Policy {
+fn short_slices() -> Policy {
+    Policy {
         slice: Span::from_secs(1),
         slice_min: Span::from_millis(100),
         ..Policy::default()
-    };
-    let control = Control::start_with(policy).await;
+    }
+}
+
+/// A control that comes back after slices were over many times, and where its replica was ready.
+async fn returned() -> (Control, Market, Value) {
+    let control = Control::start_with(short_slices()).await;
     let market = Market::open(&control).await;
     market.model(&control).await;
     market.node(&control, 1, 360_000).await;
     let deployed = market.deploy(&control, 1).await;
-    let placement = &deployed["replicas"][0]["placement"];
-    observe(&control, placement, ObservedPhase::Ready).await;
+    let placement = deployed["replicas"][0]["placement"].clone();
+    observe(&control, &placement, ObservedPhase::Ready).await;
     let away = Duration::from_secs(3);
     let control = control.restart_after(|_| std::thread::sleep(away)).await;
+    (control, market, placement)
+}
+
+async fn leases_of(control: &Control, market: &Market) -> Value {
+    let path = "/v1/ledger/statement";
+    let statement = control.get(&market.project_key, path).await.expect(200);
+    statement["charged"]["leases"].clone()
+}
+
+/// Asks for what was charged until it is as expected; a test that waits for ever has failed.
+async fn charged_until(control: &Control, market: &Market, is_it: fn(&Value) -> bool) -> Value {
+    loop {
+        let leases = leases_of(control, market).await;
+        if is_it(&leases) {
+            return leases;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_that_comes_back_charges_nothing_of_which_it_knows_nothing() {
+    let (control, market, placement) = returned().await;
     // Longer than a look at what is due takes.
     tokio::time::sleep(Duration::from_millis(500)).await;
 
     // As a session says it of a node that did not serve all along.
     let core = &control.running.core;
-    let (node, last_seen) = (text(placement, "node").parse().unwrap(), core.recovered());
+    let (node, last_seen) = (text(&placement, "node").parse().unwrap(), core.recovered());
     let suspected = Command::NodeSuspected { node, last_seen };
     core.submit_own(suspected).await.unwrap();
     let restarted = ObservedPhase::Ended(EndReason::NodeRestarted);
-    observe(&control, placement, restarted).await;
-    let statement = control
-        .get(&market.project_key, "/v1/ledger/statement")
-        .await
-        .expect(200);
-    let leases = &statement["charged"]["leases"];
+    observe(&control, &placement, restarted).await;
+    let leases = leases_of(&control, &market).await;
     assert!(leases["ready_ms"].as_u64().unwrap() < 1_000, "{leases:#}");
     assert!(
         leases["suspect_ms"].as_u64().unwrap() >= 3_000,
         "{leases:#}"
     );
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_does_not_come_back_with_control_is_judged_before_anything_is_settled() {
+    let (control, market, _) = returned().await;
+    let silent = |leases: &Value| {
+        leases["silent_ms"]
+            .as_u64()
+            .is_some_and(|silent| silent > 0)
+    };
+    let leases = charged_until(&control, &market, silent).await;
+    assert!(leases["ready_ms"].as_u64().unwrap() < 1_000, "{leases:#}");
+    assert!(leases["silent_ms"].as_u64().unwrap() >= 3_000, "{leases:#}");
+
+    // From then on slices are settled as ever.
+    market.node(&control, 2, 360_000).await;
+    let spec = json!({"name": "second", "model": {"name": "tiny"}});
+    let deployed = control
+        .post(&market.project_key, "/v1/workloads", &spec)
+        .await
+        .expect(201);
+    let placement = &deployed["replicas"][0]["placement"];
+    observe(&control, placement, ObservedPhase::Ready).await;
+    let settled = |leases: &Value| {
+        leases["ready_ms"]
+            .as_u64()
+            .is_some_and(|ready| ready > 1_000)
+    };
+    charged_until(&control, &market, settled).await;
     control.running.stop().await;
 }

@@ -49,6 +49,10 @@ fn the_last_two_are_kept_and_the_newest_is_found() {
     let latest = snapshots.latest(FORMAT).unwrap();
     assert_eq!(latest.snapshot, Some(snapshot(5)));
     assert!(latest.passed_over.is_empty());
+    for (until, found) in [(3, None), (4, Some(Seq(4))), (9, Some(Seq(5)))] {
+        let latest = snapshots.latest_until(Seq(until), FORMAT).unwrap();
+        assert_eq!(seq(&latest), found, "until {until}");
+    }
 }
 
 #[test]
