@@ -97,14 +97,15 @@ impl Gateway {
         match self.nodes.prepare(node, &route.addresses).await {
             Ok(None) => {}
             Ok(Some(dialled)) => {
-                let within = self.config.limits.probe_within;
+                let within = self.config.limits.dial_within;
                 let waits = Waits {
                     node: within,
                     engine: within,
                 };
                 let shown = open(&route, self.request_id());
                 // Whether the engine answers is the requests' concern.
-                Channel::probe(dialled, shown, waits).await;
+                let probed = Channel::probe(dialled, shown, waits).await;
+                tracing::debug!(%node, ?probed, "a node was shown a grant");
             }
             Err(error) => {
                 tracing::debug!(%node, %error, "a node that should serve cannot be reached");

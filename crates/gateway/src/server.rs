@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use remuda_link::{BindError, ClientError, Clock, Endpoint, Patience, SecretKey};
+use remuda_link::{Allowance, BindError, ClientError, Clock, Endpoint, Patience, SecretKey};
 use remuda_types::GatewayKey;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -124,6 +124,7 @@ async fn bind(config: &Config) -> Result<Endpoint, StartError> {
         alpns: Vec::new(),
         relays: Vec::new(),
         patience: Patience::default(),
+        allowance: Allowance::PEER,
     });
     Ok(endpoint.await?)
 }

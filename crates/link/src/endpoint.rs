@@ -19,6 +19,31 @@ pub struct Config {
     pub relays: Vec<RelayUrl>,
     /// How long silence may last.
     pub patience: Patience,
+    /// What a peer may do on a connection, until it is [`allow`]ed more.
+    pub allowance: Allowance,
+}
+
+/// What a peer may do on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Streams that it may have open at once.
+    pub streams: u32,
+    /// Bytes of all its streams that it may send before they are read.
+    pub unread_bytes: u32,
+}
+
+impl Allowance {
+    /// For a known peer: a stream for each request in flight.
+    pub const PEER: Self = Self {
+        streams: 4_096,
+        unread_bytes: u32::MAX >> 2,
+    };
+
+    /// For anybody who may connect.
+    pub const STRANGER: Self = Self {
+        streams: 16,
+        unread_bytes: 256 << 10,
+    };
 }
 
 /// How soon a silent peer is noticed.
@@ -75,9 +100,6 @@ pub enum DialError {
     },
 }
 
-/// Concurrent streams a peer may open: one for each request in flight.
-const STREAMS_MAX: u32 = 4_096;
-
 /// Binds an endpoint.
 pub async fn bind(config: Config) -> Result<Endpoint, BindError> {
     let address = config.bind;
@@ -91,7 +113,7 @@ pub async fn bind(config: Config) -> Result<Endpoint, BindError> {
         .secret_key(config.key)
         .alpns(config.alpns)
         .relay_mode(relay_mode)
-        .transport_config(transport(config.patience))
+        .transport_config(transport(config.patience, config.allowance))
         .clear_ip_transports()
         .bind_addr(address)
         .map_err(|error| failed(error.to_string()))?
@@ -100,9 +122,16 @@ pub async fn bind(config: Config) -> Result<Endpoint, BindError> {
         .map_err(|error| failed(format!("{error:#}")))
 }
 
-fn transport(patience: Patience) -> QuicTransportConfig {
+/// Lets the peer of a connection do more than the endpoint's own [`Allowance`].
+pub fn allow(connection: &Connection, allowance: Allowance) {
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(allowance.streams));
+    connection.set_receive_window(VarInt::from_u32(allowance.unread_bytes));
+}
+
+fn transport(patience: Patience, allowance: Allowance) -> QuicTransportConfig {
     QuicTransportConfig::builder()
-        .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
+        .max_concurrent_bidi_streams(VarInt::from_u32(allowance.streams))
+        .receive_window(VarInt::from_u32(allowance.unread_bytes))
         .keep_alive_interval(patience.keep_alive)
         .default_path_keep_alive_interval(patience.keep_alive)
         .default_path_max_idle_timeout(patience.idle)

@@ -11,7 +11,7 @@ pub mod https;
 pub mod stream;
 
 pub use clock::Clock;
-pub use endpoint::{BindError, Config, DialError, Patience, bind, dial};
+pub use endpoint::{Allowance, BindError, Config, DialError, Patience, allow, bind, dial};
 pub use https::ClientError;
 pub use iroh::endpoint::{Connection, RecvStream, SendStream};
 pub use iroh::{Endpoint, EndpointId, SecretKey};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remuda_link::{BindError, ClientError, Clock, Endpoint, bind};
+use remuda_link::{Allowance, BindError, ClientError, Clock, Endpoint, bind};
 use remuda_types::NodeKey;
 use remuda_wire::node::Inventory;
 use remuda_wire::{ALPN_INFER, ALPN_PROBE};
@@ -37,7 +37,7 @@ const INPUTS: usize = 256;
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A daemon that leaves waits this long for a control that is away to come back.
-const CONTROL_BACK_WITHIN: Duration = Duration::from_secs(1);
+const CONTROL_BACK_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +118,7 @@ impl Opened {
             alpns: vec![ALPN_INFER.to_vec(), ALPN_PROBE.to_vec()],
             relays: Vec::new(),
             patience: config.policy.patience,
+            allowance: Allowance::STRANGER,
         })
         .await?;
         Ok(Self {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use remuda_link::{Clock, Connection, Endpoint, Receiver, Sender, Stream};
+use remuda_link::{Allowance, Clock, Connection, Endpoint, Receiver, Sender, Stream};
 use remuda_types::{GatewayKey, NodeKey};
 use remuda_wire::grant::Grant;
 use remuda_wire::infer::{Open, Refused, RefusedReason, Reply};
@@ -66,6 +66,7 @@ pub(crate) struct Parts {
 #[derive(Clone, Debug)]
 struct Peer {
     gateway: GatewayKey,
+    connection: Connection,
     visitor: Arc<Visitor>,
 }
 
@@ -74,7 +75,7 @@ impl Door {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             parts,
-            lobby: Lobby::new(),
+            lobby: Lobby::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         }
     }
@@ -87,6 +88,11 @@ impl Door {
                 incoming = endpoint.accept() => incoming,
             };
             let Some(incoming) = incoming else { return };
+            if self.lobby.is_crowded() && !incoming.remote_addr_validated() {
+                // An error means that it was proved meanwhile; then it comes again.
+                drop(incoming.retry());
+                continue;
+            }
             let (door, visitor) = (self.clone(), self.lobby.enter());
             self.parts.tasks.spawn(async move {
                 tokio::select! {
@@ -120,6 +126,7 @@ impl Door {
     async fn infer(&self, connection: &Connection, visitor: &Arc<Visitor>) {
         let peer = Peer {
             gateway: GatewayKey(*connection.remote_id().as_bytes()),
+            connection: connection.clone(),
             visitor: Arc::clone(visitor),
         };
         while let Ok((send, receive)) = connection.accept_bi().await {
@@ -200,11 +207,11 @@ impl Door {
             .ok_or(grant::Denied::NoKey)
             .and_then(|key| grant::verify(&open.grant, &key, &expected))
             .map_err(grant::Denied::refused)?;
-        if peer.visitor.welcome() {
-            Ok(granted)
-        } else {
-            Err(busy("this node has too many connections of gateways"))
+        if !peer.visitor.welcome(peer.gateway) {
+            return Err(busy("this node has too many connections of gateways"));
         }
+        remuda_link::allow(&peer.connection, Allowance::PEER);
+        Ok(granted)
     }
 
     async fn pass(

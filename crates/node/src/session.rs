@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remuda_link::{
-    Clock, Connection, DialError, Endpoint, Patience, Sender, Stream, StreamError, dial,
+    Allowance, Clock, Connection, DialError, Endpoint, Patience, Sender, Stream, StreamError,
+    allow, dial,
 };
 use remuda_wire::ALPN_NODE;
 use remuda_wire::frame::MAX_STATE_FRAME_BYTES;
@@ -154,6 +155,7 @@ impl Session {
     async fn begin(&self) -> Result<(Connection, Messages, Welcome), End> {
         let ControlAddress { id, addresses } = &self.control;
         let connection = dial(&self.endpoint, *id, addresses, ALPN_NODE, ANSWER_WITHIN).await?;
+        allow(&connection, Allowance::PEER);
         let messages = Messages::open(&connection).await?;
         let mut messages = messages.up_to(MAX_STATE_FRAME_BYTES);
         let hello = NodeMessage::Hello(Box::new(self.hello()));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use remuda_gateway::ControlAddress;
-use remuda_link::{Connection, Endpoint, Patience, SecretKey, Stream};
+use remuda_link::{Allowance, Connection, Endpoint, Patience, SecretKey, Stream};
 use remuda_types::{GatewayKey, Money, NodeKey, ProjectId, Span, Time, TrancheId};
 use remuda_wire::ALPN_GATEWAY;
 use remuda_wire::gateway::{
@@ -111,6 +111,7 @@ impl Control {
                 alpns: vec![ALPN_GATEWAY.to_vec()],
                 relays: Vec::new(),
                 patience: Patience::default(),
+                allowance: Allowance::PEER,
             });
             match bound.await {
                 Ok(endpoint) => return endpoint,

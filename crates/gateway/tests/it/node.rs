@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use remuda_link::{Connection, Endpoint, Patience, SecretKey, Sender, Stream};
+use remuda_link::{Allowance, Connection, Endpoint, Patience, SecretKey, Sender, Stream};
 use remuda_types::{Digest, NodeKey};
 use remuda_wire::frame;
 use remuda_wire::infer::{
@@ -96,6 +96,7 @@ impl Node {
                 alpns: vec![ALPN_INFER.to_vec(), ALPN_PROBE.to_vec()],
                 relays: Vec::new(),
                 patience: Patience::default(),
+                allowance: Allowance::PEER,
             });
             match endpoint.await {
                 Ok(endpoint) => break endpoint,

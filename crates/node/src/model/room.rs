@@ -59,8 +59,9 @@ pub(super) fn claim(path: &Path, lock: &File, bytes: u64, here: u64) -> Result<(
     let failed = file_error(folder);
     let turn = File::create(folder.join(TURN)).map_err(&failed)?;
     turn.lock().map_err(&failed)?;
-    write_claim(lock, bytes).map_err(&failed)?;
-    make(folder, bytes.saturating_sub(here), others(path))
+    // On a full disk the claim itself has room only when something made way.
+    make(folder, bytes.saturating_sub(here), others(path))?;
+    write_claim(lock, bytes).map_err(&failed)
 }
 
 fn write_claim(lock: &File, bytes: u64) -> io::Result<()> {
@@ -204,7 +205,7 @@ mod tests {
             matches!(refused, Err(Error::DiskFull { .. })),
             "{refused:?}"
         );
-        assert_eq!(others(&first), bytes, "until its fetch gives up");
+        assert_eq!(others(&first), 0, "what was refused claims nothing");
         assert_eq!(others(&second), bytes);
         fs::write(first.with_extension("part"), "weights").unwrap();
         assert_eq!(others(&second), bytes - 7);

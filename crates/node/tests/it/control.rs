@@ -60,6 +60,7 @@ impl Control {
             alpns: vec![ALPN_NODE.to_vec()],
             relays: Vec::new(),
             patience: remuda_link::Patience::default(),
+            allowance: remuda_link::Allowance::PEER,
         };
         let bound = async {
             // The socket of a control that has just vanished is given back a little later.

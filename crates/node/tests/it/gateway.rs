@@ -30,6 +30,7 @@ impl Gateway {
             alpns: Vec::new(),
             relays: Vec::new(),
             patience: remuda_link::Patience::default(),
+            allowance: remuda_link::Allowance::PEER,
         })
         .await
         .unwrap();
