@@ -16,6 +16,7 @@ mod ports;
 mod process;
 mod profile;
 mod programs;
+mod silence;
 mod test_policy;
 mod wait;
 
@@ -43,6 +44,7 @@ pub(crate) use market::Buyer;
 pub(crate) use model::ModelFile;
 pub(crate) use ports::Ports;
 pub(crate) use programs::{Host, Hosts, Programs};
+pub(crate) use silence::{Silence, silence_after};
 pub(crate) use wait::until;
 
 use claim::Claim;
@@ -99,7 +101,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let _claim = Claim::take(&layout)?;
     let ports = Ports::from(args.port_base);
     ports.check(u16::try_from(SEATS.len()).unwrap_or(u16::MAX))?;
-    let model = ModelFile::find(args.model.as_deref(), context).await?;
     let programs = Programs {
         binary: std::env::current_exe()?,
         log: context.global.log.clone(),
@@ -108,6 +109,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         hosts: Hosts::loopback(SEATS.len()),
     };
     let naming = Naming::check(context, &programs.operator_key())?;
+    let model = ModelFile::find(args.model.as_deref(), context).await?;
     let mut ready = tokio::select! {
         ready = start(programs, &model, naming, context) => ready?,
         () = asked.once() => return Ok(()),

@@ -45,7 +45,7 @@ struct Replayed {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let reader = Reader::open(&args.data_dir).map_err(unopened)?;
     let recovered =
-        recover::network_at(&reader, Seq(args.to.unwrap_or(u64::MAX))).map_err(unread)?;
+        recover::network_at(&reader, None, Seq(args.to.unwrap_or(u64::MAX))).map_err(unread)?;
     if let Some(to) = args.to.filter(|to| *to > recovered.seq.0) {
         return Err(beyond(to, recovered.seq).into());
     }

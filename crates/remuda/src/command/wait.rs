@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use remuda_wire::api::replica::{Replica, Workload};
+use remuda_wire::api::replica::{Placement, Replica, Workload};
 
 use crate::client::Client;
 use crate::context::Context;
@@ -80,23 +80,27 @@ fn describe(workload: &Workload) -> String {
     )
 }
 
-/// What ended between two looks and is tried again.
+/// What ended between two looks: a lease that neither is still there nor has moved.
 fn ends(before: &Workload, now: &Workload) -> Vec<String> {
-    let attempts = |replica: &Replica| {
-        let same = before.replicas.iter().find(|same| same.id == replica.id);
-        same.map_or(0, |same| same.attempts)
+    let lease = |of: &Option<Placement>| of.as_ref().map(|placement| placement.lease);
+    let ended = |was: &&Replica| {
+        let is = now.replicas.iter().find(|is| is.id == was.id);
+        let (had, has) = (
+            lease(&was.placement),
+            is.and_then(|is| lease(&is.placement)),
+        );
+        had.is_some()
+            && is.is_some()
+            && has != had
+            && (has.is_none() || has != lease(&was.successor))
     };
-    let again = now
-        .replicas
-        .iter()
-        .filter(|now| now.attempts > attempts(now));
-    again
-        .filter_map(|replica| {
-            let (id, end) = (replica.id, replica.last_end.as_ref()?);
+    let ended = before.replicas.iter().filter(ended).map(|was| was.id);
+    ended
+        .map(|id| {
+            let is = now.replicas.iter().find(|is| is.id == id);
+            let how = is.and_then(|is| is.last_end.as_deref()).unwrap_or("ended");
             let name = &now.name;
-            Some(format!(
-                "{id} ended ({end}) and is tried again: `remuda logs {name}` shows its last words"
-            ))
+            format!("{id}: {how}; it is tried again, `remuda logs {name}` shows its last words")
         })
         .collect()
 }
@@ -129,4 +133,49 @@ fn too_late(workload: &Workload, waited: Duration) -> Failure {
         workload.name
     );
     Failure::new(Exit::TimedOut, message, way_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn workload(lease: u128, successor: u128) -> Workload {
+        let placement = |lease: u128| match lease {
+            0 => Value::Null,
+            lease => json!({
+                "lease": remuda_types::LeaseId::from_u128(lease),
+                "node": remuda_types::NodeKey([1; 32]),
+                "site": remuda_types::SiteId::from_u128(1), "country": "KR",
+                "provider": remuda_types::ProviderId::from_u128(1), "provider_name": "Ranch",
+                "price_usd_per_hour": "1.000000", "phase": "ready", "epoch": 1,
+            }),
+        };
+        let replica = json!({
+            "id": remuda_types::ReplicaId::from_u128(1), "phase": "starting",
+            "placement": placement(lease), "successor": placement(successor),
+            "attempts": 1, "retry_ms": null, "last_end": "crashed", "fault": "tenant",
+        });
+        let workload = json!({
+            "id": remuda_types::WorkloadId::from_u128(1),
+            "project": remuda_types::ProjectId::from_u128(1), "name": "chat", "kind": "model",
+            "state": "running", "created_ms": 0, "spec": null, "replicas": [replica],
+        });
+        serde_json::from_value(workload).unwrap()
+    }
+
+    #[test]
+    fn an_end_is_a_lease_that_went_and_did_not_move() {
+        let told = |before: (u128, u128), now: (u128, u128)| {
+            ends(&workload(before.0, before.1), &workload(now.0, now.1)).len()
+        };
+        assert_eq!(told((1, 0), (0, 0)), 1, "it waits for another");
+        assert_eq!(told((1, 0), (2, 0)), 1, "it has another");
+        assert_eq!(told((1, 0), (1, 0)), 0);
+        assert_eq!(told((1, 0), (1, 2)), 0, "it is about to move");
+        assert_eq!(told((1, 2), (2, 0)), 0, "it has moved");
+        assert_eq!(told((0, 0), (0, 0)), 0, "it waits still");
+        assert_eq!(told((0, 0), (1, 0)), 0, "it was placed");
+    }
 }

@@ -100,16 +100,17 @@ impl Tour<'_> {
             Some(process) => process.kill().await,
             None => anyhow::bail!("the node at {} was not started", SEATS[seat].site),
         };
+        let made = clock::now();
         self.story
             .stream(&format!("\n--- node-{} {end} ---\n", SEATS[seat].site));
-        let before = read.at.len();
         while let Some(piece) = read.take(answer.next().await?)? {
             self.story.stream(&piece);
         }
         self.story.say("");
         self.story.say("");
-        let resumed = resumed(&read.at[before.saturating_sub(1)..])
-            .ok_or_else(|| anyhow::anyhow!("nothing came after the kill"))?;
+        let resumed = up::silence_after(killed, made, &read.at)
+            .ok_or_else(|| anyhow::anyhow!("nothing came after the kill"))?
+            .end;
         Ok((
             read,
             Failover {
@@ -135,26 +136,5 @@ impl Read {
             Some(Piece::End(_)) => Ok(None),
             None => anyhow::bail!("the stream broke off after {:?}", self.text),
         }
-    }
-}
-
-/// When the stream went on: the end of the longest silence. What the dead node had sent still comes
-/// for a moment after it was killed.
-fn resumed(at: &[Time]) -> Option<Time> {
-    let gaps = at.windows(2).map(|pair| (pair[1].since(pair[0]), pair[1]));
-    gaps.max_by_key(|(gap, _)| *gap).map(|(_, end)| end)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_resumes_where_its_longest_silence_ends() {
-        let at: Vec<Time> = [0, 20, 41, 60, 1_700, 1_720]
-            .map(Time::from_millis)
-            .to_vec();
-        assert_eq!(resumed(&at), Some(Time::from_millis(1_700)));
-        assert_eq!(resumed(&at[..1]), None);
     }
 }

@@ -22,8 +22,9 @@ impl Naming {
     /// Refuses a name that stands for another network. `own` is the operator's key of this one.
     pub(super) fn check(context: &Context, own: &Path) -> anyhow::Result<Self> {
         let settings = context.settings_or_new()?;
-        let named = context.global.profile.as_deref();
-        let name = named.unwrap_or(NAME).to_owned();
+        let (flag, variable) = (&context.global.profile, &context.environment.profile);
+        let named = flag.as_ref().or(variable.as_ref());
+        let name = named.map_or(NAME, String::as_str).to_owned();
         match settings.profiles.get(&name) {
             Some(profile) if is_of_another(profile, own) => Err(taken(&name, profile).into()),
             Some(_) | None => Ok(Self { name, settings }),

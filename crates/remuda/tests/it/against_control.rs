@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use insta::assert_json_snapshot;
 use serde_json::Value;
+use strum::VariantNames;
 
 use crate::program::{Program, Running};
 
@@ -252,6 +253,11 @@ fn events_are_told_in_order() {
         .map(|event| event["type"].as_str().unwrap())
         .collect();
     insta::assert_json_snapshot!(kinds);
+    let known = remuda_control::network::Event::VARIANTS;
+    assert!(
+        kinds.iter().all(|kind| known.contains(kind)),
+        "`--type` takes them all"
+    );
 
     let last = events[events.len() - 2]["id"].as_str().unwrap();
     let rest = operator.run(&["events", "--json", "--after", last]);

@@ -4,7 +4,7 @@ use remuda_types::Time;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::up::{Door, Piece, Question};
+use crate::up::{Door, Piece, Question, Silence, silence_after};
 
 const TEXT: &str = "Write a long list of things that a rider takes along on a journey.";
 const MAX_TOKENS: u32 = 192;
@@ -70,12 +70,8 @@ impl Read {
         &self.text
     }
 
-    /// When it went on after `fault`: the end of the longest silence since the last piece before.
-    pub(super) fn resumed(&self, fault: Time) -> Option<Time> {
-        let first = self.at.iter().position(|at| *at > fault)?.checked_sub(1)?;
-        let gaps = self.at[first..]
-            .windows(2)
-            .map(|pair| (pair[1].since(pair[0]), pair[1]));
-        gaps.max_by_key(|(gap, _)| *gap).map(|(_, end)| end)
+    /// The silence that a fault made in it, which was under way from `begun` to `made`.
+    pub(super) fn silence(&self, begun: Time, made: Time) -> Option<Silence> {
+        silence_after(begun, made, &self.at)
     }
 }

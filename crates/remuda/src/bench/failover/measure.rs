@@ -113,9 +113,10 @@ impl Ground {
         let node = self.local.node_up(seat).await?;
         let broken = clock::now();
         fault.make(&self.local, topology, seat)?;
+        let made = clock::now();
         let loss = Loss::follow(&self.local.client, &since, node);
         let loss = tokio::time::timeout(WITHIN, loss).await??;
-        let (resume, failed) = self.outcome(streams, broken).await;
+        let (resume, failed) = self.outcome(streams, (broken, made)).await;
         fault.heal(&mut self.local, topology, seat).await?;
         self.all_up().await?;
         self.all_ready().await?;
@@ -130,13 +131,16 @@ impl Ground {
 
     /// When the stream on the broken node went on, which is the one that was silent longest; and
     /// how many did not come out as they should have.
-    async fn outcome(&self, streams: [Stream; SEEDS.len()], broken: Time) -> (Option<Span>, u64) {
-        let (mut resume, mut failed) = (None, 0);
+    async fn outcome(
+        &self,
+        streams: [Stream; SEEDS.len()],
+        (broken, made): (Time, Time),
+    ) -> (Option<Span>, u64) {
+        let (mut silence, mut failed) = (None, 0);
         for (stream, expected) in streams.into_iter().zip(&self.expected) {
             match stream.read().await {
                 Ok(read) if read.text() == expected => {
-                    let resumed = read.resumed(broken).map(|at| at.since(broken));
-                    resume = resume.max(resumed);
+                    silence = silence.max(read.silence(broken, made));
                 }
                 Ok(read) => {
                     tracing::error!(text = read.text(), expected, "a stream differs");
@@ -148,7 +152,7 @@ impl Ground {
                 }
             }
         }
-        (resume, failed)
+        (silence.map(|silence| silence.end.since(broken)), failed)
     }
 
     async fn all_up(&self) -> anyhow::Result<()> {

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use remuda_link::{EndpointId, https};
+use remuda_link::{
+    Allowance, Config, Connection, Endpoint, EndpointId, Patience, SecretKey, https,
+};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
@@ -91,11 +93,28 @@ impl Control {
     }
 
     /// Where nodes and gateways dial it.
-    pub(crate) fn endpoint(&self) -> (EndpointId, Vec<SocketAddr>) {
+    fn endpoint(&self) -> (EndpointId, Vec<SocketAddr>) {
         let peer = self.started["endpoint"].as_str().unwrap();
         let addresses = self.started["addresses"].as_array().unwrap().iter();
         let addresses = addresses.map(|address| address.as_str().unwrap().parse().unwrap());
         (peer.parse().unwrap(), addresses.collect())
+    }
+
+    /// A connection of somebody whose key is `secret`, and the endpoint that it lives by.
+    pub(crate) async fn dialled(&self, secret: u8, alpn: &[u8]) -> (Endpoint, Connection) {
+        let endpoint = remuda_link::bind(Config {
+            key: SecretKey::from_bytes(&[secret; 32]),
+            bind: "127.0.0.1:0".parse().unwrap(),
+            alpns: Vec::new(),
+            relays: Vec::new(),
+            patience: Patience::default(),
+            allowance: Allowance::PEER,
+        });
+        let endpoint = endpoint.await.unwrap();
+        let (peer, addresses) = self.endpoint();
+        let within = Duration::from_secs(5);
+        let connection = remuda_link::dial(&endpoint, peer, &addresses, alpn, within).await;
+        (endpoint, connection.unwrap())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {

@@ -1,8 +1,8 @@
 //! Nodes that control does not let in: a wrong clock, a key that is in use.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use remuda_link::{Config, Patience, SecretKey, Stream};
+use remuda_link::Stream;
 use remuda_types::{Capacity, Time};
 use remuda_wire::ALPN_NODE;
 use remuda_wire::node::{
@@ -46,20 +46,7 @@ fn now() -> Time {
 
 /// What control says to it.
 async fn refused(control: &Control, hello: Hello) -> SessionRefused {
-    let bind = "127.0.0.1:0".parse().unwrap();
-    let endpoint = remuda_link::bind(Config {
-        key: SecretKey::from_bytes(&[9; 32]),
-        bind,
-        alpns: Vec::new(),
-        relays: Vec::new(),
-        patience: Patience::default(),
-    });
-    let endpoint = endpoint.await.unwrap();
-    let (peer, addresses) = control.endpoint();
-    let within = Duration::from_secs(5);
-    let connection = remuda_link::dial(&endpoint, peer, &addresses, ALPN_NODE, within)
-        .await
-        .unwrap();
+    let (_endpoint, connection) = control.dialled(9, ALPN_NODE).await;
     let mut stream = Stream::<ControlMessage, NodeMessage>::open(&connection)
         .await
         .unwrap();
