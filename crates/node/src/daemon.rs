@@ -36,6 +36,9 @@ const INPUTS: usize = 256;
 /// How long the system may take to end what was killed.
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long peers may take to hear that the daemon is gone.
+const CLOSED_WITHIN: Duration = Duration::from_millis(500);
+
 /// A daemon that leaves waits this long for a control that is away to come back.
 const CONTROL_BACK_WITHIN: Duration = Duration::from_secs(3);
 
@@ -379,7 +382,8 @@ impl Running {
         drop(stop);
         shared.tasks.close();
         shared.tasks.wait().await;
-        endpoint.close().await;
+        // Peers that are there know at once; one that is gone is not waited for.
+        drop(timeout(CLOSED_WITHIN, endpoint.close()).await);
     }
 
     /// Waits until control has moved what runs here. Where there is no control nobody will.

@@ -110,11 +110,10 @@ impl Session {
         let mut backoff = Backoff::default();
         let mut reports = Reports::after(self.patience.idle);
         loop {
-            let stop = self.stop.clone();
+            let (stop, connected) = (self.stop.clone(), self.connected.subscribe());
             let ended = tokio::select! {
                 ended = self.hold(&mut backoff, &mut reports) => ended,
-                // Without a session there is nobody to say farewell to; with one, it says so.
-                () = farewell_is_over(&stop) => return None,
+                () = farewell_is_over(&stop, &connected) => return None,
             };
             self.note(false);
             match ended {
@@ -280,9 +279,12 @@ async fn farewell(mut sender: Sender<NodeMessage>) {
     }
 }
 
-async fn farewell_is_over(stop: &CancellationToken) {
+/// Waits until the last report is said, or too late. Without a session there is nobody to say it to.
+async fn farewell_is_over(stop: &CancellationToken, connected: &watch::Receiver<bool>) {
     stop.cancelled().await;
-    sleep(2 * FAREWELL_WITHIN).await;
+    if *connected.borrow() {
+        sleep(2 * FAREWELL_WITHIN).await;
+    }
 }
 
 fn every(report_interval_ms: u64) -> Interval {
