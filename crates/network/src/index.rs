@@ -154,10 +154,11 @@ impl Index {
         range.map(|(_, key)| *key)
     }
 
-    /// How many live workloads a project has.
-    pub fn workloads_in(&self, project: ProjectId) -> usize {
+    /// The live workloads of a project.
+    pub fn workloads_of(&self, project: ProjectId) -> impl Iterator<Item = WorkloadId> + '_ {
         let named = |byte| Named::Workload(project, Label([byte; 16]));
-        self.names.range(named(0)..=named(u8::MAX)).count()
+        let named = self.names.range(named(0)..=named(u8::MAX));
+        named.map(|(_, id)| WorkloadId::from_u128(*id))
     }
 
     /// When the clock next brings something about.

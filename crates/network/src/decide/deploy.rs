@@ -71,7 +71,7 @@ fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Refusal> {
 
 fn check_room(draft: &Draft<'_>, project: ProjectId) -> Result<(), Refusal> {
     let maximum = draft.state.policy.max_workloads;
-    let live = draft.index.workloads_in(project);
+    let live = draft.index.workloads_of(project).count();
     if live < maximum as usize {
         return Ok(());
     }

@@ -35,7 +35,8 @@ pub(super) fn open(
     }
     let policy = &draft.state.policy;
     let available = draft.available(Account::ProjectBudget(project));
-    let granted = amount.min(policy.tranche_max).min(available);
+    let free = available.saturating_sub(kept_for_leases(draft, project, available));
+    let granted = amount.min(policy.tranche_max).min(free);
     let least = policy.tranche_min.max(Money::from_micros(1));
     if granted < least {
         return Err(Refusal::BudgetExhausted {
@@ -62,6 +63,20 @@ pub(super) fn open(
         reservation,
     });
     Ok(())
+}
+
+/// What no tranche takes of a budget: what the project's leases cost for as long as a tranche may lie
+/// idle, as far as half of what is there pays for it. A model must not stop for want of the money that
+/// waits at its own door.
+fn kept_for_leases(draft: &Draft<'_>, project: ProjectId, available: Money) -> Money {
+    let policy = &draft.state.policy;
+    let idle = policy.slice.max(policy.tranche_ttl);
+    let workloads = draft.index.workloads_of(project);
+    let leases = workloads.flat_map(|workload| draft.live_leases(workload));
+    let cost = leases.fold(Money::ZERO, |sum, (_, lease)| {
+        sum.saturating_add(lease.price.for_span(idle))
+    });
+    cost.min(Money::from_micros(available.as_micros() / 2))
 }
 
 fn owned<'a>(

@@ -4,7 +4,7 @@ use remuda_ledger::Account;
 use remuda_network::command::ObservedPhase;
 use remuda_network::event::UsageTotal;
 use remuda_network::state::EndReason;
-use remuda_network::{Command, Event};
+use remuda_network::{Command, Event, Policy};
 use remuda_types::{Digest, GatewayKey, LeaseId, Money, ProjectId, ProviderId, Span, TrancheId};
 
 use crate::world::{GATEWAY, World, lax, secs, terms, usd};
@@ -135,6 +135,43 @@ fn a_tranche_is_as_large_as_the_policy_and_the_budget_allow() {
         "the project's budget has 0.000000 USD left, 0.000001 are needed: fund it with `remuda ledger fund`"
     );
     assert!(door.open("1.00").is_empty());
+}
+
+/// What a project of so much has before and gets as its first tranche, beside a lease of 3.60 USD/h.
+fn first_tranche(policy: Policy, budget: &str) -> (Money, Money) {
+    let mut world = World::new(policy);
+    world.node(1, "7.20");
+    let (_, project) = world.project(1, budget);
+    world.deploy(project, &terms(1), 1);
+    let before = world.available(Account::ProjectBudget(project));
+    world.run(Command::OpenTranche {
+        gateway: GATEWAY,
+        tranche: TRANCHE,
+        project,
+        amount: usd("300.00"),
+    });
+    (before, world.state().tranches[&TRANCHE].left)
+}
+
+#[test]
+fn a_tranche_leaves_the_leases_of_its_project_what_they_cost_meanwhile() {
+    let of_a_day = |budget| first_tranche(lax(), budget);
+    assert_eq!(
+        of_a_day("300.00"),
+        (usd("213.60"), usd("5.00")),
+        "the policy's most"
+    );
+    assert_eq!(of_a_day("90.00"), (usd("3.60"), usd("1.80")), "half of it");
+    let of_a_minute = Policy {
+        slice: secs(60),
+        ..lax()
+    };
+    let hour = first_tranche(of_a_minute, "8.00");
+    assert_eq!(
+        hour,
+        (usd("7.94"), usd("4.34")),
+        "all but an hour of the lease"
+    );
 }
 
 #[test]
