@@ -55,7 +55,11 @@ type Query<'q> = &'q [(&'q str, String)];
 fn page(query: Query<'_>, cursor: Option<String>) -> Vec<(&str, String)> {
     let mut query = query.to_vec();
     query.push(("limit", PAGE_ITEMS.to_owned()));
-    query.extend(cursor.map(|cursor| ("cursor", cursor)));
+    if let Some(cursor) = cursor {
+        // The list may have begun with one.
+        query.retain(|(name, _)| *name != "cursor");
+        query.push(("cursor", cursor));
+    }
     query
 }
 
@@ -213,5 +217,22 @@ impl Client {
             status,
             source,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+
+    #[test]
+    fn a_page_has_one_cursor() {
+        let first = [("cursor", "given".to_owned())];
+        let cursors = |cursor: Option<&str>| {
+            let query = page(&first, cursor.map(str::to_owned));
+            let cursors = query.into_iter().filter(|(name, _)| *name == "cursor");
+            cursors.map(|(_, cursor)| cursor).collect::<Vec<_>>()
+        };
+        assert_eq!(cursors(None), ["given"]);
+        assert_eq!(cursors(Some("next")), ["next"]);
     }
 }

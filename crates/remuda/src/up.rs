@@ -80,7 +80,7 @@ pub(crate) struct Args {
 /// Stop what `remuda up` started
 #[derive(Debug, clap::Args)]
 pub(crate) struct DownArgs {
-    /// Where it keeps everything [default: the user's data folder]
+    /// Where it keeps everything [default: the named profile's, or the user's data folder]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
 }
@@ -277,7 +277,8 @@ pub(crate) fn millis(span: Duration) -> u64 {
 }
 
 pub(crate) async fn down(args: DownArgs, context: &Context) -> anyhow::Result<()> {
-    let layout = Layout::of(&state_dir(args.state_dir, context))?;
+    let named = profile::named_folder(context)?;
+    let layout = Layout::of(&state_dir(args.state_dir.or(named), context))?;
     let Some(pid) = claim::held_by(&layout)? else {
         let stopped = json!({ "stopped": false });
         let text = format!("nothing runs on {}", layout.root().display());
@@ -294,6 +295,8 @@ pub(crate) async fn down(args: DownArgs, context: &Context) -> anyhow::Result<()
     })
     .await?;
     wheel.finish_and_clear();
-    let stopped = json!({ "stopped": true, "pid": pid.as_raw() });
-    Ok(context.output.show(&stopped, |_| "stopped".to_owned())?)
+    let folder = layout.root();
+    let stopped = json!({ "stopped": true, "pid": pid.as_raw(), "state_dir": folder });
+    let text = format!("stopped the network in {}", folder.display());
+    Ok(context.output.show(&stopped, |_| text)?)
 }

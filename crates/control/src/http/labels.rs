@@ -51,8 +51,8 @@ pub(super) fn check_name(name: &str) -> Result<(), Problem> {
 const fn is_unseen(c: char) -> bool {
     matches!(
         c,
-        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{200e}'
-            | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{200e}'
+            | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}' | '\u{e0001}'..='\u{e007f}'
     )
 }
@@ -61,6 +61,7 @@ const fn is_unseen(c: char) -> bool {
 pub(super) fn is_plain(name: &str, also: &[u8]) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
     (1..=NAME_CHARS_MAX).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|b| plain(b) || also.contains(&b))
 }
 
@@ -76,6 +77,10 @@ mod tests {
             assert!(check_name(wrong).is_err(), "{wrong:?}");
         }
         assert!(is_plain("qwen2.5-0.5b_q4", b"_"));
+        assert!(
+            !is_plain("-a", b"") && !is_plain(".a", b""),
+            "taken for a flag or hidden"
+        );
         assert!(!is_plain("qwen2.5_q4", b"") && !is_plain("A", b"") && !is_plain("", b""));
     }
 }

@@ -161,7 +161,7 @@ async fn add(
 ) -> Result<Response, Problem> {
     caller.needs_operator(Scope::Admin)?;
     if !is_plain(&asked.name, b"_") {
-        let detail = "1 to 63 of a-z, 0-9, `-`, `.` and `_` are expected";
+        let detail = "1 to 63 of a-z, 0-9, `-`, `.` and `_`, a letter or digit first, are expected";
         return Err(Problem::field("/name", detail));
     }
     let replaces = replaced(&headers)?;

@@ -7,6 +7,7 @@ mod chat;
 mod completions;
 mod error;
 mod event_stream;
+mod map_only;
 mod models;
 mod parameters;
 mod upload;

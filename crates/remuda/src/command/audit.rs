@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::progress;
 use crate::table::details;
 
 /// Check the journal's proof, offline
@@ -40,7 +41,9 @@ struct Whole {
 pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
     let Command::Verify { dir, from, head } = command;
     let reader = Reader::open(dir).map_err(unopened)?;
+    let wheel = progress::wheel(context.output, "recomputing the chain");
     let verified = verify(&reader, Seq(*from)).map_err(unverified)?;
+    wheel.finish_and_clear();
     let whole = Whole::of(&verified);
     if let Some(expected) = head.filter(|expected| *expected != whole.head) {
         return Err(other_head(expected, whole.head).into());

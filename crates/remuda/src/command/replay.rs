@@ -14,6 +14,7 @@ use super::audit::unopened;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::progress;
 use crate::table::{Table, details};
 use crate::view;
 
@@ -44,8 +45,10 @@ struct Replayed {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let reader = Reader::open(&args.data_dir).map_err(unopened)?;
+    let wheel = progress::wheel(context.output, "replaying the journal");
     let recovered =
         recover::network_at(&reader, None, Seq(args.to.unwrap_or(u64::MAX))).map_err(unread)?;
+    wheel.finish_and_clear();
     if let Some(to) = args.to.filter(|to| *to > recovered.seq.0) {
         return Err(beyond(to, recovered.seq).into());
     }

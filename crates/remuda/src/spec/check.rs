@@ -3,11 +3,13 @@
 use remuda_types::Money;
 use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::problem::FieldError;
+use remuda_wire::api::workload::ModelSpec;
 
 /// Everything that is wrong.
 pub(super) fn check(spec: &WorkloadSpec) -> Vec<FieldError> {
     let checks = [runs_one_thing(spec), replicas(spec), command(spec)];
-    checks.into_iter().flatten().chain(amounts(spec)).collect()
+    let checks = checks.into_iter().flatten();
+    checks.chain(engine(spec)).chain(amounts(spec)).collect()
 }
 
 fn wrong(pointer: &str, detail: impl Into<String>) -> FieldError {
@@ -43,6 +45,28 @@ fn command(spec: &WorkloadSpec) -> Option<FieldError> {
             "the program and its arguments are expected",
         )
     })
+}
+
+/// What no engine can run with.
+fn engine(spec: &WorkloadSpec) -> impl Iterator<Item = FieldError> {
+    let bounds = |model: &ModelSpec| {
+        [
+            (
+                "/model/context_tokens",
+                model.context_tokens,
+                ModelSpec::CONTEXT_TOKENS,
+            ),
+            ("/model/slots", model.slots, ModelSpec::SLOTS),
+            ("/model/threads", model.threads, ModelSpec::THREADS),
+        ]
+    };
+    let given = spec.model.iter().flat_map(bounds);
+    given
+        .filter(|(_, value, bounds)| !bounds.contains(value))
+        .map(|(pointer, value, bounds)| {
+            let (least, most) = (bounds.start(), bounds.end());
+            wrong(pointer, format!("{value}: {least} to {most} is expected"))
+        })
 }
 
 fn amounts(spec: &WorkloadSpec) -> impl Iterator<Item = FieldError> {

@@ -117,7 +117,12 @@ impl Protocol {
 
 fn in_use(port: u16, what: &str, error: io::Error) -> Failure {
     let message = format!("port {port} ({what}) cannot be had");
-    let way_out = "stop what has it, or use other ports: `remuda up --port-base 8400`";
+    let other = if (8_400..8_500).contains(&port) {
+        BASE
+    } else {
+        8_400
+    };
+    let way_out = format!("stop what has it, or use other ports: `remuda up --port-base {other}`");
     Failure::new(Exit::Refused, message, way_out).caused_by(error)
 }
 

@@ -1,12 +1,14 @@
 //! The profile by which the command line finds the network from then on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use remuda_control::bootstrap::OPERATOR_KEY_FILE;
 
 use super::{Buyer, Local};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::settings::{Profile, Settings};
+use crate::settings::{Profile, Settings, UnresolvedError};
 
 /// The profile's name, where `--profile` does not say another.
 const NAME: &str = "local";
@@ -22,9 +24,7 @@ impl Naming {
     /// Refuses a name that stands for another network. `own` is the operator's key of this one.
     pub(super) fn check(context: &Context, own: &Path) -> anyhow::Result<Self> {
         let settings = context.settings_or_new()?;
-        let (flag, variable) = (&context.global.profile, &context.environment.profile);
-        let named = flag.as_ref().or(variable.as_ref());
-        let name = named.map_or(NAME, String::as_str).to_owned();
+        let name = named(context).map_or(NAME, String::as_str).to_owned();
         match settings.profiles.get(&name) {
             Some(profile) if is_of_another(profile, own) => Err(taken(&name, profile).into()),
             Some(_) | None => Ok(Self { name, settings }),
@@ -50,6 +50,37 @@ impl Naming {
             Some(_) | None => String::new(),
         }
     }
+}
+
+/// The profile that the flag or the environment names.
+fn named(context: &Context) -> Option<&String> {
+    let variable = context.environment.profile.as_ref();
+    context.global.profile.as_ref().or(variable)
+}
+
+/// The folder of the network that the named profile stands for; nothing where none is named.
+pub(super) fn named_folder(context: &Context) -> anyhow::Result<Option<PathBuf>> {
+    let Some(name) = named(context) else {
+        return Ok(None);
+    };
+    let settings = context.settings()?;
+    let unknown = || UnresolvedError::NoProfile {
+        name: name.clone(),
+        path: settings.path.clone(),
+    };
+    let profile = settings.profiles.get(name).ok_or_else(unknown)?;
+    let folder = profile.key_file.as_deref().and_then(folder_of);
+    let way_out = "name its folder with --state-dir";
+    let message = format!("the profile `{name}` is no network that `remuda up` started");
+    let folder = folder.ok_or_else(|| Failure::new(Exit::Usage, message, way_out))?;
+    Ok(Some(folder))
+}
+
+/// The folder in which an operator's key lies as [`super::Layout`] has it.
+fn folder_of(operator_key: &Path) -> Option<PathBuf> {
+    let control = operator_key.parent()?;
+    let is_one = control.ends_with("control") && operator_key.ends_with(OPERATOR_KEY_FILE);
+    control.parent().filter(|_| is_one).map(Path::to_owned)
 }
 
 /// A profile without a key file is somebody's own; one whose file is gone named a network that is
@@ -94,5 +125,18 @@ mod tests {
             ..of(&own)
         };
         assert!(is_of_another(&by_hand, &own));
+    }
+
+    #[test]
+    fn a_network_is_found_by_its_key() {
+        let found = folder_of(Path::new("/srv/second/control/operator.key"));
+        assert_eq!(found, Some("/srv/second".into()));
+        for other in [
+            "/srv/second/operator.key",
+            "/srv/control/tenant.key",
+            "operator.key",
+        ] {
+            assert_eq!(folder_of(Path::new(other)), None, "{other}");
+        }
     }
 }

@@ -40,7 +40,7 @@ mod tests {
         let late = Time::from_millis(3_020);
         assert_eq!(silence_after(late, late, &at), None);
         assert_eq!(silence_after(Time::EPOCH, late, &at[..1]), None);
-        let slow = silence_after(Time::EPOCH, Time::from_millis(500), &at);
+        let slow = silence_after(Time::EPOCH, Time::from_millis(400), &at);
         assert_eq!(slow, silence_after(fault, fault, &at[..8]));
     }
 }

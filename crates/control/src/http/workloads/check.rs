@@ -73,7 +73,7 @@ impl Errors {
 /// Checks a spec; a problem names every field that is wrong.
 pub(super) fn checked(spec: &WorkloadSpec) -> Result<Asked, Problem> {
     let mut errors = Errors::default();
-    let detail = "1 to 63 of a-z, 0-9, `-` and `.` are expected";
+    let detail = "1 to 63 of a-z, 0-9, `-` and `.`, a letter or digit first, are expected";
     errors.expect(is_plain(&spec.name, b""), "/name", detail);
     errors.expect(
         spec.replicas > 0,

@@ -3,7 +3,7 @@
 use remuda_tokens::{Message, Role};
 use serde::{Deserialize, Serialize};
 
-use super::parameters::MapOnly;
+use super::map_only::MapOnly;
 use crate::request::Refusal;
 
 /// A message as it is sent. What is not here is ignored (`name`) or refused (`tool_calls`).

@@ -4,20 +4,17 @@ mod offered;
 
 use remuda_wire::infer::Sampler;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Path;
 
 use super::body::Door;
+use super::map_only::MapOnly;
 use super::{chat, completions};
 use crate::request::{Ask, Input, Refusal};
 
 /// OpenAI's limit.
 const MAX_STOPS: usize = 4;
-
-/// Flattened into a struct: what the struct does not name, ignored. Without it a list of values in
-/// the order of the fields would be read as the struct, too.
-pub(super) type MapOnly = IgnoredAny;
 
 /// A body in our words.
 #[derive(Debug)]
