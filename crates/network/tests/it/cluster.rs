@@ -323,7 +323,8 @@ impl Cluster {
     }
 
     /// Nobody is charged for what was not served: exactly for what is dead for good; with a moment
-    /// for each time that something came back before it was missed.
+    /// for each time that something came back before it was missed: a report, the silence, a round of
+    /// probes and late messages.
     fn check_charges(&self) {
         let latency = LATE_MAX_MS + 2 * STEP.as_millis();
         for (lease, charged) in self.control.charged() {
@@ -334,7 +335,7 @@ impl Cluster {
                 .unwrap_or_default()
                 .as_millis();
             let upsets = self.upsets.get(&lease).copied().unwrap_or_default();
-            let most = served + latency + upsets * 3_000;
+            let most = served + latency + upsets * 4_000;
             assert!(
                 charged <= i64::try_from(most).unwrap(),
                 "{lease} was charged {charged} ms, served {served} ms, with {upsets} upsets"

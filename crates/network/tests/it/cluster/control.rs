@@ -17,6 +17,9 @@ use crate::world::{Record, START, World, capacity, lax};
 /// How long machines have to come back after control did.
 const GRACE: Span = Span::from_secs(2);
 
+/// By then all that did not come back is judged.
+const VERDICTS_WITHIN: Span = Span::from_secs(5);
+
 /// Assignments are told when they change, and again this often: one may be lost.
 const TELL_AGAIN: Span = Span::from_secs(1);
 
@@ -31,6 +34,8 @@ pub(super) struct Control {
     told: BTreeMap<NodeKey, (Time, Vec<Assigned>)>,
     down_until: Option<Time>,
     adopt_at: Option<Time>,
+    /// Until then, after it came back, its clock brings about placements only.
+    settle_at: Time,
     /// Machines that were not heard since control came back.
     unheard: BTreeSet<NodeKey>,
     /// The last that the journal knew of when control came back.
@@ -65,6 +70,7 @@ impl Control {
             told: BTreeMap::new(),
             down_until: None,
             adopt_at: None,
+            settle_at: START,
             unheard: BTreeSet::new(),
             recovered: START,
         }
@@ -105,6 +111,7 @@ impl Control {
         self.told.clear();
         self.down_until = None;
         self.adopt_at = Some(now + GRACE);
+        self.settle_at = now + GRACE + VERDICTS_WITHIN;
         self.unheard = self.network.state().nodes.keys().copied().collect();
     }
 
@@ -128,7 +135,12 @@ impl Control {
             .next_due()
             .is_some_and(|due| due <= now)
         {
-            self.run(now, &Command::Tick { adopting: false });
+            let adopting = now < self.settle_at;
+            self.run(now, &Command::Tick { adopting });
+            if adopting {
+                // What is held stays due.
+                break;
+            }
         }
         messages.extend(self.tell(now));
         messages
