@@ -24,6 +24,7 @@ use crate::leftovers;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::model::{self, Models, Retry};
+use crate::pause;
 use crate::reconcile::{self, Input, Reconciler};
 use crate::runtime::{self, Runtimes};
 use crate::session::Session;
@@ -182,6 +183,11 @@ impl Opened {
         shared
             .tasks
             .spawn(reconciler.run(inbox, shared.stop.clone()));
+        let pauses = pause::watch(shared.inputs.clone());
+        let stop = shared.stop.clone();
+        shared
+            .tasks
+            .spawn(async move { stop.run_until_cancelled(pauses).await });
         let metrics = pages.as_ref().and_then(|pages| pages.local_addr().ok());
         if let Some(listener) = pages {
             shared.tasks.spawn(http::serve(

@@ -26,6 +26,7 @@ mod leftovers;
 mod logs;
 mod metrics;
 mod model;
+mod pause;
 mod reconcile;
 mod replica;
 mod replicas;

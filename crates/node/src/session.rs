@@ -13,7 +13,7 @@ use remuda_link::{
 use remuda_wire::ALPN_NODE;
 use remuda_wire::frame::MAX_STATE_FRAME_BYTES;
 use remuda_wire::node::{
-    ControlMessage, Enrolment, Hello, Inventory, NodeMessage, NodeReply, NodeRequest,
+    Again, ControlMessage, Enrolment, Hello, Inventory, NodeMessage, NodeReply, NodeRequest,
     SessionRefused, Welcome,
 };
 use tokio::sync::{mpsc, watch};
@@ -120,7 +120,7 @@ impl Session {
                 End::Stopped => return None,
                 End::Refused(SessionRefused {
                     detail,
-                    retry: false,
+                    again: Again::Never,
                 }) => return Some(detail),
                 other => tracing::warn!(error = %chain(&other), "no session with control"),
             }
@@ -167,7 +167,12 @@ impl Session {
                 self.tell(Input::Terms(terms.clone())).await;
                 Ok((connection, messages, terms))
             }
-            ControlMessage::Refused(refused) => Err(End::Refused(refused)),
+            ControlMessage::Refused(refused) => {
+                if refused.again == Again::WithRightClock {
+                    self.clock.doubt();
+                }
+                Err(End::Refused(refused))
+            }
             ControlMessage::Assignment(_) => Err(End::OutOfTurn),
         }
     }

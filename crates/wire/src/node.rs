@@ -266,9 +266,24 @@ pub struct SessionRefused {
     /// Why, and the way out.
     #[n(0)]
     pub detail: String,
-    /// Whether trying again later can help.
+    /// Whether trying again can help.
     #[n(1)]
-    pub retry: bool,
+    pub again: Again,
+}
+
+/// When a refused node may come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Again {
+    /// Not as it is: somebody has to change something first.
+    #[n(0)]
+    Never,
+    /// Later: what stands in the way passes.
+    #[n(1)]
+    Later,
+    /// With another clock: the one that it has is wrong.
+    #[n(2)]
+    WithRightClock,
 }
 
 /// All that a node should run.

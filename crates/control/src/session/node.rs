@@ -15,8 +15,8 @@ use remuda_network::{Command, Network};
 use remuda_types::{Capacity, Digest, LeaseId, NodeKey, ProviderId, Span, Time};
 use remuda_wire::frame::MAX_STATE_FRAME_BYTES;
 use remuda_wire::node::{
-    Assigned, ControlMessage, Enrolment, ExitReason, Hello, NodeMessage, Observed, ObservedState,
-    SessionRefused, Welcome,
+    Again, Assigned, ControlMessage, Enrolment, ExitReason, Hello, NodeMessage, Observed,
+    ObservedState, SessionRefused, Welcome,
 };
 use tokio::time::timeout;
 
@@ -26,6 +26,9 @@ use crate::sequencer::SubmitError;
 
 type Outbox = Sender<ControlMessage>;
 type Inbox = Receiver<NodeMessage>;
+
+/// How far apart a node and the journal may date the same thing.
+const MOMENT: Span = Span::from_secs(1);
 
 /// How far a node's clock may be off.
 const CLOCK_OFF_MAX: Span = Span::from_secs(30);
@@ -123,10 +126,10 @@ async fn hello(connection: &Connection) -> Option<(Hello, Outbox, Inbox)> {
     clippy::needless_pass_by_value,
     reason = "callers pass texts and errors alike"
 )]
-fn refused(detail: impl ToString, retry: bool) -> SessionRefused {
+fn refused(detail: impl ToString, again: Again) -> SessionRefused {
     SessionRefused {
         detail: detail.to_string(),
-        retry,
+        again,
     }
 }
 
@@ -156,11 +159,11 @@ async fn admit(doors: &Doors, node: NodeKey, hello: &Hello) -> Result<(), Sessio
 }
 
 fn refusal(error: &SubmitError) -> SessionRefused {
-    let retry = match error {
-        SubmitError::ReadOnly { .. } | SubmitError::Stopping => true,
-        SubmitError::Refused(_) => false,
+    let again = match error {
+        SubmitError::ReadOnly { .. } | SubmitError::Stopping => Again::Later,
+        SubmitError::Refused(_) => Again::Never,
     };
-    refused(error, retry)
+    refused(error, again)
 }
 
 fn check_clock(core: &Core, hello: &Hello) -> Result<(), SessionRefused> {
@@ -180,7 +183,7 @@ fn check_clock(core: &Core, hello: &Hello) -> Result<(), SessionRefused> {
         format!(
             "the node's clock is {off} {way} control's, {CLOCK_OFF_MAX} are allowed: set it (NTP)"
         ),
-        true,
+        Again::WithRightClock,
     ))
 }
 
@@ -195,7 +198,7 @@ fn check_epoch(core: &Core, hello: &Hello) -> Result<(), SessionRefused> {
         format!(
             "the node follows control's epoch {held}, this control has epoch {own}: start it on the newest journal"
         ),
-        true,
+        Again::Later,
     ))
 }
 
@@ -215,7 +218,7 @@ async fn check_alone(doors: &Doors, node: NodeKey, hello: &Hello) -> Result<(), 
     }
     Err(refused(
         "another machine is connected with this node's key: give each machine its own state folder",
-        false,
+        Again::Never,
     ))
 }
 
@@ -233,12 +236,15 @@ async fn settle_restart(doors: &Doors, node: NodeKey, hello: &Hello) {
 }
 
 /// Control was restarted and does not know what the node did meanwhile. Where it did not serve all
-/// the time what it is believed to serve, it is paid up to the last that the journal knows.
+/// the time what it is believed to serve, it is paid up to the last that the journal knows. The node
+/// and the journal date one and the same return from a silence apart by a moment.
 fn served_before(core: &Core, node: NodeKey, replicas: &[Observed]) -> Option<Time> {
     let recovered = core.recovered();
     let all_along = |lease: &LeaseId| {
         replicas.iter().any(|seen| {
-            seen.lease == *lease && seen.state == ObservedState::Ready && seen.since <= recovered
+            seen.lease == *lease
+                && seen.state == ObservedState::Ready
+                && seen.since <= recovered + MOMENT
         })
     };
     let believed = core.read(|network| charged(network, node));
@@ -282,7 +288,7 @@ async fn note_unready(core: &Core, node: NodeKey, replicas: &[Observed]) {
 async fn enrol(core: &Core, node: NodeKey, hello: &Hello) -> Result<(), SessionRefused> {
     let Some(enrolment) = &hello.enrolment else {
         let detail = "this node is not known here: join it with a provider's key and a site";
-        return Err(refused(detail, false));
+        return Err(refused(detail, Again::Never));
     };
     let provider = core.read(|network| owner(network, core, enrolment))?;
     let terms = EnrolNode {
@@ -313,11 +319,11 @@ fn owner(
         Some((KeyOwner::Provider(provider), true)) => Ok(provider),
         Some((KeyOwner::Provider(_), false)) => Err(refused(
             "the provider's key lacks the scope `supply`: issue one that has it",
-            false,
+            Again::Never,
         )),
         Some((KeyOwner::Operator | KeyOwner::Project(_), _)) | None => Err(refused(
             "the key is no provider's, or it expired or was revoked",
-            false,
+            Again::Never,
         )),
     }
 }

@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use remuda_assignment::Assignment;
-use remuda_liveness::{Probe, Vantage};
+use remuda_liveness::{Probe, Settings, Vantage};
 use remuda_network::state::Phase;
 use remuda_types::{LeaseId, NodeKey, Span, Tier, Time, WorkloadId};
 
@@ -323,10 +323,11 @@ impl Cluster {
     }
 
     /// Nobody is charged for what was not served: exactly for what is dead for good; with a moment
-    /// for each time that something came back before it was missed. That moment is what was seen, not
-    /// derived: 3 s were too few (7.15 s for two), why is not known yet.
+    /// for each time that something came back before it was missed. Suspicion takes back all since
+    /// the last sign of life, so a moment is as long as a silence that raises none.
     fn check_charges(&self) {
         let latency = LATE_MAX_MS + 2 * STEP.as_millis();
+        let moment = Settings::default().silence.as_millis() + latency;
         for (lease, charged) in self.control.charged() {
             let served = self
                 .served
@@ -335,7 +336,7 @@ impl Cluster {
                 .unwrap_or_default()
                 .as_millis();
             let upsets = self.upsets.get(&lease).copied().unwrap_or_default();
-            let most = served + latency + upsets * 4_000;
+            let most = served + latency + upsets * moment;
             assert!(
                 charged <= i64::try_from(most).unwrap(),
                 "{lease} was charged {charged} ms, served {served} ms, with {upsets} upsets"

@@ -23,6 +23,8 @@ const SECRET: [u8; 32] = [7; 32];
 pub struct Terms {
     pub processes_allowed: bool,
     pub refused: Option<SessionRefused>,
+    /// How far control's clock is ahead of the system's.
+    pub ahead: Span,
 }
 
 impl Default for Terms {
@@ -30,6 +32,7 @@ impl Default for Terms {
         Self {
             processes_allowed: true,
             refused: None,
+            ahead: Span::ZERO,
         }
     }
 }
@@ -130,7 +133,7 @@ impl Control {
 
     fn welcome(&self) -> Welcome {
         Welcome {
-            clock: now(),
+            clock: now() + self.terms.ahead,
             report_interval_ms: 50,
             processes_allowed: self.terms.processes_allowed,
             grant_key: *signer().verifying_key().as_bytes(),

@@ -1,9 +1,9 @@
 //! Joining, reporting, and working on without control.
 
-use remuda_types::Class;
+use remuda_types::{Class, Span};
 use remuda_wire::node::{
-    Assigned, ExitReason, LogsRequest, NodeReply, NodeRequest, ObservedState, SessionRefused,
-    Wanted,
+    Again, Assigned, ExitReason, LogsRequest, NodeReply, NodeRequest, ObservedState,
+    SessionRefused, Wanted,
 };
 use remuda_wire::probe::Ping;
 
@@ -141,17 +141,18 @@ async fn a_hard_end_needs_no_control() {
     assert_eq!(exit.reason, ExitReason::LeaseEnded);
 }
 
+fn refusal(detail: &str, again: Again) -> Terms {
+    let detail = detail.to_owned();
+    Terms {
+        refused: Some(SessionRefused { detail, again }),
+        ..Terms::default()
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_for_good_ends_the_daemon_and_another_does_not() {
-    let refused = |retry| Terms {
-        refused: Some(SessionRefused {
-            detail: "no such site".to_owned(),
-            retry,
-        }),
-        ..Terms::default()
-    };
     let folder = tempfile::tempdir().unwrap();
-    let mut control = Control::start(refused(true)).await;
+    let mut control = Control::start(refusal("no such site", Again::Later)).await;
     let node = remuda_node::start(config(folder.path(), control.address()))
         .await
         .unwrap();
@@ -163,7 +164,7 @@ async fn a_refusal_for_good_ends_the_daemon_and_another_does_not() {
     });
     assert!(coming.await.is_err(), "it keeps trying");
     let address = control.vanish().await;
-    let mut control = Control::start_at(address, refused(false)).await;
+    let mut control = Control::start_at(address, refusal("no such site", Again::Never)).await;
     let refused = tokio::select! {
         refused = soon("a refusal", node.refused()) => refused,
         _ = control.session() => panic!("it was refused"),
@@ -173,6 +174,49 @@ async fn a_refusal_for_good_ends_the_daemon_and_another_does_not() {
         "control refuses this node: no such site"
     );
     soon("the stop", node.stop()).await;
+}
+
+/// One thread runs the daemon and all else here, so that whatever holds it up stops them all.
+#[tokio::test]
+async fn a_node_that_stood_still_says_so_to_a_control_that_comes_back() {
+    let (rig, mut session) = Rig::start().await;
+    session.assign(vec![assigned(1, 1, process(&[]))]).await;
+    let before = session.until_ready(1, 1).await;
+    drop(session);
+    let address = rig.control.vanish().await;
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let mut control = Control::start_at(address, Terms::default()).await;
+    let session = control.session().await;
+    let after = find(&session.hello.replicas, 1, 1).unwrap();
+    assert_eq!(after.state, ObservedState::Ready);
+    let stood = after.since.since(before.since);
+    assert!(stood >= Span::from_secs(2), "{before:?} {after:?}");
+}
+
+#[tokio::test]
+async fn a_clock_that_control_calls_wrong_is_the_systems_again() {
+    let ahead = Terms {
+        ahead: Span::HOUR,
+        ..Terms::default()
+    };
+    for (again, is_ahead) in [(Again::Later, true), (Again::WithRightClock, false)] {
+        let (rig, mut session) = Rig::start_with(ahead.clone(), |_| {}).await;
+        // It has heard the welcome.
+        session.report().await;
+        drop(session);
+        let address = rig.control.vanish().await;
+        let mut refusing = Control::start_at(address, refusal("no", again)).await;
+        let refused = tokio::time::timeout(std::time::Duration::from_secs(2), refusing.session());
+        assert!(refused.await.is_err());
+        let address = refusing.vanish().await;
+        let mut control = Control::start_at(address, Terms::default()).await;
+        let hello = control.session().await.hello;
+        assert_eq!(
+            hello.clock > now() + Span::from_secs(1_800),
+            is_ahead,
+            "{again:?}"
+        );
+    }
 }
 
 #[tokio::test]

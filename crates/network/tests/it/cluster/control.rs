@@ -20,6 +20,9 @@ const GRACE: Span = Span::from_secs(2);
 /// By then all that did not come back is judged.
 const VERDICTS_WITHIN: Span = Span::from_secs(5);
 
+/// How far apart a machine and the journal may date the same thing.
+const MOMENT: Span = Span::from_secs(1);
+
 /// Assignments are told when they change, and again this often: one may be lost.
 const TELL_AGAIN: Span = Span::from_secs(1);
 
@@ -29,8 +32,7 @@ pub(super) struct Control {
     epoch: u64,
     commands: u64,
     detector: Detector,
-    /// The boot and the last report of each session.
-    sessions: BTreeMap<NodeKey, (u64, u64)>,
+    sessions: BTreeMap<NodeKey, Session>,
     told: BTreeMap<NodeKey, (Time, Vec<Assigned>)>,
     down_until: Option<Time>,
     adopt_at: Option<Time>,
@@ -40,6 +42,15 @@ pub(super) struct Control {
     unheard: BTreeSet<NodeKey>,
     /// The last that the journal knew of when control came back.
     recovered: Time,
+}
+
+/// What control knows of a machine that talks to it.
+#[derive(Clone, Copy)]
+struct Session {
+    boot: u64,
+    /// The number of its last report.
+    seq: u64,
+    heard: Time,
 }
 
 /// Slices longer than it takes to miss a machine; one micro-dollar a millisecond.
@@ -210,7 +221,7 @@ impl Control {
                 if self
                     .sessions
                     .get(&node)
-                    .is_some_and(|session| session.0 == boot)
+                    .is_some_and(|session| session.boot == boot)
                 {
                     let outputs = self.detector.connection_broken(node, now);
                     drop(self.follow(now, outputs));
@@ -226,15 +237,17 @@ impl Control {
     }
 
     /// A session is a stream: what is older than the last that was read does not come up again.
-    fn report(&mut self, now: Time, node: NodeKey, number: (u64, u64), seen: &[Seen]) {
-        let session = self.sessions.get(&node).copied();
-        if session.is_some_and(|last| number <= last) {
+    fn report(&mut self, now: Time, node: NodeKey, (boot, seq): (u64, u64), seen: &[Seen]) {
+        let before = self.sessions.get(&node).copied();
+        if before.is_some_and(|last| (boot, seq) <= (last.boot, last.seq)) {
             return;
         }
-        self.sessions.insert(node, number);
+        let heard = now;
+        self.sessions.insert(node, Session { boot, seq, heard });
         self.unheard.remove(&node);
-        let outputs = if session.is_none_or(|last| last.0 != number.0) {
+        let outputs = if before.is_none_or(|last| last.boot != boot) {
             self.told.remove(&node);
+            self.settle_restart(now, node, before, seen);
             let capacity = capacity();
             self.run(now, &Command::NodeConnected { node, capacity });
             self.detector.joined(node, now)
@@ -254,6 +267,34 @@ impl Control {
                 self.run(now, &command);
             }
         }
+    }
+
+    /// A machine that was restarted served nothing after its last report. Of one that is new to a
+    /// control which was away itself, the machine's own word is taken: what was ready all along was
+    /// served all along; else it is paid up to the last that the journal knows.
+    fn settle_restart(&mut self, now: Time, node: NodeKey, before: Option<Session>, seen: &[Seen]) {
+        let last_seen = match before {
+            Some(before) => Some(before.heard),
+            None => self.served_all_along(node, seen).err(),
+        };
+        if let Some(last_seen) = last_seen {
+            self.run(now, &Command::NodeSuspected { node, last_seen });
+        }
+    }
+
+    fn served_all_along(&self, node: NodeKey, seen: &[Seen]) -> Result<(), Time> {
+        let state = self.network.state();
+        let mut believed = state.nodes[&node]
+            .leases
+            .iter()
+            .filter(|id| matches!(state.leases[id].phase, Phase::Ready | Phase::Suspect));
+        let all_along = |lease: &LeaseId| {
+            seen.iter().any(|seen| {
+                let ready = seen.phase == ObservedPhase::Ready;
+                seen.at.lease == *lease && ready && seen.since <= self.recovered + MOMENT
+            })
+        };
+        believed.all(all_along).then_some(()).ok_or(self.recovered)
     }
 
     fn news(&self, node: NodeKey, seen: &Seen) -> Option<ObservedPhase> {

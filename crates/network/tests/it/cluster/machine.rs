@@ -9,9 +9,12 @@ use remuda_network::state::EndReason;
 use remuda_types::{LeaseId, NodeKey, ReplicaId, Span, Time};
 
 use super::Message;
+use crate::world::START;
 
 const REPORT_INTERVAL: Span = Span::from_secs(1);
 const PREPARING: Span = Span::from_millis(300);
+/// A machine that stood still for so long knows it by its clock.
+const PAUSE: Span = Span::from_millis(1_500);
 const STARTING: Span = Span::from_millis(400);
 
 /// One line of a report.
@@ -19,6 +22,7 @@ const STARTING: Span = Span::from_millis(400);
 pub(super) struct Seen {
     pub(super) at: LeaseAt,
     pub(super) phase: ObservedPhase,
+    pub(super) since: Time,
 }
 
 pub(super) struct Machine {
@@ -33,6 +37,8 @@ pub(super) struct Machine {
     observed: Observed,
     seq: u64,
     next_report: Time,
+    /// When it did something last.
+    stirred: Time,
 }
 
 impl Machine {
@@ -48,6 +54,7 @@ impl Machine {
             observed: Observed::new(),
             seq: 0,
             next_report: Time::EPOCH,
+            stirred: START,
         }
     }
 
@@ -99,6 +106,9 @@ impl Machine {
         if !self.hears(now) {
             return None;
         }
+        if now.since(std::mem::replace(&mut self.stirred, now)) > PAUSE {
+            self.paused(now);
+        }
         let actions = plan(
             &self.desired,
             &self.observed,
@@ -114,12 +124,26 @@ impl Machine {
         (self.next_report <= now).then(|| self.report(now))
     }
 
+    /// Nothing was served while it stood still: what is ready is so from now on.
+    fn paused(&mut self, now: Time) {
+        for replica in self.observed.values_mut() {
+            if replica.state == State::Ready {
+                replica.since = now;
+            }
+        }
+    }
+
     fn report(&mut self, now: Time) -> Message {
         self.next_report = now + REPORT_INTERVAL;
         self.seq += 1;
         let seen = self.observed.iter().filter_map(|(at, replica)| {
             let phase = phase(replica.state)?;
-            Some(Seen { at: *at, phase })
+            let since = replica.since;
+            Some(Seen {
+                at: *at,
+                phase,
+                since,
+            })
         });
         Message::Report {
             node: self.key,

@@ -1,7 +1,15 @@
 //! Control is killed in mid-stream: nodes and gateway work on, and control adopts them when it is
 //! back.
 
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
+
 use super::network::Network;
+
+/// Longer than a moment, shorter than control is away.
+const STOOD_STILL: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_notices_that_control_was_killed() {
@@ -56,6 +64,50 @@ async fn nobody_notices_that_control_was_killed() {
         "{}",
         String::from_utf8_lossy(&verified.stderr)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stood_still_while_control_was_away_is_not_paid_for_that() {
+    let network = Network::start();
+    network.deploy("0.40").await;
+    let first = network.pid("control");
+    let leases = network.get("/v1/leases").await["data"].clone();
+    let frozen = leases[0].clone();
+    let sites = network.get("/v1/sites").await["data"].clone();
+    let mut sites = sites.as_array().unwrap().iter();
+    let site = sites.find(|site| site["id"] == frozen["site"]).unwrap();
+    let node = network.pid(&format!("node-{}", site["name"].as_str().unwrap()));
+
+    network.kill("control");
+    kill(node, Signal::SIGSTOP).unwrap();
+    tokio::time::sleep(STOOD_STILL).await;
+    kill(node, Signal::SIGCONT).unwrap();
+    assert!(
+        network.try_get("/v1/ready").await.is_err(),
+        "control should still be away"
+    );
+    network
+        .until("control again", || async {
+            let ready = network.try_get("/v1/ready").await.ok()?;
+            (ready["writable"] == true && network.pid("control") != first).then_some(())
+        })
+        .await;
+    let uncharged = |lease: &Value| lease["accruing"]["suspect_ms"].as_u64().unwrap();
+    let leases = network
+        .until("the pause in what is charged", || async {
+            let leases = network.try_get("/v1/leases").await.ok()?["data"].clone();
+            let mut all = leases.as_array()?.iter();
+            let paused = all.find(|lease| lease["id"] == frozen["id"])?;
+            (u128::from(uncharged(paused)) >= STOOD_STILL.as_millis()).then_some(leases)
+        })
+        .await;
+    for lease in leases.as_array().unwrap() {
+        assert_eq!(lease["epoch"], 1, "it goes on where it was: {lease}");
+        assert!(
+            lease["id"] == frozen["id"] || uncharged(lease) == 0,
+            "{lease}"
+        );
+    }
 }
 
 /// The leases of the replicas with their epochs, in order.

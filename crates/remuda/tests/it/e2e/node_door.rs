@@ -6,7 +6,7 @@ use remuda_link::Stream;
 use remuda_types::{Capacity, Time};
 use remuda_wire::ALPN_NODE;
 use remuda_wire::node::{
-    AssignmentStamp, ControlMessage, Hello, Inventory, NodeMessage, SessionRefused,
+    Again, AssignmentStamp, ControlMessage, Hello, Inventory, NodeMessage, SessionRefused,
 };
 use tempfile::tempdir;
 
@@ -71,7 +71,7 @@ async fn a_node_with_a_wrong_clock_is_told_how_wrong_it_is() {
         "{}",
         ahead.detail
     );
-    assert!(ahead.retry, "its clock may be set");
+    assert_eq!(ahead.again, Again::WithRightClock);
     let behind = refused(&control, hello(1, now() - hour)).await;
     assert!(
         behind.detail.contains("behind control's"),
@@ -85,5 +85,5 @@ async fn a_node_with_a_wrong_clock_is_told_how_wrong_it_is() {
         "{}",
         unknown.detail
     );
-    assert!(!unknown.retry);
+    assert_eq!(unknown.again, Again::Never);
 }
