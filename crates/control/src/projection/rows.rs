@@ -59,6 +59,11 @@ enum Content {
         to_tenants: Money,
         to_pool: Money,
     },
+    Compensation {
+        lease: LeaseId,
+        of: Parties,
+        amount: Money,
+    },
 }
 
 fn signed(value: u64) -> i64 {
@@ -150,14 +155,22 @@ fn contents(state: &Overlay<'_>, record: &Committed, event: &Event) -> Vec<Conte
             let paid = to_tenants
                 .iter()
                 .fold(Money::ZERO, |sum, c| sum.saturating_add(c.amount));
-            vec![Content::Forfeit {
+            let forfeit = Content::Forfeit {
                 provider: *provider,
                 level: *level,
                 from_held: *from_held,
                 from_bond: *from_bond,
                 to_tenants: paid,
                 to_pool: *to_pool,
-            }]
+            };
+            let payments = to_tenants.iter().filter_map(|paid| {
+                Some(Content::Compensation {
+                    lease: paid.lease,
+                    of: state.lease(paid.lease)?,
+                    amount: paid.amount,
+                })
+            });
+            [forfeit].into_iter().chain(payments).collect()
         }
         _ => Vec::new(),
     }

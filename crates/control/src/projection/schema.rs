@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 /// Counts up with every change of the tables or of what their rows mean. A file of another version
 /// is emptied and built anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How long one connection waits for another.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -62,6 +62,12 @@ const TABLES: &str = "
         to_tenants integer not null, to_pool integer not null, primary key (seq, ordinal)
     ) without rowid;
     create index forfeit_of_provider on forfeit (provider);
+    create table compensation (
+        seq integer not null, ordinal integer not null, at_ms integer not null, lease text not null,
+        project text not null, provider text not null, amount integer not null,
+        primary key (seq, ordinal, lease)
+    ) without rowid;
+    create index compensation_of_project on compensation (project);
 ";
 
 /// Opens the file for writing, with the tables of this version.

@@ -19,6 +19,7 @@ pub struct ProjectTotals {
     pub suspect_ms: i64,
     pub silent_ms: i64,
     pub lease_amount: i64,
+    pub compensated: i64,
 }
 
 /// Sums of a provider.
@@ -92,7 +93,7 @@ fn feed_event(row: &Row<'_>) -> Result<FeedEvent, rusqlite::Error> {
 }
 
 impl Projections {
-    /// What a project was charged, and what time was not charged.
+    /// What a project was charged, what time was not charged, and what it was paid.
     pub fn project_totals(&self, project: ProjectId) -> Result<ProjectTotals, rusqlite::Error> {
         let project = project.to_string();
         self.query(|connection| {
@@ -124,6 +125,11 @@ impl Projections {
                     totals.token_amount = row.get(3)?;
                     Ok(())
                 },
+            )?;
+            totals.compensated = connection.query_row(
+                "select coalesce(sum(amount),0) from compensation where project = ?1",
+                params![project],
+                |row| row.get(0),
             )?;
             Ok(totals)
         })

@@ -134,6 +134,46 @@ async fn a_statement_shows_what_was_charged_and_what_was_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_breaks_a_lease_pays_its_project() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    let bond = format!("/v1/providers/{}/bond", market.provider);
+    control.make(&bond, &json!({"amount_usd": "100"})).await;
+    market.node(&control, 1, 360_000).await;
+    let deployed = market.deploy(&control, 1).await;
+    observe(
+        &control,
+        &deployed["replicas"][0]["placement"],
+        ObservedPhase::Ready,
+    )
+    .await;
+    let tenant = format!("/v1/tenants/{}", market.tenant);
+    let other = control
+        .make(&format!("{tenant}/projects"), &json!({"name": "other"}))
+        .await;
+
+    let leave = format!("/v1/providers/{}/leave", market.provider);
+    let now = json!({"manner": "now"});
+    control
+        .post(&market.provider_key, &leave, &now)
+        .await
+        .expect(200);
+    let paid = async |project: &str| {
+        let path = format!("/v1/ledger/statement?project={project}");
+        let statement = control.get(&control.operator, &path).await.expect(200);
+        micros(&statement["charged"], "compensated_usd")
+    };
+    let compensated = paid(&market.project).await;
+    assert!(compensated > 0);
+    assert_eq!(paid(&text(&other, "id")).await, 0, "it had no lease there");
+    let tenants = control.get(&control.operator, "/v1/tenants").await;
+    let credit = micros(&tenants.expect(200)["data"][0], "credit_usd");
+    assert_eq!(credit, compensated);
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn movements_are_paged() {
     let control = Control::start().await;
     let market = Market::open(&control).await;

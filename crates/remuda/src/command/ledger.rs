@@ -101,17 +101,19 @@ fn statement(statement: &Statement) -> String {
     parts.push(view::accounts(&statement.balances).render(false));
     if let Some(charged) = &statement.charged {
         parts.push(format!(
-            "charged: {} USD for {} s of leases ({} s starting, {} s suspect, {} s silent: free); \
-             {} USD for {} requests ({} prompt and {} completion tokens)",
+            "charged: {} USD for {} s of leases; {} USD for {} requests ({} prompt and {} completion \
+             tokens)\nnot charged: {} s starting, {} s suspect, {} s silent\n\
+             paid by providers for broken leases: {} USD",
             charged.leases.amount_usd,
             seconds(charged.leases.ready_ms),
-            seconds(charged.leases.starting_ms),
-            seconds(charged.leases.suspect_ms),
-            seconds(charged.leases.silent_ms),
             charged.tokens_usd,
             charged.requests,
             charged.prompt_tokens,
             charged.completion_tokens,
+            seconds(charged.leases.starting_ms),
+            seconds(charged.leases.suspect_ms),
+            seconds(charged.leases.silent_ms),
+            charged.compensated_usd,
         ));
     }
     if let Some(earned) = &statement.earned {

@@ -78,6 +78,10 @@ impl Books {
             forfeited_bond_usd.0.saturating_add(forfeited_held_usd.0) > Money::ZERO
         });
         anyhow::ensure!(forfeited, "nobody forfeited anything");
+        anyhow::ensure!(
+            self.tenant.compensated_usd.0 > Money::ZERO,
+            "the tenant got nothing of what was forfeited"
+        );
         anyhow::ensure!(self.tenant.completion_tokens > 0, "no token was charged");
         anyhow::ensure!(self.tenant.leases.ready_ms > 0, "no second was charged");
         Ok(())
@@ -117,6 +121,11 @@ impl Books {
                             self.tenant.prompt_tokens, self.tenant.completion_tokens
                         ),
                         self.tenant.tokens_usd.to_string(),
+                    ],
+                    [
+                        "paid to it by who left: the tenant's credit".to_owned(),
+                        String::new(),
+                        self.tenant.compensated_usd.to_string(),
                     ],
                 ])
                 .render(false),

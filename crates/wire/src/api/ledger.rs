@@ -51,7 +51,7 @@ pub struct Statement {
     pub next_cursor: Option<String>,
 }
 
-/// What a project was charged, all settled.
+/// What a project was charged, all settled, and what it was paid for broken leases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Charged {
     /// Leases: seconds charged, and those not charged by what they were.
@@ -64,6 +64,9 @@ pub struct Charged {
     pub completion_tokens: u64,
     /// The price of those tokens.
     pub tokens_usd: Usd,
+    /// What providers forfeited to it for leases that they broke: its tenant's credit, which is spent
+    /// before what was prepaid.
+    pub compensated_usd: Usd,
 }
 
 /// What a provider earned, all settled.

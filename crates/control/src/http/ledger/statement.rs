@@ -258,6 +258,7 @@ const fn charged(totals: &ProjectTotals) -> Charged {
         prompt_tokens: totals.prompt_tokens.unsigned_abs(),
         completion_tokens: totals.completion_tokens.unsigned_abs(),
         tokens_usd: usd(totals.token_amount),
+        compensated_usd: usd(totals.compensated),
     }
 }
 

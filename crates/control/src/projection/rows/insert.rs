@@ -115,6 +115,20 @@ impl Row {
                     to_pool.as_micros(),
                 ])?;
             }
+            Content::Compensation { lease, of, amount } => {
+                to.prepare_cached(
+                    "insert or replace into compensation values (?1,?2,?3,?4,?5,?6,?7)",
+                )?
+                .execute(params![
+                    seq,
+                    ordinal,
+                    at,
+                    lease.to_string(),
+                    of.project.to_string(),
+                    of.provider.to_string(),
+                    amount.as_micros(),
+                ])?;
+            }
         }
         Ok(())
     }
