@@ -24,7 +24,7 @@ use crate::leftovers;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::model::{self, Models, Retry};
-use crate::pause;
+use crate::pause::Pauses;
 use crate::reconcile::{self, Input, Reconciler};
 use crate::runtime::{self, Runtimes};
 use crate::session::Session;
@@ -147,6 +147,7 @@ impl Opened {
         let (connect, connected) = watch::channel(false);
         let shared = Shared {
             clock: Arc::new(Clock::of_system()),
+            pauses: Arc::new(Pauses::new()),
             logs: Arc::new(Logs::new(self.state.logs())),
             metrics: Arc::new(Metrics::new()),
             tasks: TaskTracker::new(),
@@ -183,11 +184,10 @@ impl Opened {
         shared
             .tasks
             .spawn(reconciler.run(inbox, shared.stop.clone()));
-        let pauses = pause::watch(shared.inputs.clone());
-        let stop = shared.stop.clone();
+        let (watching, stop) = (Arc::clone(&shared.pauses).watch(), shared.stop.clone());
         shared
             .tasks
-            .spawn(async move { stop.run_until_cancelled(pauses).await });
+            .spawn(async move { stop.run_until_cancelled(watching).await });
         let metrics = pages.as_ref().and_then(|pages| pages.local_addr().ok());
         if let Some(listener) = pages {
             shared.tasks.spawn(http::serve(
@@ -214,6 +214,7 @@ impl Opened {
 #[derive(Debug)]
 struct Shared {
     clock: Arc<Clock>,
+    pauses: Arc<Pauses>,
     logs: Arc<Logs>,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
@@ -292,6 +293,8 @@ impl Shared {
             connected,
             inputs: self.inputs.clone(),
             clock: Arc::clone(&self.clock),
+            system_clock: false,
+            pauses: Arc::clone(&self.pauses),
             logs: Arc::clone(&self.logs),
             metrics: Arc::clone(&self.metrics),
             leaving: self.leaving.clone(),

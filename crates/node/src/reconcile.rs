@@ -47,8 +47,6 @@ pub(crate) enum Input {
     },
     /// Control has taken note of these ends (lease and since when).
     EndsNoted(Vec<(LeaseAt, Time)>),
-    /// The daemon stood still for a while.
-    Paused,
     /// The daemon stops: nothing is to run any more.
     Halt,
 }
@@ -194,7 +192,6 @@ impl Reconciler {
             }
             Input::Replica { at, run, news } => self.heard(at, run, news),
             Input::EndsNoted(ends) => self.replicas.ends_noted(&ends),
-            Input::Paused => self.replicas.paused(self.clock.now()),
             Input::Halt => self.halting = true,
         }
     }

@@ -104,15 +104,6 @@ impl Replicas {
         self.locals.remove(&at);
     }
 
-    /// Nothing was served for a while: what is ready is so from now on.
-    pub(crate) fn paused(&mut self, now: Time) {
-        for local in self.locals.values_mut() {
-            if local.replica.state == State::Ready {
-                local.replica.since = now;
-            }
-        }
-    }
-
     /// Control has taken note of these ends.
     pub(crate) fn ends_noted(&mut self, ends: &[(LeaseAt, Time)]) {
         for (at, since) in ends {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use remuda_link::clock::system_now;
 use remuda_link::{
     Allowance, Clock, Connection, DialError, Endpoint, Patience, Sender, Stream, StreamError,
     allow, dial,
@@ -13,7 +14,7 @@ use remuda_link::{
 use remuda_wire::ALPN_NODE;
 use remuda_wire::frame::MAX_STATE_FRAME_BYTES;
 use remuda_wire::node::{
-    Again, ControlMessage, Enrolment, Hello, Inventory, NodeMessage, NodeReply, NodeRequest,
+    ControlMessage, Enrolment, Hello, Inventory, NodeMessage, NodeReply, NodeRequest,
     SessionRefused, Welcome,
 };
 use tokio::sync::{mpsc, watch};
@@ -25,6 +26,7 @@ use crate::config::ControlAddress;
 use crate::exit::chain;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
+use crate::pause::Pauses;
 use crate::reconcile::Input;
 use crate::view::{View, holds};
 
@@ -68,6 +70,11 @@ pub(crate) struct Session {
     pub inputs: mpsc::Sender<Input>,
     /// Control's clock.
     pub clock: Arc<Clock>,
+    /// Whether the next hello shows the system's clock instead: the last was refused, perhaps because
+    /// control's, as it was heard, stood still while the machine did.
+    pub system_clock: bool,
+    /// When this daemon stood still.
+    pub pauses: Arc<Pauses>,
     /// What control may ask for.
     pub logs: Arc<Logs>,
     /// Counters.
@@ -120,9 +127,12 @@ impl Session {
                 End::Stopped => return None,
                 End::Refused(SessionRefused {
                     detail,
-                    again: Again::Never,
+                    retry: false,
                 }) => return Some(detail),
-                other => tracing::warn!(error = %chain(&other), "no session with control"),
+                other => {
+                    self.system_clock ^= matches!(other, End::Refused(_));
+                    tracing::warn!(error = %chain(&other), "no session with control");
+                }
             }
             tokio::select! {
                 () = sleep(backoff.next()) => {}
@@ -167,12 +177,7 @@ impl Session {
                 self.tell(Input::Terms(terms.clone())).await;
                 Ok((connection, messages, terms))
             }
-            ControlMessage::Refused(refused) => {
-                if refused.again == Again::WithRightClock {
-                    self.clock.doubt();
-                }
-                Err(End::Refused(refused))
-            }
+            ControlMessage::Refused(refused) => Err(End::Refused(refused)),
             ControlMessage::Assignment(_) => Err(End::OutOfTurn),
         }
     }
@@ -183,11 +188,16 @@ impl Session {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             boot: self.boot,
             addresses: self.addresses.clone(),
-            clock: self.clock.now(),
+            clock: if self.system_clock {
+                system_now()
+            } else {
+                self.clock.now()
+            },
             inventory: self.inventory.clone(),
             enrolment: self.enrolment.clone(),
             holds: holds(&view),
             replicas: view.report(),
+            pauses: self.pauses.report(),
         }
     }
 

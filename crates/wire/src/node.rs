@@ -53,6 +53,23 @@ pub struct Hello {
     /// What it runs, so that control can adopt it.
     #[n(7)]
     pub replicas: Vec<Observed>,
+    /// When the daemon stood still, as far as it remembers: oldest first.
+    #[cbor(n(8), default)]
+    pub pauses: Vec<Pause>,
+}
+
+/// A time in which a daemon did nothing at all: it was frozen, or its machine slept.
+///
+/// Told in ages, so that it needs no clock that both sides agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Pause {
+    /// For how long.
+    #[n(0)]
+    pub lasted_ms: u64,
+    /// How long before it was told it ended.
+    #[n(1)]
+    pub ended_ms_ago: u64,
 }
 
 /// What a machine has.
@@ -266,24 +283,9 @@ pub struct SessionRefused {
     /// Why, and the way out.
     #[n(0)]
     pub detail: String,
-    /// Whether trying again can help.
+    /// Whether trying again later can help.
     #[n(1)]
-    pub again: Again,
-}
-
-/// When a refused node may come again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(index_only)]
-pub enum Again {
-    /// Not as it is: somebody has to change something first.
-    #[n(0)]
-    Never,
-    /// Later: what stands in the way passes.
-    #[n(1)]
-    Later,
-    /// With another clock: the one that it has is wrong.
-    #[n(2)]
-    WithRightClock,
+    pub retry: bool,
 }
 
 /// All that a node should run.

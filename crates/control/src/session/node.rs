@@ -15,8 +15,8 @@ use remuda_network::{Command, Network};
 use remuda_types::{Capacity, Digest, LeaseId, NodeKey, ProviderId, Span, Time};
 use remuda_wire::frame::MAX_STATE_FRAME_BYTES;
 use remuda_wire::node::{
-    Again, Assigned, ControlMessage, Enrolment, ExitReason, Hello, NodeMessage, Observed,
-    ObservedState, SessionRefused, Welcome,
+    Assigned, ControlMessage, Enrolment, ExitReason, Hello, NodeMessage, Observed, ObservedState,
+    Pause, SessionRefused, Welcome,
 };
 use tokio::time::timeout;
 
@@ -26,9 +26,6 @@ use crate::sequencer::SubmitError;
 
 type Outbox = Sender<ControlMessage>;
 type Inbox = Receiver<NodeMessage>;
-
-/// How far apart a node and the journal may date the same thing.
-const MOMENT: Span = Span::from_secs(1);
 
 /// How far a node's clock may be off.
 const CLOCK_OFF_MAX: Span = Span::from_secs(30);
@@ -126,10 +123,10 @@ async fn hello(connection: &Connection) -> Option<(Hello, Outbox, Inbox)> {
     clippy::needless_pass_by_value,
     reason = "callers pass texts and errors alike"
 )]
-fn refused(detail: impl ToString, again: Again) -> SessionRefused {
+fn refused(detail: impl ToString, retry: bool) -> SessionRefused {
     SessionRefused {
         detail: detail.to_string(),
-        again,
+        retry,
     }
 }
 
@@ -159,11 +156,11 @@ async fn admit(doors: &Doors, node: NodeKey, hello: &Hello) -> Result<(), Sessio
 }
 
 fn refusal(error: &SubmitError) -> SessionRefused {
-    let again = match error {
-        SubmitError::ReadOnly { .. } | SubmitError::Stopping => Again::Later,
-        SubmitError::Refused(_) => Again::Never,
+    let retry = match error {
+        SubmitError::ReadOnly { .. } | SubmitError::Stopping => true,
+        SubmitError::Refused(_) => false,
     };
-    refused(error, again)
+    refused(error, retry)
 }
 
 fn check_clock(core: &Core, hello: &Hello) -> Result<(), SessionRefused> {
@@ -183,7 +180,7 @@ fn check_clock(core: &Core, hello: &Hello) -> Result<(), SessionRefused> {
         format!(
             "the node's clock is {off} {way} control's, {CLOCK_OFF_MAX} are allowed: set it (NTP)"
         ),
-        Again::WithRightClock,
+        true,
     ))
 }
 
@@ -198,7 +195,7 @@ fn check_epoch(core: &Core, hello: &Hello) -> Result<(), SessionRefused> {
         format!(
             "the node follows control's epoch {held}, this control has epoch {own}: start it on the newest journal"
         ),
-        Again::Later,
+        true,
     ))
 }
 
@@ -218,7 +215,7 @@ async fn check_alone(doors: &Doors, node: NodeKey, hello: &Hello) -> Result<(), 
     }
     Err(refused(
         "another machine is connected with this node's key: give each machine its own state folder",
-        Again::Never,
+        false,
     ))
 }
 
@@ -228,7 +225,7 @@ async fn settle_restart(doors: &Doors, node: NodeKey, hello: &Hello) {
     let last_seen = match doors.sessions.node(&node) {
         Some(before) if before.boot == hello.boot => None,
         Some(before) => Some(Time::from_millis(before.heard_ms.load(Ordering::Relaxed))),
-        None => served_before(&doors.core, node, &hello.replicas),
+        None => served_until(&doors.core, node, hello),
     };
     if let Some(last_seen) = last_seen {
         submit(&doors.core, Command::NodeSuspected { node, last_seen }).await;
@@ -236,20 +233,38 @@ async fn settle_restart(doors: &Doors, node: NodeKey, hello: &Hello) {
 }
 
 /// Control was restarted and does not know what the node did meanwhile. Where it did not serve all
-/// the time what it is believed to serve, it is paid up to the last that the journal knows. The node
-/// and the journal date one and the same return from a silence apart by a moment.
-fn served_before(core: &Core, node: NodeKey, replicas: &[Observed]) -> Option<Time> {
+/// the time what it is believed to serve, it is paid up to the last that the journal knows; where it
+/// stood still at times, for so much less.
+fn served_until(core: &Core, node: NodeKey, hello: &Hello) -> Option<Time> {
+    let (recovered, now) = (core.recovered(), core.clock().now());
+    if lacks_served(core, node, &hello.replicas) {
+        return Some(recovered);
+    }
+    let stood_still = stood_still(&hello.pauses, recovered, now);
+    (stood_still > Span::ZERO).then(|| recovered.max(now - stood_still))
+}
+
+/// For how long a node stood still since control was last there.
+fn stood_still(pauses: &[Pause], recovered: Time, now: Time) -> Span {
+    let since = |pause: &Pause| {
+        let to = now - Span::from_millis(pause.ended_ms_ago);
+        let from = to - Span::from_millis(pause.lasted_ms);
+        to.since(from.max(recovered))
+    };
+    let spans = pauses.iter().map(since);
+    spans.fold(Span::ZERO, Span::saturating_add)
+}
+
+/// Whether a node did not serve all the time what it is believed to.
+fn lacks_served(core: &Core, node: NodeKey, replicas: &[Observed]) -> bool {
     let recovered = core.recovered();
     let all_along = |lease: &LeaseId| {
         replicas.iter().any(|seen| {
-            seen.lease == *lease
-                && seen.state == ObservedState::Ready
-                && seen.since <= recovered + MOMENT
+            seen.lease == *lease && seen.state == ObservedState::Ready && seen.since <= recovered
         })
     };
     let believed = core.read(|network| charged(network, node));
-    let gap = believed.iter().any(|(lease, _)| !all_along(lease));
-    gap.then_some(recovered)
+    believed.iter().any(|(lease, _)| !all_along(lease))
 }
 
 /// The leases of a node that are ready, or were before their node fell silent, with their epochs.
@@ -288,7 +303,7 @@ async fn note_unready(core: &Core, node: NodeKey, replicas: &[Observed]) {
 async fn enrol(core: &Core, node: NodeKey, hello: &Hello) -> Result<(), SessionRefused> {
     let Some(enrolment) = &hello.enrolment else {
         let detail = "this node is not known here: join it with a provider's key and a site";
-        return Err(refused(detail, Again::Never));
+        return Err(refused(detail, false));
     };
     let provider = core.read(|network| owner(network, core, enrolment))?;
     let terms = EnrolNode {
@@ -319,11 +334,11 @@ fn owner(
         Some((KeyOwner::Provider(provider), true)) => Ok(provider),
         Some((KeyOwner::Provider(_), false)) => Err(refused(
             "the provider's key lacks the scope `supply`: issue one that has it",
-            Again::Never,
+            false,
         )),
         Some((KeyOwner::Operator | KeyOwner::Project(_), _)) | None => Err(refused(
             "the key is no provider's, or it expired or was revoked",
-            Again::Never,
+            false,
         )),
     }
 }
@@ -547,5 +562,32 @@ const fn end(reason: ExitReason) -> EndReason {
         ExitReason::LeaseEnded => EndReason::TermOver,
         ExitReason::RuntimeRefused => EndReason::RuntimeRefused,
         ExitReason::DaemonRestarted => EndReason::NodeRestarted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_nodes_pauses_only_what_lies_after_the_journals_last_counts() {
+        let (recovered, now) = (Time::from_millis(100_000), Time::from_millis(160_000));
+        let still = |pauses: &[(u64, u64)]| {
+            let pause = |(lasted_ms, ended_ms_ago): &(u64, u64)| Pause {
+                lasted_ms: *lasted_ms,
+                ended_ms_ago: *ended_ms_ago,
+            };
+            let pauses: Vec<_> = pauses.iter().map(pause).collect();
+            stood_still(&pauses, recovered, now).as_millis()
+        };
+        assert_eq!(still(&[]), 0);
+        assert_eq!(
+            still(&[(5_000, 70_000)]),
+            0,
+            "control was there and heard it"
+        );
+        assert_eq!(still(&[(5_000, 58_000)]), 2_000, "in part");
+        assert_eq!(still(&[(3_000, 40_000), (4_000, 0)]), 7_000);
+        assert_eq!(still(&[(u64::MAX, 0), (u64::MAX, u64::MAX)]), 60_000);
     }
 }

@@ -61,6 +61,8 @@ enum Message {
         boot: u64,
         seq: u64,
         seen: Vec<Seen>,
+        /// From when to when the machine stood still; read as a session begins.
+        pauses: Vec<(Time, Time)>,
     },
     Broken {
         node: NodeKey,
@@ -228,6 +230,9 @@ impl Cluster {
                 self.wires.send(self.now, &message);
             }
         }
+        if std::mem::take(&mut self.control.suspends_judgement) {
+            self.upset_all();
+        }
         self.check();
     }
 
@@ -324,11 +329,17 @@ impl Cluster {
 
     /// Nobody is charged for what was not served: exactly for what is dead for good; with a moment
     /// for each time that something came back before it was missed. Suspicion takes back all since
-    /// the last sign of life, so a moment is as long as a silence that raises none.
+    /// the last sign of life, so a moment is as long as a silence that raises none: after an answer
+    /// to a probe, until the last probe of that round has failed too.
     fn check_charges(&self) {
         let latency = LATE_MAX_MS + 2 * STEP.as_millis();
-        let moment = Settings::default().silence.as_millis() + latency;
-        for (lease, charged) in self.control.charged() {
+        let Settings {
+            silence,
+            probe_timeout,
+            ..
+        } = Settings::default();
+        let moment = silence.as_millis() + probe_timeout.as_millis() + latency;
+        for (lease, charged) in self.control.charged(self.now) {
             let served = self
                 .served
                 .get(&lease)

@@ -50,6 +50,16 @@ pub struct Session {
     generation: u64,
 }
 
+type Messages = Stream<NodeMessage, ControlMessage>;
+
+async fn refuse(refused: SessionRefused, connection: &Connection, mut messages: Messages) {
+    let refused = ControlMessage::Refused(refused);
+    messages.sender.send(&refused).await.unwrap();
+    // The node closes the connection once it has read this.
+    messages.sender.finish();
+    connection.closed().await;
+}
+
 impl Control {
     pub async fn start(terms: Terms) -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap(), terms).await
@@ -99,36 +109,47 @@ impl Control {
 
     async fn next_session(&mut self) -> Session {
         loop {
-            let Ok(connection) = self.endpoint.accept().await.unwrap().await else {
+            let Some((hello, connection, mut messages)) = self.next_hello().await else {
                 continue;
             };
-            let mut messages: Stream<NodeMessage, ControlMessage> =
-                Stream::accept(&connection).await.unwrap();
-            let first = messages.receiver.receive().await.unwrap();
-            let Some(NodeMessage::Hello(hello)) = first else {
-                panic!("a session begins with a hello: {first:?}");
-            };
             if let Some(refused) = self.terms.refused.clone() {
-                messages
-                    .sender
-                    .send(&ControlMessage::Refused(refused))
-                    .await
-                    .unwrap();
-                // The node closes the connection once it has read this.
-                messages.sender.finish();
-                connection.closed().await;
+                refuse(refused, &connection, messages).await;
                 continue;
             }
             let welcome = ControlMessage::Welcome(self.welcome());
             messages.sender.send(&welcome).await.unwrap();
             let generation = hello.holds.generation;
             return Session {
-                hello: *hello,
+                hello,
                 connection,
                 messages,
                 generation,
             };
         }
+    }
+
+    /// Refuses the next node that comes, by its terms; what it said.
+    pub async fn refusal(&mut self) -> Hello {
+        let refused = self.terms.refused.clone().unwrap();
+        let coming = async {
+            loop {
+                if let Some((hello, connection, messages)) = self.next_hello().await {
+                    refuse(refused, &connection, messages).await;
+                    return hello;
+                }
+            }
+        };
+        soon("a node to refuse", coming).await
+    }
+
+    async fn next_hello(&mut self) -> Option<(Hello, Connection, Messages)> {
+        let connection = self.endpoint.accept().await.unwrap().await.ok()?;
+        let mut messages = Messages::accept(&connection).await.unwrap();
+        let first = messages.receiver.receive().await.unwrap();
+        let Some(NodeMessage::Hello(hello)) = first else {
+            panic!("a session begins with a hello: {first:?}");
+        };
+        Some((*hello, connection, messages))
     }
 
     fn welcome(&self) -> Welcome {

@@ -2,8 +2,8 @@
 
 use remuda_types::{Class, Span};
 use remuda_wire::node::{
-    Again, Assigned, ExitReason, LogsRequest, NodeReply, NodeRequest, ObservedState,
-    SessionRefused, Wanted,
+    Assigned, ExitReason, LogsRequest, NodeReply, NodeRequest, ObservedState, SessionRefused,
+    Wanted,
 };
 use remuda_wire::probe::Ping;
 
@@ -141,10 +141,10 @@ async fn a_hard_end_needs_no_control() {
     assert_eq!(exit.reason, ExitReason::LeaseEnded);
 }
 
-fn refusal(detail: &str, again: Again) -> Terms {
+fn refusal(detail: &str, retry: bool) -> Terms {
     let detail = detail.to_owned();
     Terms {
-        refused: Some(SessionRefused { detail, again }),
+        refused: Some(SessionRefused { detail, retry }),
         ..Terms::default()
     }
 }
@@ -152,7 +152,7 @@ fn refusal(detail: &str, again: Again) -> Terms {
 #[tokio::test]
 async fn a_refusal_for_good_ends_the_daemon_and_another_does_not() {
     let folder = tempfile::tempdir().unwrap();
-    let mut control = Control::start(refusal("no such site", Again::Later)).await;
+    let mut control = Control::start(refusal("no such site", true)).await;
     let node = remuda_node::start(config(folder.path(), control.address()))
         .await
         .unwrap();
@@ -164,7 +164,7 @@ async fn a_refusal_for_good_ends_the_daemon_and_another_does_not() {
     });
     assert!(coming.await.is_err(), "it keeps trying");
     let address = control.vanish().await;
-    let mut control = Control::start_at(address, refusal("no such site", Again::Never)).await;
+    let mut control = Control::start_at(address, refusal("no such site", false)).await;
     let refused = tokio::select! {
         refused = soon("a refusal", node.refused()) => refused,
         _ = control.session() => panic!("it was refused"),
@@ -178,44 +178,38 @@ async fn a_refusal_for_good_ends_the_daemon_and_another_does_not() {
 
 /// One thread runs the daemon and all else here, so that whatever holds it up stops them all.
 #[tokio::test]
-async fn a_node_that_stood_still_says_so_to_a_control_that_comes_back() {
+async fn a_node_tells_a_control_that_comes_back_when_it_stood_still() {
     let (rig, mut session) = Rig::start().await;
+    assert!(session.hello.pauses.is_empty());
     session.assign(vec![assigned(1, 1, process(&[]))]).await;
-    let before = session.until_ready(1, 1).await;
+    session.until_ready(1, 1).await;
     drop(session);
     let address = rig.control.vanish().await;
     std::thread::sleep(std::time::Duration::from_secs(2));
     let mut control = Control::start_at(address, Terms::default()).await;
     let session = control.session().await;
-    let after = find(&session.hello.replicas, 1, 1).unwrap();
-    assert_eq!(after.state, ObservedState::Ready);
-    let stood = after.since.since(before.since);
-    assert!(stood >= Span::from_secs(2), "{before:?} {after:?}");
+    let pauses = &session.hello.pauses;
+    assert!(
+        pauses.iter().any(|pause| pause.lasted_ms >= 2_000),
+        "{pauses:?}"
+    );
 }
 
 #[tokio::test]
-async fn a_clock_that_control_calls_wrong_is_the_systems_again() {
+async fn a_refused_node_shows_the_systems_clock_and_then_its_own_again() {
     let ahead = Terms {
         ahead: Span::HOUR,
         ..Terms::default()
     };
-    for (again, is_ahead) in [(Again::Later, true), (Again::WithRightClock, false)] {
-        let (rig, mut session) = Rig::start_with(ahead.clone(), |_| {}).await;
-        // It has heard the welcome.
-        session.report().await;
-        drop(session);
-        let address = rig.control.vanish().await;
-        let mut refusing = Control::start_at(address, refusal("no", again)).await;
-        let refused = tokio::time::timeout(std::time::Duration::from_secs(2), refusing.session());
-        assert!(refused.await.is_err());
-        let address = refusing.vanish().await;
-        let mut control = Control::start_at(address, Terms::default()).await;
-        let hello = control.session().await.hello;
-        assert_eq!(
-            hello.clock > now() + Span::from_secs(1_800),
-            is_ahead,
-            "{again:?}"
-        );
+    let (rig, mut session) = Rig::start_with(ahead, |_| {}).await;
+    // It has heard the welcome.
+    session.report().await;
+    drop(session);
+    let address = rig.control.vanish().await;
+    let mut control = Control::start_at(address, refusal("its clock is wrong", true)).await;
+    for is_ahead in [true, false, true] {
+        let shown = control.refusal().await.clock;
+        assert_eq!(shown > now() + Span::from_secs(1_800), is_ahead);
     }
 }
 

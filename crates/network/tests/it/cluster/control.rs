@@ -20,9 +20,6 @@ const GRACE: Span = Span::from_secs(2);
 /// By then all that did not come back is judged.
 const VERDICTS_WITHIN: Span = Span::from_secs(5);
 
-/// How far apart a machine and the journal may date the same thing.
-const MOMENT: Span = Span::from_secs(1);
-
 /// Assignments are told when they change, and again this often: one may be lost.
 const TELL_AGAIN: Span = Span::from_secs(1);
 
@@ -42,6 +39,8 @@ pub(super) struct Control {
     unheard: BTreeSet<NodeKey>,
     /// The last that the journal knew of when control came back.
     recovered: Time,
+    /// It could not tell lately whether it or the machines were silent.
+    pub(super) suspends_judgement: bool,
 }
 
 /// What control knows of a machine that talks to it.
@@ -84,6 +83,7 @@ impl Control {
             settle_at: START,
             unheard: BTreeSet::new(),
             recovered: START,
+            suspends_judgement: false,
         }
     }
 
@@ -180,7 +180,9 @@ impl Control {
                     messages.push(Message::Probe(probe));
                 }
                 Output::Verdict(transition) => self.judge(now, &transition),
-                Output::Isolated { .. } | Output::Reached { .. } | Output::Paused { .. } => {}
+                Output::Isolated { .. } | Output::Reached { .. } | Output::Paused { .. } => {
+                    self.suspends_judgement = true;
+                }
             }
         }
         messages
@@ -216,7 +218,8 @@ impl Control {
                 boot,
                 seq,
                 seen,
-            } => self.report(now, node, (boot, seq), &seen),
+                pauses,
+            } => self.report(now, node, (boot, seq), (&seen, &pauses)),
             Message::Broken { node, boot } => {
                 if self
                     .sessions
@@ -237,7 +240,13 @@ impl Control {
     }
 
     /// A session is a stream: what is older than the last that was read does not come up again.
-    fn report(&mut self, now: Time, node: NodeKey, (boot, seq): (u64, u64), seen: &[Seen]) {
+    fn report(
+        &mut self,
+        now: Time,
+        node: NodeKey,
+        (boot, seq): (u64, u64),
+        (seen, pauses): (&[Seen], &[(Time, Time)]),
+    ) {
         let before = self.sessions.get(&node).copied();
         if before.is_some_and(|last| (boot, seq) <= (last.boot, last.seq)) {
             return;
@@ -247,7 +256,8 @@ impl Control {
         self.unheard.remove(&node);
         let outputs = if before.is_none_or(|last| last.boot != boot) {
             self.told.remove(&node);
-            self.settle_restart(now, node, before, seen);
+            let told = (seen, pauses);
+            self.settle_restart(now, node, before, told);
             let capacity = capacity();
             self.run(now, &Command::NodeConnected { node, capacity });
             self.detector.joined(node, now)
@@ -270,31 +280,48 @@ impl Control {
     }
 
     /// A machine that was restarted served nothing after its last report. Of one that is new to a
-    /// control which was away itself, the machine's own word is taken: what was ready all along was
-    /// served all along; else it is paid up to the last that the journal knows.
-    fn settle_restart(&mut self, now: Time, node: NodeKey, before: Option<Session>, seen: &[Seen]) {
+    /// control which was away itself, the machine's own word is taken.
+    fn settle_restart(
+        &mut self,
+        now: Time,
+        node: NodeKey,
+        before: Option<Session>,
+        told: (&[Seen], &[(Time, Time)]),
+    ) {
         let last_seen = match before {
             Some(before) => Some(before.heard),
-            None => self.served_all_along(node, seen).err(),
+            None => self.served_until(now, node, told),
         };
         if let Some(last_seen) = last_seen {
             self.run(now, &Command::NodeSuspected { node, last_seen });
         }
     }
 
-    fn served_all_along(&self, node: NodeKey, seen: &[Seen]) -> Result<(), Time> {
+    /// What was not ready all along is paid up to the last that the journal knows; what stood still
+    /// at times, for so much less.
+    fn served_until(
+        &self,
+        now: Time,
+        node: NodeKey,
+        (seen, pauses): (&[Seen], &[(Time, Time)]),
+    ) -> Option<Time> {
         let state = self.network.state();
-        let mut believed = state.nodes[&node]
-            .leases
-            .iter()
-            .filter(|id| matches!(state.leases[id].phase, Phase::Ready | Phase::Suspect));
+        let ready = |id: &&LeaseId| matches!(state.leases[id].phase, Phase::Ready | Phase::Suspect);
+        let mut believed = state.nodes[&node].leases.iter().filter(ready);
         let all_along = |lease: &LeaseId| {
             seen.iter().any(|seen| {
                 let ready = seen.phase == ObservedPhase::Ready;
-                seen.at.lease == *lease && ready && seen.since <= self.recovered + MOMENT
+                seen.at.lease == *lease && ready && seen.since <= self.recovered
             })
         };
-        believed.all(all_along).then_some(()).ok_or(self.recovered)
+        if !believed.all(all_along) {
+            return Some(self.recovered);
+        }
+        let pauses = pauses.iter();
+        let stood_still = pauses
+            .map(|(from, to)| to.since(self.recovered.max(*from)))
+            .fold(Span::ZERO, Span::saturating_add);
+        (stood_still > Span::ZERO).then(|| self.recovered.max(now - stood_still))
     }
 
     fn news(&self, node: NodeKey, seen: &Seen) -> Option<ObservedPhase> {
@@ -381,9 +408,15 @@ impl Control {
         self.network.state().leases.keys().copied().collect()
     }
 
-    /// What each lease was charged in all, in micro-dollars and so in milliseconds.
-    pub(super) fn charged(&self) -> BTreeMap<LeaseId, i64> {
-        let mut charged = BTreeMap::new();
+    /// What each lease was charged in all, in micro-dollars and so in milliseconds; of one that
+    /// lives, also what its slice has come to.
+    pub(super) fn charged(&self, now: Time) -> BTreeMap<LeaseId, i64> {
+        let live = self.network.state().leases.iter();
+        let accrued = live.map(|(id, lease)| {
+            let ready = lease.meter.accrue(lease.phase, now).ready;
+            (*id, i64::try_from(ready.as_millis()).unwrap())
+        });
+        let mut charged: BTreeMap<_, _> = accrued.collect();
         for record in &self.journal {
             for event in minicbor::decode::<Vec<Event>>(&record.body).unwrap() {
                 if let Event::LeaseSettled { lease, charge, .. } = event {

@@ -14,7 +14,7 @@ use crate::world::START;
 const REPORT_INTERVAL: Span = Span::from_secs(1);
 const PREPARING: Span = Span::from_millis(300);
 /// A machine that stood still for so long knows it by its clock.
-const PAUSE: Span = Span::from_millis(1_500);
+const PAUSE: Span = Span::from_secs(1);
 const STARTING: Span = Span::from_millis(400);
 
 /// One line of a report.
@@ -39,6 +39,8 @@ pub(super) struct Machine {
     next_report: Time,
     /// When it did something last.
     stirred: Time,
+    /// From when to when it stood still, since it was started.
+    pauses: Vec<(Time, Time)>,
 }
 
 impl Machine {
@@ -55,6 +57,7 @@ impl Machine {
             seq: 0,
             next_report: Time::EPOCH,
             stirred: START,
+            pauses: Vec::new(),
         }
     }
 
@@ -70,6 +73,8 @@ impl Machine {
         self.boot += 1;
         self.seq = 0;
         self.next_report = now;
+        self.stirred = now;
+        self.pauses.clear();
         for replica in self.observed.values_mut().filter(|r| !r.state.has_ended()) {
             replica.state = State::Ended(Exit::DaemonRestarted);
             replica.since = now;
@@ -106,8 +111,9 @@ impl Machine {
         if !self.hears(now) {
             return None;
         }
-        if now.since(std::mem::replace(&mut self.stirred, now)) > PAUSE {
-            self.paused(now);
+        let stirred = std::mem::replace(&mut self.stirred, now);
+        if now.since(stirred) >= PAUSE {
+            self.pauses.push((stirred, now));
         }
         let actions = plan(
             &self.desired,
@@ -122,15 +128,6 @@ impl Machine {
         self.flow(now);
         invariant::check(&self.observed).unwrap();
         (self.next_report <= now).then(|| self.report(now))
-    }
-
-    /// Nothing was served while it stood still: what is ready is so from now on.
-    fn paused(&mut self, now: Time) {
-        for replica in self.observed.values_mut() {
-            if replica.state == State::Ready {
-                replica.since = now;
-            }
-        }
     }
 
     fn report(&mut self, now: Time) -> Message {
@@ -150,6 +147,7 @@ impl Machine {
             boot: self.boot,
             seq: self.seq,
             seen: seen.collect(),
+            pauses: self.pauses.clone(),
         }
     }
 

@@ -8,8 +8,11 @@ use serde_json::Value;
 
 use super::network::Network;
 
-/// Longer than a moment, shorter than control is away.
-const STOOD_STILL: Duration = Duration::from_secs(3);
+/// Well within the five seconds for which control is away.
+const STOOD_STILL: Duration = Duration::from_secs(2);
+
+/// By how much a busy machine may be late.
+const SLOW: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_notices_that_control_was_killed() {
@@ -103,10 +106,13 @@ async fn a_node_that_stood_still_while_control_was_away_is_not_paid_for_that() {
         .await;
     for lease in leases.as_array().unwrap() {
         assert_eq!(lease["epoch"], 1, "it goes on where it was: {lease}");
-        assert!(
-            lease["id"] == frozen["id"] || uncharged(lease) == 0,
-            "{lease}"
-        );
+        let stood_still = if lease["id"] == frozen["id"] {
+            STOOD_STILL
+        } else {
+            Duration::ZERO
+        };
+        let uncharged = Duration::from_millis(uncharged(lease));
+        assert!(uncharged < stood_still + SLOW, "no more than that: {lease}");
     }
 }
 
