@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::network::Network;
@@ -39,12 +40,7 @@ async fn nobody_notices_that_control_was_killed() {
     );
 
     // `up` starts it again; it adopts what the nodes run instead of starting anything anew.
-    network
-        .until("control again", || async {
-            let ready = network.try_get("/v1/ready").await.ok()?;
-            (ready["writable"] == true && network.pid("control") != first).then_some(())
-        })
-        .await;
+    control_again(&network, first).await;
     network.nodes_up(3).await;
     network.ready().await;
     assert_eq!(self::leases(&network).await, leases);
@@ -89,12 +85,7 @@ async fn a_node_that_stood_still_while_control_was_away_is_not_paid_for_that() {
         network.try_get("/v1/ready").await.is_err(),
         "control should still be away"
     );
-    network
-        .until("control again", || async {
-            let ready = network.try_get("/v1/ready").await.ok()?;
-            (ready["writable"] == true && network.pid("control") != first).then_some(())
-        })
-        .await;
+    control_again(&network, first).await;
     let uncharged = |lease: &Value| lease["accruing"]["suspect_ms"].as_u64().unwrap();
     let leases = network
         .until("the pause in what is charged", || async {
@@ -114,6 +105,16 @@ async fn a_node_that_stood_still_while_control_was_away_is_not_paid_for_that() {
         let uncharged = Duration::from_millis(uncharged(lease));
         assert!(uncharged < stood_still + SLOW, "no more than that: {lease}");
     }
+}
+
+/// Waits for a control that is not the process `before`.
+async fn control_again(network: &Network, before: Pid) {
+    network
+        .until("control again", || async {
+            let ready = network.try_get("/v1/ready").await.ok()?;
+            (ready["writable"] == true && network.pid("control") != before).then_some(())
+        })
+        .await;
 }
 
 /// The leases of the replicas with their epochs, in order.
