@@ -7,6 +7,7 @@
 //! events carry [`remuda_types::Label`]s (DESIGN, invariant 7).
 #![forbid(unsafe_code)]
 
+pub mod absence;
 pub mod bond;
 pub mod command;
 pub mod event;

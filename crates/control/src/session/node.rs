@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use remuda_journal::Seq;
 use remuda_link::{Connection, Receiver, Sender, Stream};
+use remuda_network::absence::{self, Gap, Testimony};
 use remuda_network::command::{EnrolNode, ObservedPhase};
 use remuda_network::state::{EndReason, KeyOwner, Phase, Presence, Scope};
 use remuda_network::{Command, Network};
@@ -232,49 +233,28 @@ async fn settle_restart(doors: &Doors, node: NodeKey, hello: &Hello) {
     }
 }
 
-/// Control was restarted and does not know what the node did meanwhile. Where it did not serve all
-/// the time what it is believed to serve, it is paid up to the last that the journal knows; where it
-/// stood still at times, for so much less.
+/// Control was restarted and does not know what the node did meanwhile: the node's own word is
+/// taken.
 fn served_until(core: &Core, node: NodeKey, hello: &Hello) -> Option<Time> {
-    let (recovered, now) = (core.recovered(), core.clock().now());
-    if lacks_served(core, node, &hello.replicas) {
-        return Some(recovered);
+    let (from, to) = (core.recovered(), core.clock().now());
+    let (away, told) = (Gap { from, to }, testimony(hello, to));
+    core.read(|network| absence::served_until(network.state(), node, away, &told))
+}
+
+fn testimony(hello: &Hello, now: Time) -> Testimony {
+    let replicas = hello.replicas.iter();
+    let ready = replicas.filter(|seen| seen.state == ObservedState::Ready);
+    Testimony {
+        ready: ready.map(|seen| (seen.lease, seen.since)).collect(),
+        pauses: hello.pauses.iter().map(|pause| gap(*pause, now)).collect(),
     }
-    let stood_still = stood_still(&hello.pauses, recovered, now);
-    (stood_still > Span::ZERO).then(|| recovered.max(now - stood_still))
 }
 
-/// For how long a node stood still since control was last there.
-fn stood_still(pauses: &[Pause], recovered: Time, now: Time) -> Span {
-    let since = |pause: &Pause| {
-        let to = now - Span::from_millis(pause.ended_ms_ago);
-        let from = to - Span::from_millis(pause.lasted_ms);
-        to.since(from.max(recovered))
-    };
-    let spans = pauses.iter().map(since);
-    spans.fold(Span::ZERO, Span::saturating_add)
-}
-
-/// Whether a node did not serve all the time what it is believed to.
-fn lacks_served(core: &Core, node: NodeKey, replicas: &[Observed]) -> bool {
-    let recovered = core.recovered();
-    let all_along = |lease: &LeaseId| {
-        replicas.iter().any(|seen| {
-            seen.lease == *lease && seen.state == ObservedState::Ready && seen.since <= recovered
-        })
-    };
-    let believed = core.read(|network| charged(network, node));
-    believed.iter().any(|(lease, _)| !all_along(lease))
-}
-
-/// The leases of a node that are ready, or were before their node fell silent, with their epochs.
-fn charged(network: &Network, node: NodeKey) -> Vec<(LeaseId, u64)> {
-    let state = network.state();
-    let node = state.nodes.get(&node).into_iter();
-    let leases = node.flat_map(|node| &node.leases);
-    let leases = leases.filter_map(|id| state.leases.get(id).map(|lease| (*id, lease)));
-    let charged = leases.filter(|(_, lease)| matches!(lease.phase, Phase::Ready | Phase::Suspect));
-    charged.map(|(id, lease)| (id, lease.epoch)).collect()
+/// When a pause was, by control's clock.
+fn gap(pause: Pause, now: Time) -> Gap {
+    let to = now - Span::from_millis(pause.ended_ms_ago);
+    let from = to - Span::from_millis(pause.lasted_ms);
+    Gap { from, to }
 }
 
 /// Leases that the network holds for ready and the node does not: it starts them anew.
@@ -284,7 +264,7 @@ async fn note_unready(core: &Core, node: NodeKey, replicas: &[Observed]) {
             .iter()
             .any(|seen| seen.lease == *lease && seen.state == ObservedState::Ready)
     };
-    let believed = core.read(|network| charged(network, node));
+    let believed = core.read(|network| believed(network, node));
     for (lease, epoch) in believed.into_iter().filter(|(lease, _)| !ready(lease)) {
         let observed = ObservedPhase::Starting;
         submit(
@@ -298,6 +278,12 @@ async fn note_unready(core: &Core, node: NodeKey, replicas: &[Observed]) {
         )
         .await;
     }
+}
+
+/// The leases that a node is believed to serve, with their epochs.
+fn believed(network: &Network, node: NodeKey) -> Vec<(LeaseId, u64)> {
+    let believed = absence::believed(network.state(), node);
+    believed.map(|(id, lease)| (id, lease.epoch)).collect()
 }
 
 async fn enrol(core: &Core, node: NodeKey, hello: &Hello) -> Result<(), SessionRefused> {
@@ -570,24 +556,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_nodes_pauses_only_what_lies_after_the_journals_last_counts() {
-        let (recovered, now) = (Time::from_millis(100_000), Time::from_millis(160_000));
-        let still = |pauses: &[(u64, u64)]| {
-            let pause = |(lasted_ms, ended_ms_ago): &(u64, u64)| Pause {
-                lasted_ms: *lasted_ms,
-                ended_ms_ago: *ended_ms_ago,
+    fn a_pause_told_in_ages_ends_that_long_before_it_was_told() {
+        let now = Time::from_millis(160_000);
+        let gap = |lasted_ms, ended_ms_ago| {
+            let pause = Pause {
+                lasted_ms,
+                ended_ms_ago,
             };
-            let pauses: Vec<_> = pauses.iter().map(pause).collect();
-            stood_still(&pauses, recovered, now).as_millis()
+            let Gap { from, to } = gap(pause, now);
+            (from.as_millis(), to.as_millis())
         };
-        assert_eq!(still(&[]), 0);
-        assert_eq!(
-            still(&[(5_000, 70_000)]),
-            0,
-            "control was there and heard it"
-        );
-        assert_eq!(still(&[(5_000, 58_000)]), 2_000, "in part");
-        assert_eq!(still(&[(3_000, 40_000), (4_000, 0)]), 7_000);
-        assert_eq!(still(&[(u64::MAX, 0), (u64::MAX, u64::MAX)]), 60_000);
+        assert_eq!(gap(5_000, 58_000), (97_000, 102_000));
+        assert_eq!(gap(4_000, 0), (156_000, 160_000));
+        assert_eq!(gap(u64::MAX, 0), (0, 160_000));
+        assert_eq!(gap(u64::MAX, u64::MAX), (0, 0));
     }
 }

@@ -14,6 +14,7 @@ use proptest::option;
 use proptest::prelude::*;
 use remuda_assignment::Assignment;
 use remuda_liveness::{Probe, Settings, Vantage};
+use remuda_network::absence::Gap;
 use remuda_network::state::Phase;
 use remuda_types::{LeaseId, NodeKey, Span, Tier, Time, WorkloadId};
 
@@ -61,8 +62,8 @@ enum Message {
         boot: u64,
         seq: u64,
         seen: Vec<Seen>,
-        /// From when to when the machine stood still; read as a session begins.
-        pauses: Vec<(Time, Time)>,
+        /// When the machine stood still; read as a session begins.
+        pauses: Vec<Gap>,
     },
     Broken {
         node: NodeKey,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_assignment::{Assigned, Assignment, LeaseAt, Stamp, Wanted};
 use remuda_liveness::{Detector, Output, Transition, Verdict};
+use remuda_network::absence::{self, Gap, Testimony};
 use remuda_network::command::ObservedPhase;
 use remuda_network::state::{Phase, Presence, Terms};
 use remuda_network::{Command, Event, Network, Policy};
@@ -245,7 +246,7 @@ impl Control {
         now: Time,
         node: NodeKey,
         (boot, seq): (u64, u64),
-        (seen, pauses): (&[Seen], &[(Time, Time)]),
+        (seen, pauses): (&[Seen], &[Gap]),
     ) {
         let before = self.sessions.get(&node).copied();
         if before.is_some_and(|last| (boot, seq) <= (last.boot, last.seq)) {
@@ -286,7 +287,7 @@ impl Control {
         now: Time,
         node: NodeKey,
         before: Option<Session>,
-        told: (&[Seen], &[(Time, Time)]),
+        told: (&[Seen], &[Gap]),
     ) {
         let last_seen = match before {
             Some(before) => Some(before.heard),
@@ -297,31 +298,22 @@ impl Control {
         }
     }
 
-    /// What was not ready all along is paid up to the last that the journal knows; what stood still
-    /// at times, for so much less.
     fn served_until(
         &self,
         now: Time,
         node: NodeKey,
-        (seen, pauses): (&[Seen], &[(Time, Time)]),
+        (seen, pauses): (&[Seen], &[Gap]),
     ) -> Option<Time> {
-        let state = self.network.state();
-        let ready = |id: &&LeaseId| matches!(state.leases[id].phase, Phase::Ready | Phase::Suspect);
-        let mut believed = state.nodes[&node].leases.iter().filter(ready);
-        let all_along = |lease: &LeaseId| {
-            seen.iter().any(|seen| {
-                let ready = seen.phase == ObservedPhase::Ready;
-                seen.at.lease == *lease && ready && seen.since <= self.recovered
-            })
+        let away = Gap {
+            from: self.recovered,
+            to: now,
         };
-        if !believed.all(all_along) {
-            return Some(self.recovered);
-        }
-        let pauses = pauses.iter();
-        let stood_still = pauses
-            .map(|(from, to)| to.since(self.recovered.max(*from)))
-            .fold(Span::ZERO, Span::saturating_add);
-        (stood_still > Span::ZERO).then(|| self.recovered.max(now - stood_still))
+        let ready = seen.iter().filter(|s| s.phase == ObservedPhase::Ready);
+        let told = Testimony {
+            ready: ready.map(|seen| (seen.at.lease, seen.since)).collect(),
+            pauses: pauses.to_vec(),
+        };
+        absence::served_until(self.network.state(), node, away, &told)
     }
 
     fn news(&self, node: NodeKey, seen: &Seen) -> Option<ObservedPhase> {

@@ -4,6 +4,7 @@ use remuda_assignment::{
     Accepted, Action, Assignment, Desired, Exit, LeaseAt, Observed, Replica, RestartPolicy, State,
     invariant, plan,
 };
+use remuda_network::absence::Gap;
 use remuda_network::command::ObservedPhase;
 use remuda_network::state::EndReason;
 use remuda_types::{LeaseId, NodeKey, ReplicaId, Span, Time};
@@ -39,8 +40,8 @@ pub(super) struct Machine {
     next_report: Time,
     /// When it did something last.
     stirred: Time,
-    /// From when to when it stood still, since it was started.
-    pauses: Vec<(Time, Time)>,
+    /// When it stood still, since it was started.
+    pauses: Vec<Gap>,
 }
 
 impl Machine {
@@ -111,9 +112,9 @@ impl Machine {
         if !self.hears(now) {
             return None;
         }
-        let stirred = std::mem::replace(&mut self.stirred, now);
-        if now.since(stirred) >= PAUSE {
-            self.pauses.push((stirred, now));
+        let from = std::mem::replace(&mut self.stirred, now);
+        if now.since(from) >= PAUSE {
+            self.pauses.push(Gap { from, to: now });
         }
         let actions = plan(
             &self.desired,
