@@ -292,6 +292,16 @@ impl Market {
             .await
             .expect(201)
     }
+
+    /// One replica of `chat` that is ready, on a node of its own with this price; its placement.
+    pub(crate) async fn ready_replica(&self, control: &Control, price: u64) -> Value {
+        self.model(control).await;
+        self.node(control, 1, price).await;
+        let deployed = self.deploy(control, 1).await;
+        let placement = deployed["replicas"][0]["placement"].clone();
+        observe(control, &placement, ObservedPhase::Ready).await;
+        placement
+    }
 }
 
 /// What the node of a placement reports.

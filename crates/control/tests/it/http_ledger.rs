@@ -137,17 +137,9 @@ async fn a_statement_shows_what_was_charged_and_what_was_not() {
 async fn who_breaks_a_lease_pays_its_project() {
     let control = Control::start().await;
     let market = Market::open(&control).await;
-    market.model(&control).await;
     let bond = format!("/v1/providers/{}/bond", market.provider);
     control.make(&bond, &json!({"amount_usd": "100"})).await;
-    market.node(&control, 1, 360_000).await;
-    let deployed = market.deploy(&control, 1).await;
-    observe(
-        &control,
-        &deployed["replicas"][0]["placement"],
-        ObservedPhase::Ready,
-    )
-    .await;
+    market.ready_replica(&control, 360_000).await;
     let tenant = format!("/v1/tenants/{}", market.tenant);
     let other = control
         .make(&format!("{tenant}/projects"), &json!({"name": "other"}))
@@ -223,11 +215,7 @@ fn short_slices() -> Policy {
 async fn returned() -> (Control, Market, Value) {
     let control = Control::start_with(short_slices()).await;
     let market = Market::open(&control).await;
-    market.model(&control).await;
-    market.node(&control, 1, 360_000).await;
-    let deployed = market.deploy(&control, 1).await;
-    let placement = deployed["replicas"][0]["placement"].clone();
-    observe(&control, &placement, ObservedPhase::Ready).await;
+    let placement = market.ready_replica(&control, 360_000).await;
     let away = Duration::from_secs(3);
     let control = control.restart_after(|_| std::thread::sleep(away)).await;
     (control, market, placement)

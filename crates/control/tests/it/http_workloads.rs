@@ -128,16 +128,8 @@ async fn logs_of_a_node_that_is_away_cannot_be_had() {
 async fn nodes_are_drained_by_their_provider_only() {
     let control = Control::start().await;
     let market = Market::open(&control).await;
-    market.model(&control).await;
-    let node = market.node(&control, 1, 100_000).await;
-    let deployed = market.deploy(&control, 1).await;
-    observe(
-        &control,
-        &deployed["replicas"][0]["placement"],
-        ObservedPhase::Ready,
-    )
-    .await;
-    let path = format!("/v1/nodes/{node}/drain");
+    let placement = market.ready_replica(&control, 100_000).await;
+    let path = format!("/v1/nodes/{}/drain", text(&placement, "node"));
     let tenant = control.key(&market.project, &["read", "supply"]).await;
     let refused = control.post(&tenant, &path, &json!(null)).await;
     assert_eq!(

@@ -14,9 +14,10 @@ use crate::world::START;
 
 const REPORT_INTERVAL: Span = Span::from_secs(1);
 const PREPARING: Span = Span::from_millis(300);
+const STARTING: Span = Span::from_millis(400);
+
 /// A machine that stood still for so long knows it by its clock.
 const PAUSE: Span = Span::from_secs(1);
-const STARTING: Span = Span::from_millis(400);
 
 /// One line of a report.
 #[derive(Clone, Copy, Debug)]
