@@ -344,7 +344,7 @@ impl Index {
             }
             return;
         }
-        done(self.fleet.upsert(offer(id, node, site)));
+        done(self.fleet.upsert(&offer(id, node, site)));
         done(self.fleet.set_open(id, node.presence.is_open()));
     }
 

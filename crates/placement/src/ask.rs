@@ -8,7 +8,7 @@ use crate::request::RequestError;
 pub(crate) const WHOLE_GPU_MILLI: u16 = 1_000;
 
 /// What a shape asks of a node's GPUs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum GpuAsk {
     /// Nothing.
     None,
@@ -19,7 +19,7 @@ pub(crate) enum GpuAsk {
 }
 
 /// A shape that asks for something, and for GPUs either by parts of one or by whole ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Ask {
     shape: Shape,
     gpus: GpuAsk,

@@ -1,20 +1,27 @@
 //! The index over nodes: what each offers, what is held of it, whether it takes more.
 //!
-//! It is derived from the network's state and can be rebuilt from it: offers, open or not, and one
-//! hold for each lease. Nothing here decides where a replica goes.
+//! It is derived from the network's state and can be rebuilt from it: offers, open or not, one hold
+//! for each lease, and the plan. Nothing here decides where a replica goes.
 
 mod error;
+mod market;
+mod node;
+mod stock;
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::BTreeSet;
 
 use remuda_types::{Capacity, Class, Country, NodeKey, Place, Price, ProviderId, Shape, SiteId};
 
 use crate::ask::Ask;
-use crate::constraint::Constraint;
 use crate::free::{Free, GpuSet};
+use crate::map::Map;
+use crate::memory::Memory;
+use crate::plan::Plan;
+use crate::pool::Common;
 
 pub use error::{HoldError, OfferError, ReleaseError, RemoveError, UnknownNode};
+pub(crate) use node::{Hold, Node};
+pub(crate) use stock::{Owner, Stock};
 
 /// What a node offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,36 +44,15 @@ pub struct NodeOffer {
     pub price: Price,
 }
 
-/// The nodes, in the order of their keys. Two fleets are equal when they answer every request
-/// alike, whatever the order of the calls that made them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The nodes, and what is remembered of earlier searches among them. Two fleets are equal when
+/// they answer every request alike, whatever the order of the calls that made them.
+#[derive(Clone, Debug, Default)]
 pub struct Fleet {
-    nodes: BTreeMap<NodeKey, Node>,
-    sites: BTreeMap<SiteId, Owner>,
-}
-
-/// One node of the fleet.
-#[derive(Clone, Debug)]
-pub(crate) struct Node {
-    pub(crate) offer: NodeOffer,
-    pub(crate) open: bool,
-    pub(crate) free: Free,
-    /// Oldest first.
-    pub(crate) holds: Vec<Hold>,
-}
-
-/// A part of a node that is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Hold {
-    pub(crate) ask: Ask,
-    pub(crate) gpus: GpuSet,
-}
-
-/// Who owns a site, and how many of the fleet's nodes stand there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner {
-    pub(crate) provider: ProviderId,
-    pub(crate) nodes: usize,
+    nodes: Map<NodeKey, Node>,
+    /// The keys of all nodes in their order; the map has none.
+    keys: BTreeSet<NodeKey>,
+    pub(crate) stock: Stock,
+    pub(crate) memory: Memory,
 }
 
 impl Fleet {
@@ -77,42 +63,57 @@ impl Fleet {
 
     /// Adds a node, open, or replaces what a known one offers; what is held of it, and whether it
     /// is open, stay as they are. On an error nothing changes.
-    pub fn upsert(&mut self, offer: NodeOffer) -> Result<(), OfferError> {
-        self.check_owner(&offer)?;
-        let key = offer.node;
+    pub fn upsert(&mut self, offer: &NodeOffer) -> Result<(), OfferError> {
+        let (key, common) = (offer.node, Common::of(offer));
         let known = self.nodes.get(&key);
+        self.stock.check_owner(known, &common)?;
         let holds = known.map(|node| node.holds.clone()).unwrap_or_default();
         let open = known.is_none_or(|node| node.open);
-        let free = free_under(&offer, &holds)?;
-        self.forget_at_site(key);
-        self.count_at_site(&offer);
-        self.nodes.insert(
-            key,
-            Node {
-                offer,
-                open,
-                free,
-                holds,
-            },
-        );
+        let free = free_under(offer, &holds)?;
+        let old = known.map(|known| known.pool);
+        if let Some(known) = known {
+            self.stock.take_out(key, known);
+        }
+        let pool = self.stock.pool(common);
+        let node = Node {
+            pool,
+            open,
+            free,
+            holds,
+        };
+        self.stock.put_in(key, &node);
+        self.nodes.insert(key, node);
+        self.keys.insert(key);
+        if let Some(old) = old {
+            self.stock.retire_if_empty(old);
+        }
         Ok(())
     }
 
     /// Takes a node out of the fleet. What is held of it must be released first.
     pub fn remove(&mut self, node: NodeKey) -> Result<NodeOffer, RemoveError> {
+        let offer = self.offer(node).ok_or(UnknownNode(node))?;
         let holds = self.get(node)?.holds.len();
         if holds > 0 {
             return Err(RemoveError::StillHeld { node, holds });
         }
-        self.forget_at_site(node);
-        let removed = self.nodes.remove(&node).ok_or(UnknownNode(node))?;
-        Ok(removed.offer)
+        if let Some(removed) = self.nodes.remove(&node) {
+            self.keys.remove(&node);
+            self.stock.take_out(node, &removed);
+            self.stock.retire_if_empty(removed.pool);
+        }
+        Ok(offer)
     }
 
     /// Opens a node to new replicas, or closes it (draining, suspect): closed, it keeps what it
     /// holds and gets nothing more from [`crate::place()`].
-    pub fn set_open(&mut self, node: NodeKey, open: bool) -> Result<(), UnknownNode> {
-        self.get_mut(node)?.open = open;
+    pub fn set_open(&mut self, key: NodeKey, open: bool) -> Result<(), UnknownNode> {
+        let node = self.nodes.get_mut(&key).ok_or(UnknownNode(key))?;
+        if node.open != open {
+            self.stock.take_out(key, node);
+            node.open = open;
+            self.stock.put_in(key, node);
+        }
         Ok(())
     }
 
@@ -120,12 +121,10 @@ impl Fleet {
     /// are returned.
     pub fn hold(&mut self, node: NodeKey, shape: &Shape) -> Result<GpuSet, HoldError> {
         let ask = Ask::new(*shape)?;
-        let short = HoldError::NoRoom {
-            node,
-            short: Constraint::Gpu,
-        };
-        let gpus = self.get(node)?.free.choose(ask.gpus()).ok_or(short)?;
-        self.get_mut(node)?.take(Hold { ask, gpus })?;
+        let found = self.get(node)?;
+        let gpus = found.free.choose(ask.gpus());
+        let gpus = gpus.ok_or_else(|| found.no_room(node, &ask))?;
+        self.take(node, Hold { ask, gpus })?;
         Ok(gpus)
     }
 
@@ -140,15 +139,14 @@ impl Fleet {
                 asked,
             });
         }
-        self.get_mut(node)?.take(Hold { ask, gpus })
+        self.take(node, Hold { ask, gpus })
     }
 
     /// Releases the youngest hold of this shape, and returns the GPUs it was on. Undoes a `hold`
     /// just made, and is exact for whole GPUs, which are alike; where two replicas hold equal
     /// parts on different GPUs, only [`Fleet::release_on`] frees the right one.
     pub fn release(&mut self, node: NodeKey, shape: &Shape) -> Result<GpuSet, ReleaseError> {
-        self.get_mut(node)?
-            .give_back(|hold| hold.ask.shape() == shape)
+        self.give_back(node, |hold| hold.ask.shape() == shape)
     }
 
     /// Releases the hold of this shape on these GPUs, as the lease recorded them.
@@ -159,7 +157,12 @@ impl Fleet {
         gpus: GpuSet,
     ) -> Result<(), ReleaseError> {
         let is_it = |hold: &Hold| hold.ask.shape() == shape && hold.gpus == gpus;
-        self.get_mut(node)?.give_back(is_it).map(|_| ())
+        self.give_back(node, is_it).map(|_| ())
+    }
+
+    /// Follows a plan from now on.
+    pub fn set_plan(&mut self, plan: Plan) {
+        self.stock.set_plan(plan);
     }
 
     /// What is free on the node, or `None` when the fleet does not have it.
@@ -168,8 +171,9 @@ impl Fleet {
     }
 
     /// What the node offers, or `None` when the fleet does not have it.
-    pub fn offer(&self, node: NodeKey) -> Option<&NodeOffer> {
-        self.nodes.get(&node).map(|node| &node.offer)
+    pub fn offer(&self, node: NodeKey) -> Option<NodeOffer> {
+        let pool = self.nodes.get(&node)?.pool;
+        Some(self.stock.pools[pool as usize].common.offer(node))
     }
 
     /// Whether the node takes new replicas, or `None` when the fleet does not have it.
@@ -178,8 +182,10 @@ impl Fleet {
     }
 
     /// All offers, by node key.
-    pub fn offers(&self) -> impl Iterator<Item = &NodeOffer> {
-        self.nodes.values().map(|node| &node.offer)
+    pub fn offers(&self) -> impl Iterator<Item = NodeOffer> {
+        let pool = |node: &Node| &self.stock.pools[node.pool as usize];
+        self.nodes()
+            .map(move |(key, node)| pool(node).common.offer(key))
     }
 
     /// The number of nodes, open or not.
@@ -192,115 +198,58 @@ impl Fleet {
         self.nodes.is_empty()
     }
 
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.values()
+    /// The states that open nodes are in, with what those nodes have in common and how many they
+    /// are.
+    pub(crate) fn open_states(&self) -> impl Iterator<Item = (&Common, &Free, u64)> {
+        self.stock.pools.iter().flat_map(|pool| {
+            pool.slots()
+                .map(|(_, slot)| (&pool.common, &slot.free, slot.nodes.len() as u64))
+        })
     }
 
-    pub(crate) fn sites(&self) -> &BTreeMap<SiteId, Owner> {
-        &self.sites
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeKey, &Node)> {
+        let found = |key| self.nodes.get(key).map(|node| (*key, node));
+        self.keys.iter().filter_map(found)
     }
 
     fn get(&self, node: NodeKey) -> Result<&Node, UnknownNode> {
         self.nodes.get(&node).ok_or(UnknownNode(node))
     }
 
-    fn get_mut(&mut self, node: NodeKey) -> Result<&mut Node, UnknownNode> {
-        self.nodes.get_mut(&node).ok_or(UnknownNode(node))
-    }
-
-    /// A site has one owner; it may pass to another with the only node that stands there.
-    fn check_owner(&self, offer: &NodeOffer) -> Result<(), OfferError> {
-        let Some(owner) = self.sites.get(&offer.site) else {
-            return Ok(());
-        };
-        let stands_there = self
-            .offer(offer.node)
-            .is_some_and(|known| known.site == offer.site);
-        let alone = stands_there && owner.nodes == 1;
-        if owner.provider == offer.provider || alone {
-            return Ok(());
-        }
-        Err(OfferError::SiteOfAnother {
-            site: offer.site,
-            owner: owner.provider,
-        })
-    }
-
-    fn count_at_site(&mut self, offer: &NodeOffer) {
-        let new = Owner {
-            provider: offer.provider,
-            nodes: 0,
-        };
-        self.sites.entry(offer.site).or_insert(new).nodes += 1;
-    }
-
-    fn forget_at_site(&mut self, node: NodeKey) {
-        let Some(site) = self.nodes.get(&node).map(|node| node.offer.site) else {
-            return;
-        };
-        if let Entry::Occupied(mut owner) = self.sites.entry(site) {
-            owner.get_mut().nodes -= 1;
-            if owner.get().nodes == 0 {
-                owner.remove();
-            }
-        }
-    }
-}
-
-impl Node {
-    fn take(&mut self, hold: Hold) -> Result<(), HoldError> {
-        let left = self.free.minus(&hold.ask, hold.gpus);
-        self.free = left.ok_or_else(|| self.no_room(&hold.ask))?;
-        self.holds.push(hold);
+    fn take(&mut self, key: NodeKey, hold: Hold) -> Result<(), HoldError> {
+        let node = self.nodes.get_mut(&key).ok_or(UnknownNode(key))?;
+        let left = node.free.minus(&hold.ask, hold.gpus);
+        let left = left.ok_or_else(|| node.no_room(key, &hold.ask))?;
+        self.stock.change(key, node, left);
+        node.holds.push(hold);
         Ok(())
     }
 
-    fn give_back(&mut self, is_it: impl Fn(&Hold) -> bool) -> Result<GpuSet, ReleaseError> {
-        let node = self.offer.node;
-        let at = self
-            .holds
-            .iter()
-            .rposition(is_it)
-            .ok_or(ReleaseError::NotHeld { node })?;
-        let hold = self.holds.remove(at);
-        self.free.put_back(&hold.ask, hold.gpus);
+    fn give_back(
+        &mut self,
+        key: NodeKey,
+        is_it: impl Fn(&Hold) -> bool,
+    ) -> Result<GpuSet, ReleaseError> {
+        let node = self.nodes.get_mut(&key).ok_or(UnknownNode(key))?;
+        let at = node.holds.iter().rposition(is_it);
+        let at = at.ok_or(ReleaseError::NotHeld { node: key })?;
+        let hold = node.holds.remove(at);
+        let mut free = node.free.clone();
+        free.put_back(&hold.ask, hold.gpus);
+        self.stock.change(key, node, free);
         Ok(hold.gpus)
     }
-
-    fn no_room(&self, ask: &Ask) -> HoldError {
-        let (free, shape) = (&self.free, ask.shape());
-        let short = if shape.cpu_milli > free.cpu_milli() {
-            Constraint::Cpu
-        } else if shape.memory_mib > free.memory_mib() {
-            Constraint::Memory
-        } else if shape.disk_mib > free.disk_mib() {
-            Constraint::Disk
-        } else {
-            Constraint::Gpu
-        };
-        HoldError::NoRoom {
-            node: self.offer.node,
-            short,
-        }
-    }
-
-    fn sorted_holds(&self) -> Vec<Hold> {
-        let mut holds = self.holds.clone();
-        holds.sort_unstable();
-        holds
-    }
 }
 
-impl PartialEq for Node {
+impl PartialEq for Fleet {
     fn eq(&self, other: &Self) -> bool {
-        self.offer == other.offer
-            && self.open == other.open
-            && self.free == other.free
-            && self.sorted_holds() == other.sorted_holds()
+        self.stock.plan() == other.stock.plan()
+            && self.offers().eq(other.offers())
+            && self.nodes().eq(other.nodes())
     }
 }
 
-impl Eq for Node {}
+impl Eq for Fleet {}
 
 /// What the holds leave of the capacity offered.
 fn free_under(offer: &NodeOffer, holds: &[Hold]) -> Result<Free, OfferError> {
@@ -313,6 +262,13 @@ fn free_under(offer: &NodeOffer, holds: &[Hold]) -> Result<Free, OfferError> {
         node: offer.node,
         holds: holds.len(),
     })
+}
+
+/// Follows through what was just found possible.
+pub(crate) fn done<T, E: std::fmt::Debug>(outcome: Result<T, E>) {
+    if let Err(error) = outcome {
+        debug_assert!(false, "the fleet is out of step: {error:?}");
+    }
 }
 
 #[cfg(test)]

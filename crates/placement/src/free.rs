@@ -1,6 +1,7 @@
 //! What is free on a node, and which of its GPUs something is on.
 
 use remuda_types::{Capacity, Shape};
+use smallvec::SmallVec;
 
 use crate::ask::{Ask, GpuAsk, WHOLE_GPU_MILLI};
 
@@ -12,7 +13,7 @@ pub struct GpuSet(u64);
 /// What is free on a node now.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Free {
-    gpus: Box<[u16]>,
+    gpus: SmallVec<[u16; 8]>,
     cpu_milli: u64,
     memory_mib: u64,
     disk_mib: u64,
@@ -48,7 +49,12 @@ impl GpuSet {
 
     /// The GPUs' indices, ascending.
     pub fn indices(self) -> impl Iterator<Item = usize> {
-        (0..64_usize).filter(move |index| self.0 >> index & 1 == 1)
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let lowest = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            usize::try_from(lowest).ok().filter(|&index| index < 64)
+        })
     }
 }
 
@@ -101,8 +107,65 @@ impl Free {
     }
 
     pub(crate) fn slack(&self) -> Slack {
-        let gpus_milli = self.gpus.iter().copied().map(u64::from).sum();
-        (gpus_milli, self.cpu_milli, self.memory_mib, self.disk_mib)
+        let gpus = self.gpu_milli();
+        (gpus, self.cpu_milli, self.memory_mib, self.disk_mib)
+    }
+
+    /// Thousandths free of all GPUs together.
+    pub(crate) fn gpu_milli(&self) -> u64 {
+        self.gpus.iter().copied().map(u64::from).sum()
+    }
+
+    /// How many GPUs are wholly free.
+    pub(crate) fn whole_gpus(&self) -> usize {
+        self.wholly_free().count()
+    }
+
+    /// The same without telling the GPUs apart: nodes that are free alike are alike to every
+    /// request.
+    pub(crate) fn sorted(&self) -> Self {
+        self.clone().into_sorted()
+    }
+
+    /// [`Free::sorted`] in place.
+    pub(crate) fn into_sorted(mut self) -> Self {
+        self.gpus.sort_unstable();
+        self
+    }
+
+    /// Whether a replica that asks this has room.
+    pub(crate) fn has_room(&self, ask: &Ask) -> bool {
+        let shape = ask.shape();
+        shape.cpu_milli <= self.cpu_milli
+            && shape.memory_mib <= self.memory_mib
+            && shape.disk_mib <= self.disk_mib
+            && self.has_gpus(ask.gpus())
+    }
+
+    /// Whether the GPUs asked are free.
+    pub(crate) fn has_gpus(&self, ask: GpuAsk) -> bool {
+        match ask {
+            GpuAsk::None => true,
+            GpuAsk::Part(part) => self.gpus.iter().any(|&milli| milli >= part),
+            GpuAsk::Whole(count) => u64::try_from(self.whole_gpus()).is_ok_and(|n| n >= count),
+        }
+    }
+
+    /// How many replicas that ask this have room together.
+    pub(crate) fn room_for(&self, ask: &Ask) -> u64 {
+        let shape = ask.shape();
+        let fits = |asked: u64, free: u64| free.checked_div(asked).unwrap_or(u64::MAX);
+        let beside = fits(shape.cpu_milli, self.cpu_milli)
+            .min(fits(shape.memory_mib, self.memory_mib))
+            .min(fits(shape.disk_mib, self.disk_mib));
+        beside.min(match ask.gpus() {
+            GpuAsk::None => u64::MAX,
+            GpuAsk::Part(part) => {
+                let parts = self.gpus.iter().map(|&milli| u64::from(milli / part));
+                parts.sum()
+            }
+            GpuAsk::Whole(count) => u64::try_from(self.whole_gpus()).unwrap_or(0) / count,
+        })
     }
 
     fn wholly_free(&self) -> impl Iterator<Item = usize> {
@@ -133,7 +196,7 @@ impl Free {
     /// The most GPUs a replica could get, in thousandths, when `asked` is too much: whole ones if
     /// whole ones were asked and one is free, else the largest part of one.
     pub(crate) fn most_gpu_milli(&self, asked: GpuAsk) -> u64 {
-        let whole = u64::from(WHOLE_GPU_MILLI) * self.wholly_free().map(|_| 1).sum::<u64>();
+        let whole = u64::from(WHOLE_GPU_MILLI) * u64::try_from(self.whole_gpus()).unwrap_or(0);
         match asked {
             GpuAsk::Whole(_) if whole > 0 => whole,
             GpuAsk::None | GpuAsk::Part(_) | GpuAsk::Whole(_) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use remuda_types::{NodeKey, SiteId};
 
-use crate::fleet::{Fleet, Hold, Node, Owner};
+use crate::fleet::{Fleet, Hold, Node, NodeOffer, Owner};
 use crate::free::Free;
 
 /// What is wrong with a fleet.
@@ -22,6 +22,12 @@ pub enum Violation {
         /// The node.
         node: NodeKey,
     },
+    /// An open node is not among those that are free alike, or a closed one is.
+    #[error("{node}: not counted under what is free on it")]
+    Misfiled {
+        /// The node.
+        node: NodeKey,
+    },
     /// The sites' owners or node counts are not those of the nodes.
     #[error("{site}: its owner or its number of nodes is not that of the nodes there")]
     Site {
@@ -32,21 +38,45 @@ pub enum Violation {
 
 /// Holds the fleet against its invariants.
 pub fn check(fleet: &Fleet) -> Result<(), Violation> {
-    fleet.nodes().try_for_each(check_node)?;
+    let offers = fleet.offers().zip(fleet.nodes());
+    for (offer, (_, node)) in offers {
+        check_node(&offer, node)?;
+    }
+    check_slots(fleet)?;
     check_sites(fleet)
 }
 
-fn check_node(node: &Node) -> Result<(), Violation> {
-    let key = node.offer.node;
+fn check_node(offer: &NodeOffer, node: &Node) -> Result<(), Violation> {
+    let key = offer.node;
     let counted = |hold: &Hold| u64::from(hold.gpus.len()) == hold.ask.gpus().count();
     if !node.holds.iter().all(counted) {
         return Err(Violation::GpuCount { node: key });
     }
-    let all = Free::all(&node.offer.capacity);
+    let all = Free::all(&offer.capacity);
     let take = |free: Free, hold: &Hold| free.minus(&hold.ask, hold.gpus);
     match all.and_then(|all| node.holds.iter().try_fold(all, take)) {
         Some(left) if left == node.free => Ok(()),
         Some(_) | None => Err(Violation::Unbalanced { node: key }),
+    }
+}
+
+/// Every open node is in the slot of what is free on it, and in no other.
+fn check_slots(fleet: &Fleet) -> Result<(), Violation> {
+    let mut filed = BTreeMap::new();
+    for pool in &fleet.stock.pools {
+        for (_, slot) in pool.slots() {
+            filed.extend(slot.nodes.iter().map(|node| (node, &slot.free)));
+        }
+    }
+    for (key, node) in fleet.nodes() {
+        let free = node.open.then(|| node.free.sorted());
+        if filed.remove(&key) != free.as_ref() {
+            return Err(Violation::Misfiled { node: key });
+        }
+    }
+    match filed.first_key_value() {
+        Some((&node, _)) => Err(Violation::Misfiled { node }),
+        None => Ok(()),
     }
 }
 
@@ -63,9 +93,10 @@ fn check_sites(fleet: &Fleet) -> Result<(), Violation> {
             return Err(Violation::Site { site: offer.site });
         }
     }
-    let all = sites.keys().chain(fleet.sites().keys());
-    let wrong = all
+    let found = fleet.stock.sites();
+    let wrong = sites.keys().chain(found.keys());
+    let wrong = wrong
         .into_iter()
-        .find(|site| sites.get(site) != fleet.sites().get(site));
+        .find(|site| sites.get(site) != found.get(site));
     wrong.map_or(Ok(()), |&site| Err(Violation::Site { site }))
 }

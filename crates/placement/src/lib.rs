@@ -1,34 +1,49 @@
 //! Who gets which GPU: a fleet of nodes and a request in, placements or reasons out.
 //!
-//! Every answer explains itself: a [`Placement`] carries [`Why`], a refusal ([`Unplaced`]) counts
-//! what eliminated how many nodes and names the smallest change that would help. Nodes are never
-//! sampled. The order of preference is fixed: lowest price, then tightest fit, then lowest node key.
+//! Every answer explains itself: [`whys`] says what a placement was preferred by, a refusal
+//! ([`Unplaced`]) counts what eliminated how many nodes and names the smallest change that would
+//! help. Nodes are never sampled, and yet no decision looks at all of them: nodes alike are counted
+//! together, and what was found is remembered and brought up to date.
 //!
-//! Inside is the plain exact algorithm, one look at every node. What does not belong here: leases,
-//! money beyond a price by the hour, time (the calendar of reservations comes later), and any IO.
+//! The order of preference is fixed: the lowest price, congestion counted; then the node whose
+//! capacity loses least for what the plan expects; then the fullest; then the lowest node key.
+//!
+//! What does not belong here: leases, money beyond a price by the hour, time, and any IO.
 #![forbid(unsafe_code)]
 
 mod ask;
+pub mod congestion;
 pub mod constraint;
 pub mod fleet;
 pub mod free;
 pub mod invariant;
+mod keys;
+mod log;
+mod map;
+mod memory;
 pub mod place;
+pub mod plan;
+mod pool;
 mod quote;
 pub mod relaxation;
 pub mod request;
+mod room;
+mod search;
 mod text;
 pub mod unplaced;
 mod view;
 pub mod why;
+mod worth;
 
+pub use congestion::Congestion;
 pub use constraint::Constraint;
 pub use fleet::{Fleet, HoldError, NodeOffer, OfferError, ReleaseError, RemoveError, UnknownNode};
 pub use free::{Free, GpuSet};
 pub use invariant::Violation;
-pub use place::{Placement, place, place_group};
+pub use place::{Placement, find, place, place_group};
+pub use plan::{Expected, Plan};
 pub use quote::quote;
 pub use relaxation::Relaxation;
-pub use request::{Avoid, Near, Replicas, Request, RequestError, Spread};
+pub use request::{Avoid, Near, Replicas, Request, RequestError, Spread, Together};
 pub use unplaced::Unplaced;
-pub use why::{TieBreak, Why};
+pub use why::{TieBreak, Why, whys};

@@ -13,12 +13,34 @@ use crate::fleet::NodeOffer;
 /// memory is a condition and not a share. More than the node has costs the whole node: a quote is
 /// never above the node's price, and never less for a larger shape.
 pub fn quote(offer: &NodeOffer, shape: &Shape) -> Price {
-    let whole = offer.price.micros_per_hour();
-    let dominant = shares(&offer.capacity, shape)
-        .map(|(asked, total)| part_of(whole, asked, total))
-        .into_iter()
-        .fold(0, u64::max);
-    Price::from_micros_per_hour(dominant.max(whole.min(1)))
+    quote_of(offer.price, &offer.capacity, shape)
+}
+
+/// The same of a whole node's price and capacity.
+pub(crate) fn quote_of(price: Price, capacity: &Capacity, shape: &Shape) -> Price {
+    let whole = price.micros_per_hour();
+    let (asked, total) = dominant(shares(capacity, shape));
+    Price::from_micros_per_hour(part_of(whole, asked, total).max(whole.min(1)))
+}
+
+/// The largest of the shares. Rounding down keeps their order, so one division is enough.
+fn dominant(shares: [(u64, u64); 4]) -> (u64, u64) {
+    let larger = |a: (u64, u64), b: (u64, u64)| {
+        let (left, right) = (product(a.0, b.1), product(b.0, a.1));
+        if left >= right { a } else { b }
+    };
+    // Nothing of nothing is no share; anything of nothing is all.
+    let known = shares.map(|(asked, total)| (asked.min(total), total));
+    let all = shares.iter().any(|(asked, total)| asked > total);
+    if all {
+        return (1, 1);
+    }
+    let some = known.into_iter().filter(|(asked, _)| *asked > 0);
+    some.fold((0, 1), larger)
+}
+
+fn product(a: u64, b: u64) -> u128 {
+    u128::from(a) * u128::from(b)
 }
 
 fn shares(capacity: &Capacity, shape: &Shape) -> [(u64, u64); 4] {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use remuda_types::{Class, Country, NodeKey, Price, Shape};
+use remuda_types::{Class, Country, Price, Shape};
 
 use crate::ask::Ask;
 use crate::constraint::Constraint;
@@ -11,7 +11,7 @@ use crate::text::{Gpus, Mib, Milli, Usd};
 use crate::view::View;
 
 /// One change to a request; as text, `try a maximum price of 2.40 USD/h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Relaxation {
     /// Take this class too.
     Class(Class),
@@ -43,7 +43,7 @@ pub enum Relaxation {
 type Size = u64;
 
 /// How the changes that would help are ordered; the least is named.
-type Order = (Size, Constraint, Price, NodeKey);
+type Order = (Size, Constraint, Price);
 
 /// The size of a change that is not one of number: as large as half again of what was asked.
 const OTHER_KIND: Size = 500;
@@ -53,21 +53,16 @@ const LESS_SAFE: Size = 1_000;
 impl Relaxation {
     /// The smallest change that would admit one of the nodes. Only a node that a single constraint
     /// keeps out is admitted by a single change. Equal sizes: the order of the constraints, then
-    /// the lower price, then the lower key.
+    /// the lower price, then the change that sorts first.
     pub(crate) fn smallest<'a>(views: impl Iterator<Item = View<'a>>) -> Option<Self> {
         let change = |view: View<'a>| {
             let constraint = view.only_failure()?;
             let (size, relaxation) = admitting(&view, constraint)?;
-            Some((
-                (size, constraint, view.quote(), view.offer.node),
-                relaxation,
-            ))
+            let order: Order = (size, constraint, view.quote());
+            Some((order, relaxation))
         };
-        let smaller = |(a, _): &(Order, Self), (b, _): &(Order, Self)| a.cmp(b);
-        views
-            .filter_map(change)
-            .min_by(smaller)
-            .map(|(_, relaxation)| relaxation)
+        let smallest = views.filter_map(change).min();
+        smallest.map(|(_, relaxation)| relaxation)
     }
 
     /// The request with this change made.
@@ -125,12 +120,12 @@ impl Relaxation {
 /// The change that admits a node which only `constraint` keeps out, and its size. `None` where no
 /// request could have the node: it is not open, or has none of what is asked.
 fn admitting(view: &View<'_>, constraint: Constraint) -> Option<(Size, Relaxation)> {
-    let (request, offer, free) = (view.request, view.offer, view.free);
+    let (request, common, free) = (view.request, view.common, view.free()?);
     let shape = request.shape();
     match constraint {
         Constraint::NotOpen => None,
-        Constraint::Class => Some((OTHER_KIND, Relaxation::Class(offer.class))),
-        Constraint::Country => Some((OTHER_KIND, Relaxation::Country(offer.country))),
+        Constraint::Class => Some((OTHER_KIND, Relaxation::Class(common.class))),
+        Constraint::Country => Some((OTHER_KIND, Relaxation::Country(common.country))),
         Constraint::Distance => farther(view),
         Constraint::Gpu => {
             let most = free.most_gpu_milli(request.ask.gpus());
@@ -138,7 +133,7 @@ fn admitting(view: &View<'_>, constraint: Constraint) -> Option<(Size, Relaxatio
         }
         Constraint::GpuMemory => less(
             shape.gpu_memory_mib,
-            offer.capacity.gpu_memory_mib,
+            common.capacity.gpu_memory_mib,
             Relaxation::GpuMemoryMib,
         ),
         Constraint::Cpu => less(shape.cpu_milli, free.cpu_milli(), Relaxation::CpuMilli),

@@ -21,12 +21,14 @@ pub struct Request {
     pub near: Option<Near>,
     /// What the replicas of one group may not share.
     pub spread: Spread,
+    /// Whether the replicas of one group must stand together.
+    pub together: Together,
     /// Where it must not go, for instance where its siblings are or where it just failed.
     pub avoid: Avoid,
 }
 
 /// Within so many kilometres of a place, great-circle, the bound included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Near {
     /// The place.
     pub place: Place,
@@ -42,6 +44,16 @@ pub struct Spread {
     pub owners: bool,
     /// No two replicas at one site.
     pub sites: bool,
+}
+
+/// Whether the replicas of one group must stand together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Together {
+    /// Anywhere.
+    #[default]
+    No,
+    /// On one fabric: at one site, on nodes of one class.
+    Fabric,
 }
 
 /// Nodes, owners and sites that will not do.
@@ -101,6 +113,7 @@ impl Request {
             max_price: None,
             near: None,
             spread: Spread::default(),
+            together: Together::No,
             avoid: Avoid::default(),
         }
     }
@@ -113,7 +126,7 @@ impl Request {
 
 impl Replicas {
     /// The largest group: a gang of this many ranks is placed at once or not at all.
-    pub const MAX: u32 = 4_096;
+    pub const MAX: u32 = 8_192;
 
     /// The size of a group.
     pub fn new(replicas: u32) -> Result<Self, RequestError> {
@@ -175,11 +188,11 @@ mod tests {
     #[test]
     fn groups_are_checked() {
         assert_eq!(Replicas::new(0), Err(RequestError::NoReplicas));
-        assert_eq!(Replicas::new(4_096).map(Replicas::get), Ok(4_096));
-        let error = Replicas::new(4_097).unwrap_err();
+        assert_eq!(Replicas::new(8_192).map(Replicas::get), Ok(8_192));
+        let error = Replicas::new(8_193).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "replicas is 4097: one group has at most 4096; ask for several groups"
+            "replicas is 8193: one group has at most 8192; ask for several groups"
         );
     }
 }

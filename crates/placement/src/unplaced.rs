@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use crate::constraint::Constraint;
+use crate::fleet::Fleet;
 use crate::relaxation::Relaxation;
 use crate::request::Request;
 use crate::text::Nodes;
-use crate::view::View;
+use crate::view::{Taken, views};
 
 /// Why a replica has no place. `412 nodes: 380 not in KR, 30 under 80 GB, 2 over 2.10 USD/h`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,22 +29,25 @@ pub struct Unplaced {
 }
 
 impl Unplaced {
-    pub(crate) fn explain<'a, Views: Iterator<Item = View<'a>>>(
+    /// Why the replica after the `placed` first has no place.
+    pub(crate) fn explain(
+        fleet: &Fleet,
         request: &Request,
-        placed: u32,
-        replicas: u32,
-        views: impl Fn() -> Views,
+        taken: &Taken,
+        (placed, replicas): (u32, u32),
     ) -> Self {
         let mut eliminated = BTreeMap::new();
-        for constraint in views().filter_map(|view| view.first_failure()) {
-            *eliminated.entry(constraint).or_insert(0) += 1;
+        for view in views(fleet, request, taken) {
+            if let Some(constraint) = view.first_failure() {
+                *eliminated.entry(constraint).or_insert(0) += view.nodes;
+            }
         }
         Self {
-            nodes: views().count(),
+            nodes: fleet.len(),
             placed,
             replicas,
             eliminated: eliminated.into_iter().collect(),
-            relaxation: Relaxation::smallest(views()),
+            relaxation: Relaxation::smallest(views(fleet, request, taken)),
             request: Box::new(request.clone()),
         }
     }

@@ -1,10 +1,18 @@
 //! Why a replica is where it is: data that reads as a sentence.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
+use std::rc::Rc;
 
-use remuda_types::Price;
+use remuda_types::{NodeKey, Price};
 
+use crate::fleet::Fleet;
+use crate::free::{Free, Slack};
+use crate::pool::Pool;
+use crate::request::{Replicas, Request, Together};
 use crate::text::Usd;
+use crate::view::{Taken, admits, distance_km, keeps_away};
+use crate::worth::{Loss, Outlook};
 
 /// No price at all.
 const FREE: Price = Price::from_micros_per_hour(0);
@@ -16,7 +24,7 @@ pub struct Why {
     pub considered: usize,
     /// How many of them fit, this one included.
     pub fit: usize,
-    /// How much more than the cheapest that fits it costs by the hour; zero while price comes first.
+    /// How much more than the cheapest that fits it costs by the hour: what congestion made of it.
     pub above_cheapest: Price,
     /// What the best of the others costs by the hour, if any other fits.
     pub next_best: Option<Price>,
@@ -31,10 +39,183 @@ pub struct Why {
 pub enum TieBreak {
     /// Nothing had to: no other that fits has this price.
     Untied,
+    /// It loses least for what is expected.
+    LeastLoss,
     /// It is the fullest: the least is left over.
     TightestFit,
     /// As full as another; it has the lower key.
     LowestKey,
+}
+
+/// Where the replicas of a group would go, one after another, and why there: of as many as have a
+/// place.
+///
+/// What [`crate::place_group`] finds by what it remembers, this finds by looking at every state
+/// that nodes are in; so it can say what else there was. Members on one fabric have no reasons of
+/// their own: none are given.
+pub fn whys(fleet: &Fleet, request: &Request, replicas: Replicas) -> Vec<(NodeKey, Why)> {
+    if request.together == Together::Fabric {
+        return Vec::new();
+    }
+    let mut search = Search::new(fleet, request);
+    let next = |_| search.next();
+    (0..replicas.get()).map_while(next).collect()
+}
+
+/// A group on its way.
+struct Search<'a> {
+    fleet: &'a Fleet,
+    request: &'a Request,
+    taken: Taken,
+    /// Every state that has room, by its lowest key; and the nodes that have taken a member.
+    fits: BTreeMap<Fit, Candidate<'a>>,
+}
+
+/// What a node is preferred by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Fit {
+    cost: u64,
+    loss: Loss,
+    slack: Slack,
+    free: Free,
+    node: NodeKey,
+}
+
+/// A node that fits, and those after it that are alike.
+struct Candidate<'a> {
+    pool: &'a Pool,
+    outlook: Rc<Outlook>,
+    more: Vec<NodeKey>,
+}
+
+impl<'a> Search<'a> {
+    fn new(fleet: &'a Fleet, request: &'a Request) -> Self {
+        let mut search = Self {
+            fleet,
+            request,
+            taken: Taken::default(),
+            fits: BTreeMap::new(),
+        };
+        let goes_there = |pool: &&Pool| admits(request, &pool.common);
+        for pool in fleet.stock.pools.iter().filter(goes_there) {
+            let kind = (pool.common.class, pool.common.capacity.gpu_memory_mib);
+            let outlook = Rc::new(fleet.stock.plan().outlook(kind.0, kind.1));
+            for (_, slot) in pool.slots() {
+                let wanted = |node: &NodeKey| !request.avoid.nodes.contains(node);
+                // Descending, so that the lowest comes off first.
+                let nodes = slot.nodes.iter().rev().filter(wanted).collect();
+                search.offer(pool, &outlook, slot.free.clone(), nodes);
+            }
+        }
+        search
+    }
+
+    fn offer(
+        &mut self,
+        pool: &'a Pool,
+        outlook: &Rc<Outlook>,
+        free: Free,
+        mut nodes: Vec<NodeKey>,
+    ) {
+        let ask = &self.request.ask;
+        let Some(node) = nodes.pop().filter(|_| free.has_room(ask)) else {
+            return;
+        };
+        let fit = Fit {
+            cost: pool.cost(self.request.shape()),
+            loss: outlook.loss(outlook.value(&free), &free, ask),
+            slack: free.slack(),
+            free,
+            node,
+        };
+        let (outlook, more) = (Rc::clone(outlook), nodes);
+        self.fits.insert(
+            fit,
+            Candidate {
+                pool,
+                outlook,
+                more,
+            },
+        );
+    }
+
+    fn next(&mut self) -> Option<(NodeKey, Why)> {
+        let (request, taken) = (self.request, &self.taken);
+        self.fits
+            .retain(|_, candidate| !keeps_away(request, taken, &candidate.pool.common));
+        let (fit, candidate) = self.fits.pop_first()?;
+        let why = self.why(&fit, &candidate);
+        self.take(&fit, candidate);
+        Some((fit.node, why))
+    }
+
+    fn take(&mut self, fit: &Fit, candidate: Candidate<'a>) {
+        let Candidate {
+            pool,
+            outlook,
+            more,
+        } = candidate;
+        self.taken.owners.insert(pool.common.provider);
+        self.taken.sites.insert(pool.common.site);
+        let ask = &self.request.ask;
+        let gpus = fit.free.choose(ask.gpus());
+        if let Some(left) = gpus.and_then(|gpus| fit.free.minus(ask, gpus)) {
+            self.offer(pool, &outlook, left.sorted(), vec![fit.node]);
+        }
+        self.offer(pool, &outlook, fit.free.clone(), more);
+    }
+
+    fn why(&self, fit: &Fit, candidate: &Candidate<'_>) -> Why {
+        let quote = |pool: &Pool| pool.common.quote(self.request.shape());
+        let others = || self.fits.values();
+        let alike = |node: &NodeKey| Fit {
+            node: *node,
+            ..fit.clone()
+        };
+        let next = candidate.more.last().map(alike);
+        let next = next.map(|next| (next, quote(candidate.pool)));
+        let first = self.fits.first_key_value();
+        let first = first.map(|(fit, candidate)| (fit.clone(), quote(candidate.pool)));
+        let next = next.into_iter().chain(first).min();
+        let price = quote(candidate.pool);
+        let cheapest = others()
+            .map(|other| quote(other.pool))
+            .fold(price, Price::min);
+        let above = price.micros_per_hour() - cheapest.micros_per_hour();
+        Why {
+            considered: self.fleet.len(),
+            fit: 1
+                + candidate.more.len()
+                + others().map(|other| 1 + other.more.len()).sum::<usize>(),
+            above_cheapest: Price::from_micros_per_hour(above),
+            next_best: next.as_ref().map(|(_, price)| *price),
+            tie: fit.tie_with(next.as_ref().map(|(next, _)| next)),
+            distance_km: distance_km(self.request, &candidate.pool.common).map(rounded_km),
+        }
+    }
+}
+
+impl Fit {
+    fn tie_with(&self, next: Option<&Self>) -> TieBreak {
+        match next {
+            Some(next) if next.cost != self.cost => TieBreak::Untied,
+            Some(next) if next.loss != self.loss => TieBreak::LeastLoss,
+            Some(next) if (next.slack, &next.free) != (self.slack, &self.free) => {
+                TieBreak::TightestFit
+            }
+            Some(_) => TieBreak::LowestKey,
+            None => TieBreak::Untied,
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a distance on the Earth is between 0 and 20,100 km"
+)]
+fn rounded_km(distance_km: f64) -> u32 {
+    distance_km.round() as u32
 }
 
 impl Display for Why {
@@ -56,6 +237,7 @@ impl Display for Why {
         }
         f.write_str(match self.tie {
             TieBreak::Untied => "",
+            TieBreak::LeastLoss => "; leaves most for what is expected",
             TieBreak::TightestFit => "; packed onto the fullest",
             TieBreak::LowestKey => "; as full as another, with the lower key",
         })?;

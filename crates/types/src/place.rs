@@ -49,6 +49,9 @@ const EARTH_RADIUS_KM: f64 = 6_371.008_8;
 const MICRODEG_PER_DEG: f64 = 1e6;
 
 impl Country {
+    /// No country in particular: the code that ISO 3166-1 leaves to its users for this.
+    pub const UNKNOWN: Self = Self(*b"ZZ");
+
     /// The two letters.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
@@ -56,6 +59,12 @@ impl Country {
 }
 
 impl Place {
+    /// 0° north, 0° east.
+    pub const ORIGIN: Self = Self {
+        latitude_microdeg: 0,
+        longitude_microdeg: 0,
+    };
+
     /// A place from degrees north and east.
     pub fn from_degrees(latitude: f64, longitude: f64) -> Result<Self, PlaceError> {
         if !(-90.0..=90.0).contains(&latitude) {

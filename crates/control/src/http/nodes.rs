@@ -192,7 +192,7 @@ async fn offers(
         let rest = offers.filter(|of| window.after.is_none_or(|after| of.node > after));
         let wanted = rest.filter(|of| filter.class.is_none_or(|class| of.class == class));
         let wanted = wanted.filter(|of| filter.country.is_none_or(|country| of.country == country));
-        window.fill(wanted.filter_map(|of| Some((of.node, offer(core, network, of)?))))
+        window.fill(wanted.filter_map(|of| Some((of.node, offer(core, network, &of)?))))
     })))
 }
 

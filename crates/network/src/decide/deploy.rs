@@ -1,7 +1,5 @@
 //! Workloads: deployed, scaled, stopped.
 
-use std::collections::BTreeSet;
-
 use remuda_placement::{Placement, Replicas};
 use remuda_types::{ProjectId, ReplicaId, WorkloadId};
 
@@ -32,7 +30,7 @@ pub(super) fn deploy(
     }
     let wanted = terms.request()?;
     let group = Replicas::new(replicas)?;
-    let placements = remuda_placement::place_group(&draft.index.fleet, &wanted, group)
+    let placements = remuda_placement::place_group(&mut draft.index.fleet, &wanted, group)
         .map_err(|unplaced| Refusal::NoCapacity(Box::new(unplaced)))?;
 
     let workload = WorkloadId::derived(draft.id, 0);
@@ -123,7 +121,7 @@ pub(super) fn scale(draft: &mut Draft<'_>, id: WorkloadId, replicas: u32) -> Res
     check_replicas(draft, replicas)?;
     let have = u32::try_from(workload.replicas.len()).unwrap_or(u32::MAX);
     for _ in have..replicas {
-        let placement = lease::find(draft, id, &workload.terms, None, BTreeSet::new())?;
+        let placement = lease::place(draft, id, &workload.terms)?;
         add_replica(draft, id, workload.project, &workload.terms, &placement)?;
     }
     let surplus = have.saturating_sub(replicas) as usize;

@@ -76,7 +76,7 @@ impl<'a> Draft<'a> {
                 Undo::Held(node, shape, gpus) => done(fleet.release_on(node, &shape, gpus)),
                 Undo::Released(node, shape, gpus) => done(fleet.hold_on(node, &shape, gpus)),
                 Undo::Closed(node) => done(fleet.set_open(node, true)),
-                Undo::Offered(offer) => done(fleet.upsert(offer)),
+                Undo::Offered(offer) => done(fleet.upsert(&offer)),
                 Undo::Added(node) => done(fleet.remove(node)),
             }
         }
@@ -214,8 +214,8 @@ impl<'a> Draft<'a> {
     }
 
     /// Tries an offer out: the batch's later steps see it if placement takes it.
-    pub(super) fn offer(&mut self, offer: NodeOffer) -> Result<(), OfferError> {
-        let (node, before) = (offer.node, self.index.fleet.offer(offer.node).cloned());
+    pub(super) fn offer(&mut self, offer: &NodeOffer) -> Result<(), OfferError> {
+        let (node, before) = (offer.node, self.index.fleet.offer(offer.node));
         self.index.fleet.upsert(offer)?;
         self.undo
             .push(before.map_or(Undo::Added(node), Undo::Offered));

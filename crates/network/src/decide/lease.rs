@@ -61,18 +61,27 @@ impl Terms {
     }
 }
 
-/// A node for one more replica of a workload, away from the given nodes.
-pub(super) fn find(
-    draft: &Draft<'_>,
+/// A node for one more replica of a workload, or why there is none.
+pub(super) fn place(
+    draft: &mut Draft<'_>,
     workload: WorkloadId,
     terms: &Terms,
-    except: Option<ReplicaId>,
-    away_from: BTreeSet<NodeKey>,
 ) -> Result<Placement, Refusal> {
-    let mut wanted = request(draft, workload, terms, except)?;
-    wanted.avoid.nodes = away_from;
-    remuda_placement::place(&draft.index.fleet, &wanted)
+    let wanted = request(draft, workload, terms, None)?;
+    remuda_placement::place(&mut draft.index.fleet, &wanted)
         .map_err(|unplaced| Refusal::NoCapacity(Box::new(unplaced)))
+}
+
+/// A node for a replica that is to leave where it is, or has left it, away from the given nodes.
+pub(super) fn find_again(
+    draft: &mut Draft<'_>,
+    replica: ReplicaId,
+    (workload, terms): (WorkloadId, &Terms),
+    away_from: BTreeSet<NodeKey>,
+) -> Option<Placement> {
+    let mut wanted = request(draft, workload, terms, Some(replica)).ok()?;
+    wanted.avoid.nodes = away_from;
+    remuda_placement::find(&mut draft.index.fleet, &wanted)
 }
 
 /// What a grant is made of.
@@ -298,14 +307,8 @@ pub(super) fn place_again(
     let Some(workload) = draft.state.workloads.get(&replica.workload) else {
         return;
     };
-    let placed = find(
-        draft,
-        replica.workload,
-        &workload.terms,
-        Some(id),
-        away_from,
-    )
-    .ok();
+    let of = (replica.workload, &workload.terms);
+    let placed = find_again(draft, id, of, away_from);
     let granted = placed.and_then(|placement| {
         let of = Grant {
             workload: replica.workload,

@@ -167,7 +167,7 @@ fn forfeit(draft: &mut Draft<'_>, provider: ProviderId, broken: &BTreeMap<LeaseI
     });
 }
 
-fn fee(draft: &Draft<'_>, lease: &Lease) -> Money {
+fn fee(draft: &mut Draft<'_>, lease: &Lease) -> Money {
     let exit = EarlyExit {
         price: lease.price,
         replacement: replacement_price(draft, lease),
@@ -179,21 +179,15 @@ fn fee(draft: &Draft<'_>, lease: &Lease) -> Money {
 
 /// What the replacement costs: that of the lease just granted, or else what the cheapest node that
 /// is left asks for the same shape, or else the broken lease's own price.
-fn replacement_price(draft: &Draft<'_>, broken: &Lease) -> Price {
+fn replacement_price(draft: &mut Draft<'_>, broken: &Lease) -> Price {
     if let Some(granted) = draft.grant_of(broken.replica) {
         return granted.price;
     }
     let Some(workload) = draft.state.workloads.get(&broken.workload) else {
         return broken.price;
     };
-    let except = Some(broken.replica);
-    let found = lease::find(
-        draft,
-        broken.workload,
-        &workload.terms,
-        except,
-        BTreeSet::new(),
-    );
+    let of = (broken.workload, &workload.terms);
+    let found = lease::find_again(draft, broken.replica, of, BTreeSet::new());
     found.map_or(broken.price, |found| found.price)
 }
 

@@ -86,7 +86,7 @@ fn resize(
             .any(|gpu| gpu >= capacity.gpus as usize)
     });
     let mut over = Vec::new();
-    while let Err(error) = draft.offer(offered.clone()) {
+    while let Err(error) = draft.offer(&offered) {
         let Some((lease_id, lease)) = held.pop() else {
             let problem = error.to_string();
             return Err(Refusal::Invalid {
@@ -233,15 +233,9 @@ pub(super) fn move_away(draft: &mut Draft<'_>, node: &Node) {
         if moves || replica.lease != Some(id) || workload.stopping {
             continue;
         }
-        let away = BTreeSet::new();
-        let found = lease::find(
-            draft,
-            held.workload,
-            &workload.terms,
-            Some(held.replica),
-            away,
-        );
-        let Ok(placement) = found else { continue };
+        let of = (held.workload, &workload.terms);
+        let found = lease::find_again(draft, held.replica, of, BTreeSet::new());
+        let Some(placement) = found else { continue };
         let of = Grant {
             workload: held.workload,
             project: held.project,

@@ -158,7 +158,7 @@ fn check_offer(draft: &mut Draft<'_>, terms: &EnrolNode, site: &Site) -> Result<
         presence: Presence::Away(draft.now),
         leases: BTreeSet::new(),
     };
-    let offered = draft.offer(offer(terms.node, &node, site));
+    let offered = draft.offer(&offer(terms.node, &node, site));
     offered.map_err(|error| Refusal::Invalid {
         field: "capacity",
         problem: error.to_string(),

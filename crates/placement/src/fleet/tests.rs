@@ -1,6 +1,7 @@
 //! What the fleet keeps and refuses, case by case.
 
 use super::*;
+use crate::constraint::Constraint;
 use crate::invariant;
 use crate::request::RequestError;
 
@@ -44,7 +45,7 @@ fn offer(node: u8, provider: u128, site: u128) -> NodeOffer {
 
 fn fleet_of_one() -> Fleet {
     let mut fleet = Fleet::new();
-    fleet.upsert(offer(1, 1, 1)).unwrap();
+    fleet.upsert(&offer(1, 1, 1)).unwrap();
     fleet
 }
 
@@ -164,7 +165,7 @@ fn a_closed_node_still_holds_and_a_new_offer_does_not_open_it() {
     fleet.set_open(key(1), false).unwrap();
     fleet.hold(key(1), &WHOLE).unwrap();
     fleet
-        .upsert(NodeOffer {
+        .upsert(&NodeOffer {
             price: Price::from_micros_per_hour(5),
             ..offer(1, 1, 1)
         })
@@ -184,7 +185,7 @@ fn an_offer_may_not_shrink_below_what_is_held() {
     let mut smaller = offer(1, 1, 2);
     smaller.capacity.gpus = 1;
     assert_eq!(
-        fleet.upsert(smaller),
+        fleet.upsert(&smaller),
         Err(OfferError::LessThanHeld {
             node: key(1),
             holds: 1
@@ -194,7 +195,7 @@ fn an_offer_may_not_shrink_below_what_is_held() {
         gpus: u32::MAX,
         ..offer(2, 1, 1).capacity
     };
-    let refused = fleet.upsert(NodeOffer {
+    let refused = fleet.upsert(&NodeOffer {
         capacity: huge,
         ..offer(2, 1, 1)
     });
@@ -229,11 +230,11 @@ fn a_site_has_one_owner() {
         site: SiteId::from_u128(1),
         owner: ProviderId::from_u128(1),
     };
-    assert_eq!(fleet.upsert(offer(2, 2, 1)), Err(of_another.clone()));
-    fleet.upsert(offer(2, 1, 1)).unwrap();
-    assert_eq!(fleet.upsert(offer(1, 2, 1)), Err(of_another));
+    assert_eq!(fleet.upsert(&offer(2, 2, 1)), Err(of_another.clone()));
+    fleet.upsert(&offer(2, 1, 1)).unwrap();
+    assert_eq!(fleet.upsert(&offer(1, 2, 1)), Err(of_another));
     fleet.remove(key(2)).unwrap();
-    fleet.upsert(offer(1, 2, 1)).unwrap();
+    fleet.upsert(&offer(1, 2, 1)).unwrap();
     assert_eq!(invariant::check(&fleet), Ok(()));
 }
 
@@ -255,7 +256,7 @@ fn the_invariant_sees_a_broken_fleet() {
     );
 
     let mut fleet = fleet_of_one();
-    fleet.sites.clear();
+    fleet.stock.forget_sites();
     let site = SiteId::from_u128(1);
     assert_eq!(
         invariant::check(&fleet),

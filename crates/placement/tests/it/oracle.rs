@@ -45,7 +45,7 @@ fn extend(
     }
     let mut best = None;
     for offer in fleet.offers().filter(|offer| admits(fleet, request, offer)) {
-        if clashes(request, chosen, offer) {
+        if clashes(request, chosen, &offer) {
             continue;
         }
         let mut with_it = fleet.clone();
@@ -53,7 +53,7 @@ fn extend(
         chosen.push(offer.clone());
         let rest = extend(&with_it, request, more - 1, chosen);
         chosen.pop();
-        let price = u128::from(quote(offer, request.shape()).micros_per_hour());
+        let price = u128::from(quote(&offer, request.shape()).micros_per_hour());
         best = best.into_iter().chain(rest.map(|rest| rest + price)).min();
     }
     best
@@ -69,5 +69,5 @@ pub(crate) fn clashes(request: &Request, chosen: &[NodeOffer], offer: &NodeOffer
 
 /// The offer of a node that the fleet has.
 pub(crate) fn offer(fleet: &Fleet, node: NodeKey) -> NodeOffer {
-    fleet.offer(node).unwrap().clone()
+    fleet.offer(node).unwrap()
 }

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use remuda_placement::{
-    Constraint, Fleet, Placement, Replicas, Request, Unplaced, invariant, place, place_group, quote,
+    Constraint, Fleet, Placement, Replicas, Request, Unplaced, invariant, place, place_group,
+    quote, whys,
 };
 use remuda_types::{NodeKey, Shape};
 
@@ -10,7 +11,11 @@ use crate::oracle;
 use crate::world::{fleets, key, requests, shapes};
 
 fn group(fleet: &Fleet, request: &Request, replicas: u32) -> Result<Vec<Placement>, Unplaced> {
-    place_group(fleet, request, Replicas::new(replicas).unwrap())
+    place_group(
+        &mut fleet.clone(),
+        request,
+        Replicas::new(replicas).unwrap(),
+    )
 }
 
 fn total(placements: &[Placement]) -> u128 {
@@ -20,14 +25,17 @@ fn total(placements: &[Placement]) -> u128 {
         .sum()
 }
 
-/// The order of preference, from the public face: price, what is free, key.
+/// The order of preference without a plan, from the public face: price, what is free, key.
 fn rank(fleet: &Fleet, request: &Request, node: NodeKey) -> impl Ord + use<> {
     let free = fleet.free(node).unwrap();
     let gpus: u64 = free.gpus_milli().iter().copied().map(u64::from).sum();
     let slack = (gpus, free.cpu_milli(), free.memory_mib(), free.disk_mib());
+    let mut each = free.gpus_milli().to_vec();
+    each.sort_unstable();
     (
         quote(&oracle::offer(fleet, node), request.shape()),
         slack,
+        each,
         node,
     )
 }
@@ -49,19 +57,22 @@ proptest! {
         let admitted = fleet.offers().filter(|offer| oracle::admits(&fleet, &request, offer));
         let nodes: Vec<NodeKey> = admitted.map(|offer| offer.node).collect();
         let best = nodes.iter().copied().min_by_key(|&node| rank(&fleet, &request, node));
-        match place(&fleet, &request) {
+        match place(&mut fleet.clone(), &request) {
             Ok(placed) => {
                 let offer = oracle::offer(&fleet, placed.node);
                 prop_assert_eq!(Some(placed.node), best);
                 prop_assert_eq!((placed.site, placed.provider), (offer.site, offer.provider));
                 prop_assert_eq!(placed.price, quote(&offer, request.shape()));
-                prop_assert_eq!((placed.why.fit, placed.why.considered), (nodes.len(), fleet.len()));
-                prop_assert_eq!(place(&fleet.clone(), &request.clone()), Ok(placed));
+                let whys = whys(&fleet, &request, Replicas::new(1).unwrap());
+                let why = whys[0].1;
+                prop_assert_eq!(whys[0].0, placed.node);
+                prop_assert_eq!((why.fit, why.considered), (nodes.len(), fleet.len()));
+                prop_assert_eq!(place(&mut fleet.clone(), &request.clone()), Ok(placed));
             }
             Err(unplaced) => {
                 prop_assert_eq!(best, None);
                 assert_counts(&unplaced, &fleet)?;
-                prop_assert_eq!(place(&fleet, &request), Err(unplaced));
+                prop_assert_eq!(place(&mut fleet.clone(), &request), Err(unplaced));
             }
         }
     }
@@ -75,6 +86,9 @@ proptest! {
                 prop_assert_eq!(placements.len(), usize::try_from(replicas).unwrap());
                 let cheapest = oracle::cheapest_group(&fleet, &request, replicas);
                 prop_assert_eq!(Some(total(&placements)), cheapest);
+                let said = whys(&fleet, &request, Replicas::new(replicas).unwrap());
+                let nodes = placements.iter().map(|placed| placed.node);
+                prop_assert!(nodes.eq(said.into_iter().map(|(node, _)| node)));
                 let (mut holding, mut chosen) = (fleet, Vec::new());
                 for placed in placements {
                     let offer = oracle::offer(&holding, placed.node);
@@ -105,11 +119,11 @@ proptest! {
 
     #[test]
     fn a_relaxation_is_named_wherever_dropping_one_limit_helps(fleet in fleets(), request in requests()) {
-        let Err(unplaced) = place(&fleet, &request) else { return Ok(()) };
+        let Err(unplaced) = place(&mut fleet.clone(), &request) else { return Ok(()) };
         let without = |change: fn(&mut Request)| {
             let mut changed = request.clone();
             change(&mut changed);
-            place(&fleet, &changed).is_ok()
+            place(&mut fleet.clone(), &changed).is_ok()
         };
         let helps = without(|r| r.classes.clear())
             || without(|r| r.countries.clear())
@@ -121,11 +135,11 @@ proptest! {
 
     #[test]
     fn no_smaller_rise_of_the_price_would_do(fleet in fleets(), request in requests()) {
-        let Err(unplaced) = place(&fleet, &request) else { return Ok(()) };
+        let Err(unplaced) = place(&mut fleet.clone(), &request) else { return Ok(()) };
         let Some(remuda_placement::Relaxation::MaxPrice(price)) = unplaced.relaxation else { return Ok(()) };
         let mut less = request.clone();
         less.max_price = Some(remuda_types::Price::from_micros_per_hour(price.micros_per_hour() - 1));
-        prop_assert!(place(&fleet, &less).is_err());
+        prop_assert!(place(&mut fleet.clone(), &less).is_err());
     }
 
     #[test]

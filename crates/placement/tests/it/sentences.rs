@@ -2,7 +2,7 @@
 
 use remuda_placement::{
     Avoid, Fleet, Near, NodeOffer, Relaxation, Replicas, Request, Spread, Unplaced, place,
-    place_group, quote,
+    place_group, quote, whys,
 };
 use remuda_types::{Capacity, Price, Shape};
 
@@ -34,7 +34,7 @@ fn offer(node: u8) -> NodeOffer {
 fn fleet(offers: impl IntoIterator<Item = NodeOffer>) -> Fleet {
     let mut fleet = Fleet::new();
     for offer in offers {
-        fleet.upsert(offer).unwrap();
+        fleet.upsert(&offer).unwrap();
     }
     fleet
 }
@@ -53,7 +53,7 @@ fn dollars(cents: u64) -> Price {
 }
 
 fn refusal(fleet: &Fleet, request: &Request) -> Unplaced {
-    place(fleet, request).unwrap_err()
+    place(&mut fleet.clone(), request).unwrap_err()
 }
 
 /// The refusal and its way out.
@@ -114,7 +114,7 @@ fn a_network_without_nodes_says_so() {
         said(&Fleet::new(), &one_gpu()),
         both("the network has no nodes", "")
     );
-    let group = place_group(&Fleet::new(), &one_gpu(), Replicas::new(2).unwrap());
+    let group = place_group(&mut Fleet::new(), &one_gpu(), Replicas::new(2).unwrap());
     assert_eq!(group.unwrap_err().to_string(), "the network has no nodes");
 }
 
@@ -141,7 +141,7 @@ fn a_group_says_how_far_it_came() {
             ..offer(3)
         },
     ];
-    let unplaced = place_group(&fleet(nodes), &request, Replicas::new(2).unwrap()).unwrap_err();
+    let unplaced = place_group(&mut fleet(nodes), &request, Replicas::new(2).unwrap()).unwrap_err();
     assert_eq!(
         unplaced.to_string(),
         "placed 1 of 2; for the next: 3 nodes: 2 without 1 GPU free, 1 of an owner already used",
@@ -160,7 +160,7 @@ fn sites_are_kept_apart_without_their_owners() {
     let mut two_gpus = offer(1);
     two_gpus.capacity.gpus = 2;
     let unplaced =
-        place_group(&fleet([two_gpus]), &request, Replicas::new(2).unwrap()).unwrap_err();
+        place_group(&mut fleet([two_gpus]), &request, Replicas::new(2).unwrap()).unwrap_err();
     assert_eq!(
         unplaced.to_string(),
         "placed 1 of 2; for the next: 1 node: 1 at a site already used"
@@ -310,15 +310,18 @@ fn prices_at_the_edge_do_not_overflow() {
         ),
     );
     request.max_price = None;
-    let placed = place(&fleet([dearest]), &request).unwrap();
+    let placed = place(&mut fleet([dearest]), &request).unwrap();
     assert_eq!(placed.price.micros_per_hour(), u64::MAX);
 }
 
 #[test]
 fn a_placement_says_why() {
     let why = |nodes: Vec<NodeOffer>, request: &Request| {
-        let placed = place(&fleet(nodes), request).unwrap();
-        (placed.node, placed.why.to_string())
+        let mut fleet = fleet(nodes);
+        let placed = place(&mut fleet, request).unwrap();
+        let said = whys(&fleet, request, Replicas::new(1).unwrap());
+        assert_eq!(said[0].0, placed.node);
+        (placed.node, said[0].1.to_string())
     };
     let request = one_gpu();
     let dear = NodeOffer {
@@ -387,7 +390,7 @@ fn a_processor_alone_is_priced_by_its_largest_share() {
         ..Shape::default()
     };
     assert_eq!(quote(&node, &shape), dollars(100));
-    let placed = place(&fleet([node]), &Request::new(shape).unwrap()).unwrap();
+    let placed = place(&mut fleet([node]), &Request::new(shape).unwrap()).unwrap();
     assert!(placed.gpus.is_empty());
     assert_eq!(placed.price, dollars(100));
 }
@@ -401,14 +404,14 @@ fn a_group_shares_a_node_until_it_is_full() {
         ..Shape::default()
     };
     let request = Request::new(shape).unwrap();
-    let fleet = fleet([four]);
-    let placed = place_group(&fleet, &request, Replicas::new(2).unwrap()).unwrap();
+    let mut fleet = fleet([four]);
+    let placed = place_group(&mut fleet, &request, Replicas::new(2).unwrap()).unwrap();
     let gpus: Vec<Vec<usize>> = placed
         .iter()
         .map(|one| one.gpus.indices().collect())
         .collect();
     assert_eq!(gpus, [[0, 1], [2, 3]]);
-    let unplaced = place_group(&fleet, &request, Replicas::new(3).unwrap()).unwrap_err();
+    let unplaced = place_group(&mut fleet, &request, Replicas::new(3).unwrap()).unwrap_err();
     assert_eq!(
         unplaced.to_string(),
         "placed 2 of 3; for the next: 1 node: 1 without 2 GPUs free"

@@ -97,7 +97,7 @@ pub(crate) fn fleets() -> impl Strategy<Value = Fleet> {
     (nodes, holds, btree_set(0_u8..6, 0..2)).prop_map(|(nodes, holds, closed)| {
         let mut fleet = Fleet::new();
         for offer in nodes.into_iter().flatten() {
-            fleet.upsert(offer).unwrap();
+            fleet.upsert(&offer).unwrap();
         }
         for (node, shape) in holds {
             // What does not fit is not held: any mixture is a fleet.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use remuda_network::Network;
-use remuda_network::placement::{Replicas, place_group};
+use remuda_network::placement::{Replicas, whys};
 use remuda_network::state::Terms;
 use remuda_types::NodeKey;
 use remuda_wire::api::replica::Workload;
@@ -21,14 +21,11 @@ pub(super) fn preview(network: &Network, terms: &Terms, replicas: u32) -> Whys {
     let (Ok(request), Ok(group)) = (terms.request(), Replicas::new(replicas)) else {
         return Whys::new();
     };
-    let placements = place_group(network.index().fleet(), &request, group).unwrap_or_default();
-    let mut whys = Whys::new();
-    for placement in placements {
-        whys.entry(placement.node)
-            .or_default()
-            .push_back(placement.why.to_string());
+    let mut found = Whys::new();
+    for (node, why) in whys(network.index().fleet(), &request, group) {
+        found.entry(node).or_default().push_back(why.to_string());
     }
-    whys
+    found
 }
 
 /// The workload, its placements with their reasons.

