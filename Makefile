@@ -54,8 +54,9 @@ lint: setup ## formatting, clippy, tidy, licences
 		echo "lint: cargo-deny is not installed, licences not checked (cargo install --locked cargo-deny)"; \
 	fi
 
-bench: build ## the benchmarks of the binary: journal, failover
+bench: build ## the benchmarks of the binary: journal, placement, failover
 	@$(REMUDA) bench journal
+	@$(REMUDA) bench placement
 	@$(REMUDA) bench failover
 
 clean-state: ## forget the network that `make up` kept

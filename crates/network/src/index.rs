@@ -54,6 +54,8 @@ type Bits = u128;
 pub struct Index {
     pub(crate) fleet: Fleet,
     names: BTreeMap<Named, Bits>,
+    /// How many live workloads each project has; none where it has none.
+    live: BTreeMap<ProjectId, usize>,
     keys: BTreeMap<Digest, ApiKeyId>,
     keys_of: BTreeSet<(KeyOwner, ApiKeyId)>,
     nodes_of: BTreeSet<(ProviderId, NodeKey)>,
@@ -89,10 +91,7 @@ impl Index {
                 .insert(Named::Project(project.tenant, project.label), id.as_u128());
         }
         for (id, workload) in &state.workloads {
-            index.names.insert(
-                Named::Workload(workload.project, workload.terms.label),
-                id.as_u128(),
-            );
+            index.name_workload(workload.project, workload.terms.label, *id);
         }
         for (id, key) in &state.keys {
             index.keys.insert(key.digest, *id);
@@ -161,6 +160,11 @@ impl Index {
         named.map(|(_, id)| WorkloadId::from_u128(*id))
     }
 
+    /// How many live workloads a project has.
+    pub fn live_workloads(&self, project: ProjectId) -> usize {
+        self.live.get(&project).copied().unwrap_or_default()
+    }
+
     /// When the clock next brings something about.
     pub fn next_due(&self) -> Option<Time> {
         self.due.first().map(|(at, _)| *at)
@@ -191,8 +195,7 @@ impl Index {
             }
             Event::WorkloadEnded { workload } => {
                 if let Some(workload) = state.workloads.get(workload) {
-                    self.names
-                        .remove(&Named::Workload(workload.project, workload.terms.label));
+                    self.forget_name(workload.project, workload.terms.label);
                     for replica in &workload.replicas {
                         self.forget(Due::Replica(*replica));
                     }
@@ -242,8 +245,7 @@ impl Index {
                 terms,
                 ..
             } => {
-                self.names
-                    .insert(Named::Workload(*project, terms.label), workload.as_u128());
+                self.name_workload(*project, terms.label, *workload);
             }
             Event::KeyIssued {
                 key, digest, owner, ..
@@ -319,6 +321,29 @@ impl Index {
             | Event::WorkloadEnded { .. }
             | Event::ReplicaMoved { .. }
             | Event::MoneyMoved { .. } => {}
+        }
+    }
+
+    fn name_workload(&mut self, project: ProjectId, label: Label, workload: WorkloadId) {
+        let named = Named::Workload(project, label);
+        if self.names.insert(named, workload.as_u128()).is_none() {
+            *self.live.entry(project).or_default() += 1;
+        }
+    }
+
+    fn forget_name(&mut self, project: ProjectId, label: Label) {
+        if self
+            .names
+            .remove(&Named::Workload(project, label))
+            .is_none()
+        {
+            return;
+        }
+        let left = self.live_workloads(project).saturating_sub(1);
+        if left == 0 {
+            self.live.remove(&project);
+        } else {
+            self.live.insert(project, left);
         }
     }
 

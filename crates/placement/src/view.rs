@@ -17,55 +17,129 @@ pub(crate) struct Taken {
     pub(crate) sites: BTreeSet<SiteId>,
 }
 
-/// Nodes of one pool that are free alike, all open or all closed, all to be avoided or none.
+/// Nodes of one pool to which the same happens: those free alike, all open or all closed, all to be
+/// avoided or none; or all that are open, where what they have in common eliminates them.
+#[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) request: &'a Request,
     pub(crate) common: &'a Common,
-    taken: &'a Taken,
-    /// What is free on each; nothing is asked of it while they are closed.
+    /// What eliminates all nodes of the pool.
+    shared: Shared,
+    /// What is free on each, or on the best of them where they are eliminated whatever is free.
     free: Option<&'a Free>,
+    open: bool,
     avoided: bool,
     /// How many they are.
     pub(crate) nodes: usize,
 }
 
+/// Which constraints eliminate a pool for what its nodes have in common, one bit for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shared(u16);
+
 /// All nodes of the fleet, those alike together.
 pub(crate) fn views<'a>(
     fleet: &'a Fleet,
     request: &'a Request,
-    taken: &'a Taken,
+    taken: &Taken,
 ) -> impl Iterator<Item = View<'a>> {
-    let pools = fleet.stock.pools.iter();
+    let pools = fleet.stock.pools.iter().filter(|pool| pool.nodes > 0);
     pools.flat_map(move |pool| {
-        let slots = pool.slots();
-        let open = slots.flat_map(move |(_, slot)| open_views(pool, slot, request, taken));
-        let closed = View {
+        let shared = Shared::of(request, taken, &pool.common);
+        let view = View {
             request,
             common: &pool.common,
-            taken,
+            shared,
             free: None,
+            open: true,
             avoided: false,
-            nodes: usize::try_from(pool.closed).unwrap_or(usize::MAX),
+            nodes: 0,
         };
+        let closed = View {
+            open: false,
+            nodes: count(pool.closed),
+            ..view
+        };
+        let all = shared.comes_before(Constraint::Gpu).then(|| View {
+            free: roomy(pool, request),
+            nodes: count(pool.nodes - pool.closed),
+            ..view
+        });
+        let each = all.is_none().then(|| {
+            let slots = pool.slots();
+            slots.flat_map(move |(_, slot)| open_views(slot, view))
+        });
+        let open = all.into_iter().chain(each.into_iter().flatten());
         open.chain([closed]).filter(|view| view.nodes > 0)
     })
 }
 
-fn open_views<'a>(
-    pool: &'a Pool,
-    slot: &'a Slot,
-    request: &'a Request,
-    taken: &'a Taken,
-) -> [View<'a>; 2] {
-    let avoided = slot.among(&request.avoid.nodes);
+/// What is free on a node of the pool that has room, if there is one that is not to be avoided.
+fn roomy<'a>(pool: &'a Pool, request: &Request) -> Option<&'a Free> {
+    if !pool.room.most().may_have(request.ask.gpus()) {
+        return None;
+    }
+    let mut slots = pool.slots().map(|(_, slot)| slot);
+    let has = |slot: &&Slot| {
+        slot.free.has_room(&request.ask) && slot.among(&request.avoid.nodes) < slot.nodes.len()
+    };
+    slots.find(has).map(|slot| &slot.free)
+}
+
+fn open_views<'a>(slot: &'a Slot, view: View<'a>) -> [View<'a>; 2] {
+    let avoided = slot.among(&view.request.avoid.nodes);
     [(false, slot.nodes.len() - avoided), (true, avoided)].map(|(avoided, nodes)| View {
-        request,
-        common: &pool.common,
-        taken,
         free: Some(&slot.free),
         avoided,
         nodes,
+        ..view
     })
+}
+
+fn count(nodes: u64) -> usize {
+    usize::try_from(nodes).unwrap_or(usize::MAX)
+}
+
+impl Shared {
+    fn of(request: &Request, taken: &Taken, common: &Common) -> Self {
+        let fails = |constraint: &Constraint| match constraint {
+            Constraint::Class => excluded(&request.classes, &common.class),
+            Constraint::Country => excluded(&request.countries, &common.country),
+            Constraint::Distance => too_far(request, common),
+            Constraint::GpuMemory => {
+                request.shape().gpu_memory_mib > common.capacity.gpu_memory_mib
+            }
+            Constraint::Price => over_price(request, common),
+            Constraint::OwnerSpread => {
+                request.spread.owners && taken.owners.contains(&common.provider)
+            }
+            Constraint::SiteSpread => request.spread.sites && taken.sites.contains(&common.site),
+            Constraint::Avoided => {
+                request.avoid.owners.contains(&common.provider)
+                    || request.avoid.sites.contains(&common.site)
+            }
+            Constraint::NotOpen
+            | Constraint::Gpu
+            | Constraint::Cpu
+            | Constraint::Memory
+            | Constraint::Disk => false,
+        };
+        let failing = Constraint::ALL.into_iter().filter(fails);
+        Self(failing.fold(0, |bits, constraint| bits | bit(constraint)))
+    }
+
+    const fn has(self, constraint: Constraint) -> bool {
+        self.0 & bit(constraint) != 0
+    }
+
+    /// Whether one of them is counted before this one would be.
+    const fn comes_before(self, constraint: Constraint) -> bool {
+        self.0 & (bit(constraint) - 1) != 0
+    }
+}
+
+const fn bit(constraint: Constraint) -> u16 {
+    1 << constraint as u16
 }
 
 /// Whether such a request ever goes to nodes of this pool: what does not change while the pool is.
@@ -104,10 +178,12 @@ impl View<'_> {
     pub(crate) fn only_failure(&self) -> Option<Constraint> {
         let mut failures = self.failures();
         let first = failures.next()?;
-        failures.next().is_none().then_some(first)
+        // Without room on any of them no single change admits one.
+        let alone = failures.next().is_none() && self.free.is_some();
+        alone.then_some(first)
     }
 
-    /// What is free on each of them, if they are open.
+    /// What is free on each of them, if that is known.
     pub(crate) const fn free(&self) -> Option<&Free> {
         self.free
     }
@@ -119,31 +195,22 @@ impl View<'_> {
     }
 
     fn fails(&self, constraint: Constraint) -> bool {
-        let (request, common) = (self.request, self.common);
-        let shape = request.shape();
+        let (request, shape) = (self.request, self.request.shape());
         let short = |short: &dyn Fn(&Free) -> bool| self.free.is_some_and(short);
         match constraint {
-            Constraint::NotOpen => self.free.is_none(),
-            Constraint::Class => excluded(&request.classes, &common.class),
-            Constraint::Country => excluded(&request.countries, &common.country),
-            Constraint::Distance => too_far(request, common),
+            Constraint::NotOpen => !self.open,
             Constraint::Gpu => short(&|free| !free.has_gpus(request.ask.gpus())),
-            Constraint::GpuMemory => shape.gpu_memory_mib > common.capacity.gpu_memory_mib,
             Constraint::Cpu => short(&|free| shape.cpu_milli > free.cpu_milli()),
             Constraint::Memory => short(&|free| shape.memory_mib > free.memory_mib()),
             Constraint::Disk => short(&|free| shape.disk_mib > free.disk_mib()),
-            Constraint::Price => over_price(request, common),
-            Constraint::OwnerSpread => {
-                request.spread.owners && self.taken.owners.contains(&common.provider)
-            }
-            Constraint::SiteSpread => {
-                request.spread.sites && self.taken.sites.contains(&common.site)
-            }
-            Constraint::Avoided => {
-                self.avoided
-                    || request.avoid.owners.contains(&common.provider)
-                    || request.avoid.sites.contains(&common.site)
-            }
+            Constraint::Avoided => self.avoided || self.shared.has(constraint),
+            Constraint::Class
+            | Constraint::Country
+            | Constraint::Distance
+            | Constraint::GpuMemory
+            | Constraint::Price
+            | Constraint::OwnerSpread
+            | Constraint::SiteSpread => self.shared.has(constraint),
         }
     }
 

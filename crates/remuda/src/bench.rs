@@ -9,6 +9,8 @@ mod folder;
 mod journal;
 mod packing;
 mod placement;
+mod usage;
+mod world;
 
 use clap::Subcommand;
 

@@ -69,7 +69,7 @@ fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Refusal> {
 
 fn check_room(draft: &Draft<'_>, project: ProjectId) -> Result<(), Refusal> {
     let maximum = draft.state.policy.max_workloads;
-    let live = draft.index.workloads_of(project).count();
+    let live = draft.index.live_workloads(project);
     if live < maximum as usize {
         return Ok(());
     }

@@ -4,14 +4,11 @@
 //! it, encode its facts, append the batch, which is synced to the disk before the next one begins.
 
 mod script;
-mod world;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::{TimeVal, TimeValLike};
 use remuda_control::core::recover;
 use remuda_control::network::network::Decision;
 use remuda_control::sequencer::BATCH_MAX;
@@ -19,12 +16,13 @@ use remuda_journal::{Batch, Claim, Journal, RecordDraft};
 use serde::Serialize;
 
 use super::folder;
+use super::usage::{self, rate};
+use super::world::World;
 use crate::clock;
 use crate::context::Context;
 use crate::progress;
 use crate::table;
 use script::Script;
-use world::World;
 
 /// Commands made durable: decided, appended, synced, in batches as control does it
 #[derive(Debug, clap::Args)]
@@ -70,20 +68,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
 fn measure(dir: &Path, args: &Args) -> anyhow::Result<Figures> {
     let mut journal = Journal::open(dir, Claim::Alone)?;
-    let mut world = World::filled(args.nodes)?;
+    let mut world = script::filled(args.nodes)?;
     let mut script = Script::new(args.nodes);
     // The first lives fill the network; what is measured is one in which as much ends as begins.
     while !script.is_steady() {
         run_batch(&mut world, &mut script, &mut journal)?;
     }
     let (mut events, mut batches) = (0, 0);
-    let (wall, cpu) = (Instant::now(), cpu()?);
+    let (wall, cpu) = (Instant::now(), usage::cpu()?);
     let span = Duration::from_secs(args.seconds);
     while wall.elapsed() < span {
         events += run_batch(&mut world, &mut script, &mut journal)?;
         batches += 1;
     }
-    let (wall, cpu) = (wall.elapsed(), self::cpu()?.saturating_sub(cpu));
+    let (wall, cpu) = (wall.elapsed(), usage::cpu()?.saturating_sub(cpu));
     let bytes = fs::read_dir(dir)?
         .filter_map(Result::ok)
         .filter_map(|file| file.metadata().ok());
@@ -119,13 +117,6 @@ fn run_batch(world: &mut World, script: &mut Script, journal: &mut Journal) -> a
     }
     journal.append(&batch)?;
     Ok(count)
-}
-
-/// What this process has used of the CPUs so far.
-fn cpu() -> anyhow::Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let micros = |time: TimeVal| Duration::from_micros(time.num_microseconds().unsigned_abs());
-    Ok(micros(usage.user_time()) + micros(usage.system_time()))
 }
 
 impl Figures {
@@ -173,9 +164,4 @@ impl Figures {
             ),
         ])
     }
-}
-
-fn rate(count: u64, over: Duration) -> u64 {
-    let micros = over.as_micros().max(1);
-    u64::try_from(u128::from(count) * 1_000_000 / micros).unwrap_or(u64::MAX)
 }

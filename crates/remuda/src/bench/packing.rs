@@ -15,14 +15,14 @@ use crate::table::Table;
 
 /// Packing: a recorded cluster filled by placement, by FGD and by others
 ///
-/// Reads the `openb` trace: openb_node_list_gpu_node.csv and openb_pod_list_*.csv, plain or gzipped.
-/// They are in data/csv of the repository hkust-adsl/kubernetes-scheduler-simulator.
+/// Reads the `openb` trace: `openb_node_list_gpu_node.csv` and `openb_pod_list_*.csv`, plain or
+/// gzipped. They are in data/csv of the repository hkust-adsl/kubernetes-scheduler-simulator.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The folder of the trace
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Only these lists of tasks, as in openb_pod_list_NAME.csv [default: all there are]
+    /// Only these lists of tasks, as in `openb_pod_list_NAME.csv` [default: all there are]
     #[arg(long = "variant", value_name = "NAME", value_delimiter = ',')]
     variants: Vec<String>,
     /// How many orders of arrival to average over
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if context.output.is_json() {
         return Ok(());
     }
-    Ok(context.output.table(&all, table)?)
+    Ok(context.output.table(&all, |all| table(all))?)
 }
 
 fn chosen(args: &Args) -> anyhow::Result<Vec<Variant>> {
@@ -171,7 +171,7 @@ fn mean<const N: usize>(seeds: u64, of: impl Fn(u64) -> [f64; N] + Sync) -> [f64
     })
 }
 
-fn table(all: &Vec<Figures>) -> Table {
+fn table(all: &[Figures]) -> Table {
     let headers = [
         "VARIANT",
         "AT 100",

@@ -4,12 +4,16 @@
 //! Each decision is timed by itself: the search for a node and the hold on it. Plans are made
 //! between decisions, as in production, where they are made off the path.
 
+mod durable;
 mod trial;
+
+use std::path::PathBuf;
 
 use clap::value_parser;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::usage;
 use crate::context::Context;
 use crate::progress;
 use crate::table;
@@ -28,11 +32,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = value_parser!(u64).range(1..=99))]
     load: u64,
     /// Of a thousand requests, so many have a shape that was never seen before
-    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = value_parser!(u32).range(0..=1_000))]
-    unseen_per_mille: u32,
+    #[arg(long, value_name = "COUNT", value_parser = value_parser!(u32).range(0..=1_000))]
+    unseen_per_mille: Option<u32>,
     /// What the world is drawn from
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Make the placements durable: commands decided by the whole network, in a journal written there
+    ///
+    /// One in twenty then has a shape that was never seen before, unless --unseen-per-mille says otherwise.
+    #[arg(long, value_name = "DIR")]
+    durable: Option<PathBuf>,
 }
 
 /// What was measured.
@@ -63,8 +72,15 @@ struct Figures {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    match &args.durable {
+        Some(dir) => durable::run(args, dir, context),
+        None => in_memory(args, context),
+    }
+}
+
+fn in_memory(args: &Args, context: &Context) -> anyhow::Result<()> {
     let wheel = progress::wheel(context.output, "placing replicas");
-    let mut trial = Trial::new(args.seed, args.gpus, args.unseen_per_mille)?;
+    let mut trial = Trial::new(args.seed, args.gpus, args.unseen_per_mille.unwrap_or(0))?;
     let filled = trial.fill(args.load)?;
     let gang = trial.gang();
     let churned = trial.churn(args.load, args.decisions)?;
@@ -80,7 +96,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         p999_us: micros(&churned.times, 0.999),
         max_us: micros(&churned.times, 1.0),
         decisions_per_s: churned.per_second(),
-        rss_mib: trial::rss_mib(),
+        rss_mib: usage::rss_mib()?,
         load_percent: trial.load_percent(),
         unplaced: churned.unplaced,
         fill_p50_us: micros(&filled.times, 0.5),

@@ -13,6 +13,7 @@
 
 mod against_control;
 mod audit;
+mod bench;
 mod cli_reference;
 mod config_file;
 mod e2e;

@@ -5,20 +5,62 @@
 
 use std::collections::VecDeque;
 
-use remuda_control::network::command::ObservedPhase;
+use remuda_control::network::command::{EnrolNode, ObservedPhase};
 use remuda_control::network::event::UsageTotal;
+use remuda_control::network::policy::Policy;
 use remuda_control::network::state::{EndReason, Terms};
 use remuda_control::network::{Command, Event};
 use remuda_types::{
-    ApiKeyId, CommandId, Digest, LeaseId, Money, NodeKey, ProjectId, Shape, Tier, TrancheId,
-    WorkloadId, WorkloadKind,
+    ApiKeyId, Capacity, Class, CommandId, Country, Digest, LeaseId, Money, NodeKey, Place, Price,
+    ProjectId, ProviderId, Shape, SiteId, Tier, TrancheId, WorkloadId, WorkloadKind,
 };
 
-use super::world::{GATEWAY, World, label};
+use super::super::world::{GATEWAY, World, label};
 use crate::clock;
 
 /// Workloads that live at once, for each node.
 const LIVES_PER_NODE: usize = 4;
+
+/// Who sells and who buys.
+const PROVIDERS: u32 = 10;
+const PROJECTS: u32 = 100;
+
+/// A network that is there already, of nodes with eight GPUs at ten sites: what fills it is neither
+/// journaled nor measured.
+pub(super) fn filled(nodes: u32) -> anyhow::Result<World> {
+    let mut world = World::new(Policy::default())?;
+    for number in 0..PROVIDERS {
+        let provider = world.add_provider(number)?;
+        let country: Country = if number.is_multiple_of(2) { "KR" } else { "DE" }.parse()?;
+        let place = Place::from_degrees(f64::from(number), f64::from(number))?;
+        let site = world.add_site(provider, number, (country, place))?;
+        for node in (number..nodes).step_by(PROVIDERS as usize) {
+            world.add_node(enrolment(provider, site, node)?)?;
+        }
+    }
+    (0..PROJECTS).try_for_each(|number| world.add_project(number))?;
+    Ok(world)
+}
+
+fn enrolment(provider: ProviderId, site: SiteId, number: u32) -> anyhow::Result<EnrolNode> {
+    let mut node = [0; 32];
+    node[..4].copy_from_slice(&number.to_be_bytes());
+    let class: Class = "h100-sxm-80".parse()?;
+    Ok(EnrolNode {
+        node: NodeKey(node),
+        provider,
+        site,
+        class,
+        capacity: Capacity {
+            gpus: 8,
+            gpu_memory_mib: 81_920,
+            cpu_milli: 128_000,
+            memory_mib: 1 << 20,
+            disk_mib: 1 << 22,
+        },
+        price: Price::from_micros_per_hour(16_000_000 + u64::from(number % 97) * 50_000),
+    })
+}
 
 /// One round's commands, in order.
 const STEPS: [Step; 10] = [

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use nix::sys::resource::{UsageWho, getrusage};
 use remuda_sim::placement::{
     Congestion, Fleet, GpuSet, NodeOffer, Plan, Replicas, Request, Together, find, place_group,
 };
@@ -240,17 +239,5 @@ impl Trial {
             .into_iter()
             .min_by_key(|(_, size)| size.abs_diff(mean));
         nearest.map(|(site, _)| site)
-    }
-}
-
-/// The most memory that this process has had resident so far.
-pub(super) fn rss_mib() -> u64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF);
-    let most = usage.map_or(0, |usage| usage.max_rss().unsigned_abs());
-    // In bytes there, in kibibytes elsewhere.
-    if cfg!(target_os = "macos") {
-        most >> 20
-    } else {
-        most >> 10
     }
 }

@@ -1,21 +1,17 @@
-//! A network to run commands on: nodes of eight GPUs at ten sites, a hundred
-//! projects with budgets.
+//! A network to run commands on, without a journal: who sells, and who buys.
 
 use remuda_control::network::command::EnrolNode;
 use remuda_control::network::ledger::Rail;
 use remuda_control::network::network::Decision;
+use remuda_control::network::policy::Policy;
 use remuda_control::network::{Command, Event, Network};
 use remuda_types::{
-    Capacity, Class, Country, GatewayKey, Label, Money, NodeKey, Place, Price, ProjectId,
-    ProviderId, SiteId,
+    Country, GatewayKey, Label, Money, Place, ProjectId, ProviderId, SiteId, TenantId,
 };
 
 use crate::clock;
 
 pub(super) const GATEWAY: GatewayKey = GatewayKey([7; 32]);
-
-const PROVIDERS: u32 = 10;
-const PROJECTS: u32 = 100;
 
 /// What every provider deposits and every project may spend: more than a run can use up.
 const AMPLE: Money = Money::from_micros(100_000_000_000_000);
@@ -28,20 +24,19 @@ pub(super) struct World {
 }
 
 impl World {
-    /// A network that is there already: what fills it is neither journaled nor measured.
-    pub(super) fn filled(nodes: u32) -> anyhow::Result<Self> {
+    /// A network of nobody.
+    pub(super) fn new(policy: Policy) -> anyhow::Result<Self> {
         let mut world = Self {
             network: Network::default(),
             projects: Vec::new(),
         };
-        world.run(&Command::SetPolicy(Box::default()))?;
+        world.run(&Command::SetPolicy(Box::new(policy)))?;
         world.run(&Command::AdmitGateway { gateway: GATEWAY })?;
-        (0..PROVIDERS).try_for_each(|number| world.add_provider(number, nodes))?;
-        (0..PROJECTS).try_for_each(|number| world.add_project(number))?;
         Ok(world)
     }
 
-    fn run(&mut self, command: &Command) -> anyhow::Result<Vec<Event>> {
+    /// Decides and commits; nothing is journaled.
+    pub(super) fn run(&mut self, command: &Command) -> anyhow::Result<Vec<Event>> {
         let (now, id) = (clock::now(), clock::command_id());
         let Decision::New(events) = self.network.decide(now, id, command)? else {
             anyhow::bail!("an id was given twice");
@@ -50,7 +45,7 @@ impl World {
         Ok(events)
     }
 
-    fn add_provider(&mut self, number: u32, nodes: u32) -> anyhow::Result<()> {
+    pub(super) fn add_provider(&mut self, number: u32) -> anyhow::Result<ProviderId> {
         let events = self.run(&Command::RegisterProvider {
             label: label(number),
         })?;
@@ -63,8 +58,15 @@ impl World {
             amount: AMPLE,
             rail: Rail::Bank,
         })?;
-        let country: Country = if number.is_multiple_of(2) { "KR" } else { "DE" }.parse()?;
-        let place = Place::from_degrees(f64::from(number), f64::from(number))?;
+        Ok(provider)
+    }
+
+    pub(super) fn add_site(
+        &mut self,
+        provider: ProviderId,
+        number: u32,
+        (country, place): (Country, Place),
+    ) -> anyhow::Result<SiteId> {
         let label = label(number);
         let events = self.run(&Command::RegisterSite {
             provider,
@@ -72,45 +74,25 @@ impl World {
             country,
             place,
         })?;
-        let site = SiteId::from_u128(made(&events, |event| match event {
+        let site = made(&events, |event| match event {
             Event::SiteRegistered { site, .. } => Some(site.as_u128()),
             _ => None,
-        })?);
-        let own = (number..nodes).step_by(PROVIDERS as usize);
-        own.into_iter()
-            .try_for_each(|node| self.add_node(provider, site, node))
+        })?;
+        Ok(SiteId::from_u128(site))
     }
 
-    fn add_node(&mut self, provider: ProviderId, site: SiteId, number: u32) -> anyhow::Result<()> {
-        let capacity = Capacity {
-            gpus: 8,
-            gpu_memory_mib: 81_920,
-            cpu_milli: 128_000,
-            memory_mib: 1 << 20,
-            disk_mib: 1 << 22,
-        };
-        let mut node = [0; 32];
-        node[..4].copy_from_slice(&number.to_be_bytes());
-        let node = NodeKey(node);
-        let class: Class = "h100-sxm-80".parse()?;
-        let price = Price::from_micros_per_hour(16_000_000 + u64::from(number % 97) * 50_000);
-        let enrol = EnrolNode {
-            node,
-            provider,
-            site,
-            class,
-            capacity,
-            price,
-        };
+    /// Enrols a node, which is there at once.
+    pub(super) fn add_node(&mut self, enrol: EnrolNode) -> anyhow::Result<()> {
+        let (node, capacity) = (enrol.node, enrol.capacity);
         self.run(&Command::EnrolNode(Box::new(enrol)))?;
         self.run(&Command::NodeConnected { node, capacity })?;
         Ok(())
     }
 
-    fn add_project(&mut self, number: u32) -> anyhow::Result<()> {
+    pub(super) fn add_project(&mut self, number: u32) -> anyhow::Result<()> {
         let label = label(number);
         let events = self.run(&Command::CreateTenant { label })?;
-        let tenant = remuda_types::TenantId::from_u128(made(&events, |event| match event {
+        let tenant = TenantId::from_u128(made(&events, |event| match event {
             Event::TenantCreated { tenant, .. } => Some(tenant.as_u128()),
             _ => None,
         })?);

@@ -1,0 +1,308 @@
+//! Placements made durable: the same world and demand through the whole network and its journal.
+//!
+//! Each placement is a deployment of one replica: the workload accepted, its replica added, its
+//! lease granted, its first slice reserved. What leaves is stopped, which settles and ends the
+//! lease. Commands are decided on the state that those before left and appended in the batches
+//! that control makes, each synced to the disk before the next begins.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use hdrhistogram::Histogram;
+use remuda_control::core::recover;
+use remuda_control::network::command::EnrolNode;
+use remuda_control::network::network::Decision;
+use remuda_control::network::policy::Policy;
+use remuda_control::network::state::{Near, Terms};
+use remuda_control::network::{Command, Event, Refusal};
+use remuda_control::sequencer::BATCH_MAX;
+use remuda_journal::{Batch, Claim, Journal, RecordDraft};
+use remuda_sim::placement::{NodeOffer, Request};
+use remuda_sim::world::Demand;
+use remuda_types::{Span, Tier, WorkloadId, WorkloadKind};
+use serde::Serialize;
+
+use super::{Args, micros};
+use crate::bench::folder;
+use crate::bench::usage::{self, rate};
+use crate::bench::world::{World, label};
+use crate::clock;
+use crate::context::Context;
+use crate::progress;
+use crate::table;
+
+/// Of a thousand requests, so many have a shape that was never seen before, unless told otherwise.
+const UNSEEN_PER_MILLE: u32 = 50;
+/// Projects that deploy.
+const PROJECTS: u32 = 100;
+/// A command that takes longer counts as this, in nanoseconds.
+const LONGEST_NS: u64 = 60_000_000_000;
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+struct Figures {
+    bench: &'static str,
+    gpus: u64,
+    nodes: usize,
+    /// Placements made durable, and what else was.
+    decisions: u64,
+    commands: u64,
+    refused: u64,
+    events_per_placement: f64,
+    durable_per_s: u64,
+    durable_per_cpu_s: u64,
+    commands_per_cpu_s: u64,
+    /// Of deciding a deployment.
+    p50_us: f64,
+    p99_us: f64,
+    p999_us: f64,
+    max_us: f64,
+    rss_mib: u64,
+    load_percent: f64,
+}
+
+/// The network, who deploys in it, and the journal.
+struct Run {
+    world: World,
+    demand: Demand,
+    running: Vec<(WorkloadId, u64)>,
+    gpus: u64,
+    used_gpu_milli: u64,
+    deployed: u32,
+    /// Picks who leaves: the multiplicative generator of Knuth's MMIX.
+    dice: u64,
+    times: Histogram<u64>,
+    placed: u64,
+    events: u64,
+    refused: u64,
+}
+
+pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<()> {
+    let wheel = progress::wheel(context.output, "making placements durable");
+    let folder = folder::make(dir)?;
+    let mut journal = Journal::open(folder.path(), Claim::Alone)?;
+    let mut run = Run::filled(args)?;
+    let (wall, cpu) = (Instant::now(), usage::cpu()?);
+    let mut commands = 0;
+    while run.placed < args.decisions {
+        commands += run.batch(args.load, &mut journal)?;
+    }
+    let (wall, cpu) = (wall.elapsed(), usage::cpu()?.saturating_sub(cpu));
+    wheel.finish_and_clear();
+    let figures = Figures {
+        bench: "placement-durable",
+        gpus: run.gpus,
+        nodes: run.world.network.state().nodes.len(),
+        decisions: run.placed,
+        commands,
+        refused: run.refused,
+        events_per_placement: ratio(run.events, run.placed),
+        durable_per_s: rate(run.placed, wall),
+        durable_per_cpu_s: rate(run.placed, cpu),
+        commands_per_cpu_s: rate(commands, cpu),
+        p50_us: micros(&run.times, 0.5),
+        p99_us: micros(&run.times, 0.99),
+        p999_us: micros(&run.times, 0.999),
+        max_us: micros(&run.times, 1.0),
+        rss_mib: usage::rss_mib()?,
+        load_percent: ratio(run.used_gpu_milli, run.gpus * 10),
+    };
+    Ok(context.output.item(&figures, Figures::text)?)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    (part as f64 / whole.max(1) as f64 * 100.0).round() / 100.0
+}
+
+impl Run {
+    /// A network as full as it is to be kept: what fills it is not journaled.
+    fn filled(args: &Args) -> anyhow::Result<Self> {
+        let drawn = remuda_sim::world::World::draw(args.seed, args.gpus);
+        let policy = Policy {
+            max_workloads: u32::MAX,
+            // Nothing is settled while the run lasts but what the commands settle.
+            slice: Span::from_secs(30 * 86_400),
+            ..Policy::default()
+        };
+        let mut world = World::new(policy)?;
+        enrol(&mut world, &drawn.offers)?;
+        (0..PROJECTS).try_for_each(|number| world.add_project(number))?;
+        let unseen = args.unseen_per_mille.unwrap_or(UNSEEN_PER_MILLE);
+        let mut run = Self {
+            world,
+            demand: Demand::new(args.seed, unseen),
+            running: Vec::new(),
+            gpus: drawn.gpus,
+            used_gpu_milli: 0,
+            deployed: 0,
+            dice: args.seed | 1,
+            times: Histogram::new_with_bounds(1, LONGEST_NS, 3)?,
+            placed: 0,
+            events: 0,
+            refused: 0,
+        };
+        while run.used_gpu_milli < run.gpus * 10 * args.load && run.refused < run.gpus {
+            run.deploy(None)?;
+        }
+        (run.placed, run.events, run.refused) = (0, 0, 0);
+        run.times.reset();
+        Ok(run)
+    }
+
+    /// One batch; says how many commands it had.
+    fn batch(&mut self, load: u64, journal: &mut Journal) -> anyhow::Result<u64> {
+        let mut batch = Batch {
+            first_seq: journal.head().last_seq.next(),
+            ..Batch::default()
+        };
+        while batch.records.len() < BATCH_MAX {
+            if self.used_gpu_milli > self.gpus * 10 * load {
+                self.stop(&mut batch)?;
+            } else {
+                self.deploy(Some(&mut batch))?;
+            }
+        }
+        journal.append(&batch)?;
+        Ok(batch.records.len() as u64)
+    }
+
+    fn deploy(&mut self, batch: Option<&mut Batch>) -> anyhow::Result<()> {
+        let request = self.demand.draw().context("the demand asks for nothing")?;
+        self.deployed += 1;
+        let projects = &self.world.projects;
+        let command = Command::Deploy {
+            project: projects[self.deployed as usize % projects.len()],
+            terms: Box::new(terms(&request, self.deployed)),
+            replicas: 1,
+        };
+        let start = Instant::now();
+        let Some(events) = self.decide(&command, batch)? else {
+            self.refused += 1;
+            return Ok(());
+        };
+        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.times.saturating_record(nanos);
+        let workload = events.iter().find_map(|event| match event {
+            Event::WorkloadAccepted { workload, .. } => Some(*workload),
+            _ => None,
+        });
+        let gpu_milli = request.shape().gpu_milli;
+        self.used_gpu_milli += gpu_milli;
+        self.running
+            .push((workload.context("nothing was accepted")?, gpu_milli));
+        self.placed += 1;
+        self.events += events.len() as u64;
+        Ok(())
+    }
+
+    fn stop(&mut self, batch: &mut Batch) -> anyhow::Result<()> {
+        self.dice = self
+            .dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let which = (u128::from(self.dice) * self.running.len() as u128) >> 64;
+        let (workload, gpu_milli) = self.running.swap_remove(usize::try_from(which)?);
+        self.used_gpu_milli -= gpu_milli;
+        let stopped = self.decide(&Command::StopWorkload { workload }, Some(batch))?;
+        stopped.map(|_| ()).context("a stop was refused")
+    }
+
+    /// The facts, committed and in the batch; nothing where there is no capacity.
+    fn decide(
+        &mut self,
+        command: &Command,
+        batch: Option<&mut Batch>,
+    ) -> anyhow::Result<Option<Vec<Event>>> {
+        let (now, id) = (clock::now(), clock::command_id());
+        let network = &mut self.world.network;
+        let events = match network.decide(now, id, command) {
+            Ok(Decision::New(events)) => events,
+            Ok(Decision::Repeat) => anyhow::bail!("an id was given twice"),
+            Err(Refusal::NoCapacity(_)) => return Ok(None),
+            Err(refusal) => return Err(refusal.into()),
+        };
+        network.commit(now, id, &events);
+        if let Some(batch) = batch {
+            batch.records.push(RecordDraft {
+                at: now,
+                command: id,
+                body: recover::encode(&events),
+            });
+        }
+        Ok(Some(events))
+    }
+}
+
+fn enrol(world: &mut World, offers: &[NodeOffer]) -> anyhow::Result<()> {
+    let (mut providers, mut sites) = (BTreeMap::new(), BTreeMap::new());
+    for offer in offers {
+        if !providers.contains_key(&offer.provider) {
+            let provider = world.add_provider(u32::try_from(providers.len())?)?;
+            providers.insert(offer.provider, provider);
+        }
+        let provider = providers[&offer.provider];
+        if !sites.contains_key(&offer.site) {
+            let place = (offer.country, offer.place);
+            let site = world.add_site(provider, u32::try_from(sites.len())?, place)?;
+            sites.insert(offer.site, site);
+        }
+        world.add_node(EnrolNode {
+            node: offer.node,
+            provider,
+            site: sites[&offer.site],
+            class: offer.class,
+            capacity: offer.capacity,
+            price: offer.price,
+        })?;
+    }
+    Ok(())
+}
+
+fn terms(request: &Request, number: u32) -> Terms {
+    Terms {
+        kind: WorkloadKind::Service,
+        label: label(number),
+        spec: label(number),
+        tier: Tier::Standard,
+        shape: *request.shape(),
+        classes: request.classes.clone(),
+        countries: request.countries.clone(),
+        max_price: request.max_price,
+        near: request.near.map(|near| Near {
+            place: near.place,
+            max_distance_km: near.max_distance_km,
+        }),
+        tokens: None,
+        model: None,
+    }
+}
+
+impl Figures {
+    fn text(&self) -> String {
+        table::details(&[
+            ("GPUs", self.gpus.to_string()),
+            ("nodes", self.nodes.to_string()),
+            ("placements made durable", self.decisions.to_string()),
+            ("events for each", self.events_per_placement.to_string()),
+            (
+                "placements per CPU-second",
+                format!("{} (reach 100,000)", self.durable_per_cpu_s),
+            ),
+            ("placements per second", self.durable_per_s.to_string()),
+            (
+                "commands per CPU-second, departures counted",
+                self.commands_per_cpu_s.to_string(),
+            ),
+            ("refused", self.refused.to_string()),
+            ("half decided within", format!("{} us", self.p50_us)),
+            ("99 % within", format!("{} us", self.p99_us)),
+            ("99.9 % within", format!("{} us", self.p999_us)),
+            ("the slowest", format!("{} us", self.max_us)),
+            ("memory", format!("{} MiB (reach 1,024)", self.rss_mib)),
+            ("GPUs in use", format!("{:.1} %", self.load_percent)),
+        ])
+    }
+}
