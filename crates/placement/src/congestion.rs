@@ -30,8 +30,8 @@ impl Default for Congestion {
 }
 
 impl Congestion {
-    /// `scale·(e^(steepness·u) − 1)` of the price at load `u`, both in thousandths; not finite or
-    /// negative is no surcharge.
+    /// `scale·(e^(steepness·u) − 1)` of the price at load `u`, both in thousandths. What is too
+    /// large to count is the largest that can be.
     pub fn new(scale_milli: u32, steepness_milli: u32) -> Self {
         let (scale, steepness) = (f64::from(scale_milli), f64::from(steepness_milli));
         let mut congestion = Self::default();
@@ -51,8 +51,8 @@ impl Congestion {
 }
 
 /// The step of load at which `used` of `total` is; nothing of nothing is no load.
-pub(crate) fn step(used: u64, total: u64) -> u8 {
-    let steps = u128::from(used) * u128::from(STEPS) / u128::from(total.max(1));
+pub(crate) fn step(used: u128, total: u128) -> u8 {
+    let steps = used.saturating_mul(u128::from(STEPS)) / total.max(1);
     u8::try_from(steps).unwrap_or(STEPS).min(STEPS)
 }
 
@@ -98,6 +98,6 @@ mod tests {
     #[test]
     fn loads_are_steps() {
         assert_eq!((step(0, 0), step(1, 2), step(9, 9)), (0, 32, 64));
-        assert_eq!(step(u64::MAX, 1), 64);
+        assert_eq!(step(u128::MAX, 1), 64);
     }
 }

@@ -18,7 +18,7 @@ use generations::Generations;
 use shelf::Shelf;
 pub(crate) use shelf::{Best, Offered};
 
-/// How many states all shelves of a generation remember together: 56 bytes each.
+/// How many states all shelves of a generation remember together: 48 bytes each.
 const SHELF_BUDGET: usize = 1 << 20;
 /// How many pools are noted as full for all asks of a generation together: 8 bytes each.
 const FULL_BUDGET: usize = 1 << 22;

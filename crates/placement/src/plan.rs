@@ -7,8 +7,7 @@
 //! could have run anywhere. Here a task's weight also grows as what it can use becomes scarce
 //! beside what is free in all: the scarce is guarded, and nothing else changes.
 //!
-//! A plan is made off the critical path, every few minutes or more rarely; it does not change as
-//! nodes fill. Making one looks at every state that nodes are in.
+//! A plan is made off the critical path, now and then; it does not change as nodes fill. Making one looks at every state that nodes are in.
 
 use remuda_types::{Class, Shape};
 

@@ -9,7 +9,7 @@ use remuda_types::{NodeKey, Price};
 use crate::fleet::Fleet;
 use crate::free::{Free, Slack};
 use crate::pool::Pool;
-use crate::request::{Replicas, Request, Together};
+use crate::request::{Replicas, Request, Spread, Together};
 use crate::text::Usd;
 use crate::view::{Taken, admits, distance_km, keeps_away};
 use crate::worth::{Loss, Outlook};
@@ -96,7 +96,10 @@ impl<'a> Search<'a> {
             taken: Taken::default(),
             fits: BTreeMap::new(),
         };
-        let goes_there = |pool: &&Pool| admits(request, &pool.common);
+        let goes_there = |pool: &&Pool| {
+            let common = &pool.common;
+            admits(request, common) && !keeps_away(request, &Taken::default(), common)
+        };
         for pool in fleet.stock.pools.iter().filter(goes_there) {
             let kind = (pool.common.class, pool.common.capacity.gpu_memory_mib);
             let outlook = Rc::new(fleet.stock.plan().outlook(kind.0, kind.1));
@@ -141,8 +144,10 @@ impl<'a> Search<'a> {
 
     fn next(&mut self) -> Option<(NodeKey, Why)> {
         let (request, taken) = (self.request, &self.taken);
-        self.fits
-            .retain(|_, candidate| !keeps_away(request, taken, &candidate.pool.common));
+        if request.spread != Spread::default() {
+            self.fits
+                .retain(|_, candidate| !keeps_away(request, taken, &candidate.pool.common));
+        }
         let (fit, candidate) = self.fits.pop_first()?;
         let why = self.why(&fit, &candidate);
         self.take(&fit, candidate);

@@ -15,6 +15,9 @@ use crate::pool::{Common, Pool, PoolId};
 use crate::room::Most;
 use crate::worth::Outlook;
 
+/// So many outlooks are shared by pools; beyond it they are made anew.
+const OUTLOOKS_MAX: usize = 1_024;
+
 /// The nodes, pool by pool.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stock {
@@ -28,8 +31,10 @@ pub(crate) struct Stock {
     outlooks: BTreeMap<(Class, u64), Arc<Outlook>>,
     /// Counts plans.
     plans: u32,
-    /// Numbers of pools that no node is in.
+    /// Numbers of pools that no node is in, and of cells and markets that no pool is in.
     unused: Vec<PoolId>,
+    unused_cells: Vec<usize>,
+    unused_markets: Vec<usize>,
     /// Counts numbers of pools that were used again: what was worked out for the old one is void.
     reuses: u32,
     /// Counts how often any pool got room that it had not.
@@ -60,8 +65,8 @@ pub(crate) struct Owner {
 /// The nodes of one class at one site: what fills up together.
 #[derive(Clone, Debug, Default)]
 struct Cell {
-    used: u64,
-    total: u64,
+    used: u128,
+    total: u128,
     step: u8,
     pools: Vec<PoolId>,
 }
@@ -95,9 +100,10 @@ impl Stock {
         &self.markets
     }
 
-    /// The pools of each class at each site.
+    /// The pools of each class at each site, by site and class.
     pub(crate) fn cells(&self) -> impl Iterator<Item = &[PoolId]> {
-        self.cells.iter().map(|cell| &cell.pools[..])
+        let cells = self.by_cell.values();
+        cells.map(|&cell| &self.cells[cell].pools[..])
     }
 
     pub(crate) fn set_plan(&mut self, plan: Plan) {
@@ -121,6 +127,9 @@ impl Stock {
 
     /// What the plan says of such nodes.
     pub(crate) fn outlook(&mut self, common: &Common) -> Arc<Outlook> {
+        if self.outlooks.len() > OUTLOOKS_MAX {
+            self.outlooks.clear();
+        }
         let kind = (common.class, common.capacity.gpu_memory_mib);
         let new = || Arc::new(self.plan.outlook(kind.0, kind.1));
         Arc::clone(self.outlooks.entry(kind).or_insert_with(new))
@@ -170,11 +179,17 @@ impl Stock {
     }
 
     fn market(&mut self, class: Class, capacity: Capacity) -> usize {
-        let new = self.markets.len();
-        let market = *self.by_kind.entry((class, capacity)).or_insert(new);
-        if market == new {
-            self.markets.push(Market::new(class, capacity));
+        if let Some(&market) = self.by_kind.get(&(class, capacity)) {
+            return market;
         }
+        let market = self.unused_markets.pop().unwrap_or(self.markets.len());
+        let new = Market::new(class, capacity);
+        if market == self.markets.len() {
+            self.markets.push(new);
+        } else {
+            self.markets[market] = new;
+        }
+        self.by_kind.insert((class, capacity), market);
         market
     }
 
@@ -194,18 +209,33 @@ impl Stock {
     pub(crate) fn retire_if_empty(&mut self, id: PoolId) {
         let pool = &self.pools[id as usize];
         if pool.nodes == 0 && self.by_common.remove(&pool.common).is_some() {
-            self.cells[pool.cell].pools.retain(|&other| other != id);
-            self.markets[pool.market].withdraw((pool.effective, id));
+            let (cell, market) = (pool.cell, pool.market);
+            let common = pool.common.clone();
+            self.cells[cell].pools.retain(|&other| other != id);
+            self.markets[market].withdraw((pool.effective, id));
             self.unused.push(id);
+            if self.cells[cell].pools.is_empty() {
+                self.by_cell.remove(&(common.site, common.class));
+                self.unused_cells.push(cell);
+            }
+            if self.markets[market].rows().is_empty() {
+                self.by_kind.remove(&(common.class, common.capacity));
+                self.unused_markets.push(market);
+            }
         }
     }
 
     fn cell(&mut self, site: SiteId, class: Class) -> usize {
-        let new = self.cells.len();
-        let cell = *self.by_cell.entry((site, class)).or_insert(new);
-        if cell == new {
-            self.cells.push(Cell::default());
+        if let Some(&cell) = self.by_cell.get(&(site, class)) {
+            return cell;
         }
+        let cell = self.unused_cells.pop().unwrap_or(self.cells.len());
+        if cell == self.cells.len() {
+            self.cells.push(Cell::default());
+        } else {
+            self.cells[cell] = Cell::default();
+        }
+        self.by_cell.insert((site, class), cell);
         cell
     }
 
@@ -267,7 +297,7 @@ impl Stock {
             || free.memory_mib() > node.free.memory_mib()
             || free.disk_mib() > node.free.disk_mib();
         let cell = pool.cell;
-        self.cells[cell].used = self.cells[cell].used + after - before;
+        self.cells[cell].used = self.cells[cell].used - before + after;
         node.free = free;
         self.weigh(cell);
         if node.open {
@@ -290,6 +320,9 @@ impl Stock {
             let id = self.cells[cell].pools[at];
             let effective = self.effective(self.pools[id as usize].common.price, cell);
             let pool = &mut self.pools[id as usize];
+            if pool.effective == effective {
+                continue;
+            }
             let market = &mut self.markets[pool.market];
             market.withdraw((pool.effective, id));
             pool.effective = effective;
@@ -316,11 +349,11 @@ impl Stock {
 
 /// How much of a node is in use, and how much there is: of its GPUs, or of its CPU where it has
 /// none.
-fn load(capacity: &Capacity, free: &Free) -> (u64, u64) {
+fn load(capacity: &Capacity, free: &Free) -> (u128, u128) {
     let gpu_milli = u64::from(capacity.gpus) * 1_000;
-    if gpu_milli > 0 {
-        (gpu_milli - free.gpu_milli(), gpu_milli)
-    } else {
-        (capacity.cpu_milli - free.cpu_milli(), capacity.cpu_milli)
-    }
+    let (free, total) = match gpu_milli {
+        0 => (free.cpu_milli(), capacity.cpu_milli),
+        gpu_milli => (free.gpu_milli(), gpu_milli),
+    };
+    (u128::from(total - free), u128::from(total))
 }

@@ -263,3 +263,42 @@ fn the_invariant_sees_a_broken_fleet() {
         Err(invariant::Violation::Site { site })
     );
 }
+
+#[test]
+fn amounts_at_the_edge_add_up() {
+    let mut fleet = Fleet::new();
+    for node in [1, 2] {
+        let mut largest = offer(node, 1, 1);
+        largest.capacity = Capacity {
+            cpu_milli: u64::MAX,
+            memory_mib: u64::MAX,
+            ..Capacity::default()
+        };
+        fleet.upsert(&largest).unwrap();
+    }
+    let half = Shape {
+        cpu_milli: 1 << 63,
+        ..Shape::default()
+    };
+    fleet.hold(key(1), &half).unwrap();
+    fleet.hold(key(2), &half).unwrap();
+    fleet.release(key(1), &half).unwrap();
+    assert_eq!(invariant::check(&fleet), Ok(()));
+}
+
+#[test]
+fn nothing_is_kept_of_kinds_and_sites_that_are_gone() {
+    let mut fleet = fleet_of_one();
+    for disk_mib in 1..100 {
+        let mut other = offer(2, 1, 7);
+        other.capacity.disk_mib = disk_mib;
+        fleet.upsert(&other).unwrap();
+    }
+    fleet.remove(key(2)).unwrap();
+    assert!(
+        fleet.stock.markets().len() <= 3,
+        "{}",
+        fleet.stock.markets().len()
+    );
+    assert_eq!(fleet.stock.cells().count(), 1);
+}

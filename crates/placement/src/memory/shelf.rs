@@ -92,7 +92,9 @@ impl Shelf {
 
     fn follow(&mut self, pool: &Pool, ask: &Ask) {
         let of = Some((pool.plan, pool.incarnation));
-        let news = pool.log.since(self.read).filter(|_| self.of == of);
+        // Entries that are no longer true lie deep in the heap; now and then it is made without them.
+        let fits = self.heap.len() <= 2 * pool.states() + 64;
+        let news = pool.log.since(self.read).filter(|_| self.of == of && fits);
         if let Some(entries) = news {
             let alive = entries.filter_map(|entry| Some((entry, pool.slot(entry)?)));
             let ranked = alive.filter_map(|(entry, slot)| rank(pool, entry, slot, ask));

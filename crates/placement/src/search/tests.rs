@@ -216,15 +216,15 @@ fn rank(fleet: &Fleet, request: &Request, offer: &NodeOffer, node: &Node) -> Opt
 fn load(fleet: &Fleet, common: &Common) -> u8 {
     let there = fleet.offers().zip(fleet.nodes());
     let there = there.filter(|(offer, _)| (offer.site, offer.class) == (common.site, common.class));
-    let (mut used, mut total) = (0, 0);
+    let (mut used, mut total) = (0_u128, 0_u128);
     for (offer, (_, node)) in there {
         let gpus = u64::from(offer.capacity.gpus) * 1_000;
         let (all, free) = match gpus {
             0 => (offer.capacity.cpu_milli, node.free.cpu_milli()),
             gpus => (gpus, node.free.gpu_milli()),
         };
-        used += all - free;
-        total += all;
+        used += u128::from(all - free);
+        total += u128::from(all);
     }
     congestion::step(used, total)
 }

@@ -84,6 +84,7 @@ fn in_memory(args: &Args, context: &Context) -> anyhow::Result<()> {
     let filled = trial.fill(args.load)?;
     let gang = trial.gang();
     let churned = trial.churn(args.load, args.decisions)?;
+    let load_percent = trial.load_percent();
     let exit = trial.site_exit()?;
     wheel.finish_and_clear();
     let figures = Figures {
@@ -97,7 +98,7 @@ fn in_memory(args: &Args, context: &Context) -> anyhow::Result<()> {
         max_us: micros(&churned.times, 1.0),
         decisions_per_s: churned.per_second(),
         rss_mib: usage::rss_mib()?,
-        load_percent: trial.load_percent(),
+        load_percent,
         unplaced: churned.unplaced,
         fill_p50_us: micros(&filled.times, 0.5),
         fill_p99_us: micros(&filled.times, 0.99),

@@ -13,12 +13,16 @@ use remuda_network::state::Terms;
 use remuda_types::NodeKey;
 use remuda_wire::api::replica::Workload;
 
+/// So many replicas of one command are shown with their reasons: each takes a look at all nodes.
+const SHOWN: u32 = 32;
+
 /// Reasons by node, in the order of the placements.
 pub(super) type Whys = BTreeMap<NodeKey, VecDeque<String>>;
 
 /// Why placement would put each replica where it would now.
 pub(super) fn preview(network: &Network, terms: &Terms, replicas: u32) -> Whys {
-    let (Ok(request), Ok(group)) = (terms.request(), Replicas::new(replicas)) else {
+    let shown = Replicas::new(replicas.min(SHOWN));
+    let (Ok(request), Ok(group)) = (terms.request(), shown) else {
         return Whys::new();
     };
     let mut found = Whys::new();

@@ -181,8 +181,8 @@ impl Trial {
         let expected = expected.iter().map(|(task, count)| (task, *count));
         let (scale, steepness) = CONGESTION;
         let plan = Plan::new(&self.fleet, expected, Congestion::new(scale, steepness));
-        self.slowest_plan = self.slowest_plan.max(start.elapsed());
         self.fleet.set_plan(plan);
+        self.slowest_plan = self.slowest_plan.max(start.elapsed());
     }
 
     /// How long it takes to find nodes for a gang of 1,024 GPUs on one fabric, if it has a place.
@@ -214,17 +214,18 @@ impl Trial {
             .partition(is_here);
         self.running = staying;
         let gone: Vec<Running> = gone;
-        let start = Instant::now();
+        let (start, mut replicas) = (Instant::now(), 0);
         for one in &gone {
             self.release(one)?;
             if let Some(placed) = find(&mut self.fleet, &one.request) {
                 self.fleet
                     .hold_on(placed.node, one.request.shape(), placed.gpus)?;
+                replicas += 1;
             }
         }
         Ok(Exit {
             span: start.elapsed(),
-            replicas: gone.len(),
+            replicas,
         })
     }
 
