@@ -9,4 +9,6 @@ pub use remuda_placement as placement;
 
 pub mod openb;
 pub mod packing;
+pub mod run;
+pub mod scenario;
 pub mod world;

@@ -86,6 +86,11 @@ struct Ground {
 impl World {
     /// A world of about so many GPUs: the last site is cut short when they are reached.
     pub fn draw(seed: u64, gpus: u64) -> Self {
+        Self::of_sites(seed, gpus, SITE_GPUS)
+    }
+
+    /// The same with so many GPUs at a mean site.
+    pub fn of_sites(seed: u64, gpus: u64, site_gpus: u32) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut world = Self {
             offers: Vec::new(),
@@ -97,7 +102,7 @@ impl World {
             if site % SHARED_PROVIDER != 0 {
                 provider = site;
             }
-            let size = f64::from(SITE_GPUS) * spread(&mut rng, SIZE_SIGMA);
+            let size = f64::from(site_gpus) * spread(&mut rng, SIZE_SIGMA);
             let ground = ground(&mut rng, site, provider);
             world.build(&mut rng, ground, size, gpus);
         }

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod id;
 pub mod money;
 pub mod place;
+pub mod promise;
 pub mod shape;
 pub mod tier;
 pub mod time;
@@ -21,6 +22,7 @@ pub use id::{
 };
 pub use money::{Money, MoneyError, Price};
 pub use place::{Country, Place, PlaceError};
+pub use promise::Credit;
 pub use shape::{Capacity, Shape};
 pub use tier::{Tier, WorkloadKind};
 pub use time::{Span, Time};

@@ -1,0 +1,467 @@
+//! A whole network under a virtual clock: the unmodified decide crates, machines without processes,
+//! wires and a disk that fail as the seed says.
+//!
+//! One seed, one scenario and one version of the code give one run. Nodes that are well and have
+//! nothing new to say are not simulated second by second: they are as control believes them to be.
+//! What befalls a node wakes it, its last word before it having come at a second of its own.
+
+mod agenda;
+mod audit;
+mod cause;
+mod check;
+mod control;
+mod dice;
+mod disk;
+mod error;
+mod ground;
+mod machine;
+mod message;
+mod outcome;
+mod service;
+mod strike;
+mod tenants;
+mod truth;
+mod uptime;
+mod watch;
+mod weather;
+mod wires;
+
+use remuda_network::{Command, Event};
+use remuda_types::{Span, Time, WorkloadId};
+
+use crate::scenario::Scenario;
+use crate::world::World;
+use agenda::Agenda;
+use control::{Answer, Control};
+use dice::{Dice, Purpose};
+use disk::Disk;
+use ground::{Ground, Number};
+use machine::Pace;
+use message::Message;
+use tenants::{Order, Tenants};
+use truth::Truth;
+use weather::{Fault, Weather};
+use wires::Wires;
+
+pub use cause::Cause;
+pub use error::{Broken, Failure};
+pub use outcome::{Day, Outcome};
+pub use service::{Delivered, Kind};
+pub use uptime::Tally;
+pub use watch::Detection;
+
+/// A long while after the epoch, and a round number of days.
+const START: Time = Time::from_millis(20_000 * 86_400_000);
+
+/// The network fills in so much time, so that not all is due at once.
+const FILLING: Span = Span::from_secs(6 * 3_600);
+
+/// Until what found no place, or nobody to ask, is tried again.
+const AGAIN: Span = Span::from_secs(600);
+
+/// Between checks of the invariants in a small network.
+const CHECKS: Span = Span::from_secs(60);
+
+/// Networks of at most so many GPUs keep their journal, are checked every minute, and are held to
+/// charge nobody for what was not served.
+const SMALL: u64 = 2_000;
+
+/// All nodes have come back to a new control within so much time.
+const RECONNECT: Span = Span::from_secs(3);
+
+/// Something that happens.
+#[derive(Debug)]
+enum What {
+    Control,
+    Machine(Number),
+    Message(Box<Message>),
+    /// A node that is well reports, for the last time before something befalls it.
+    LastWord(Number),
+    /// A second before a fault.
+    Brew(Box<Fault>),
+    Strike(Box<Fault>),
+    Relief(Box<Fault>),
+    Order(Box<Order>),
+    Stop(WorkloadId, service::Kind, u64),
+    Check,
+    Day(u64),
+}
+
+/// A run.
+#[derive(Debug)]
+pub struct Simulation {
+    seed: u64,
+    scenario: Scenario,
+    agenda: Agenda<What>,
+    control: Control,
+    /// When control's next wake-up is planned.
+    control_wakes: Option<Time>,
+    ground: Ground,
+    wires: Wires,
+    weather: Weather,
+    tenants: Tenants,
+    truth: Truth,
+    dice: Dice,
+    pace: Pace,
+    small: bool,
+    outcome: Outcome,
+}
+
+impl Simulation {
+    /// A network as the scenario says, before anything happens.
+    pub fn new(scenario: Scenario, seed: u64) -> Result<Self, Failure> {
+        let broken = |broken| Failure::new(seed, START, START, broken);
+        let small = scenario.gpus <= SMALL;
+        let dice = |purpose| Dice::new(seed, purpose);
+        let disk = Disk::new(dice(Purpose::Disk), 0.0, small);
+        let mut control = Control::new(scenario.detection, disk, START);
+        let world = World::of_sites(seed, scenario.gpus, scenario.site_gpus);
+        let ground =
+            Ground::build(&world, &scenario.policy, &mut control, START).map_err(broken)?;
+        control.disk_fails(scenario.disk.failing.0);
+        control.tells_all = scenario.wires.every_report;
+        let tenants = Tenants::new(
+            seed,
+            dice(Purpose::Tenants),
+            scenario.demand.clone(),
+            ground.projects.clone(),
+        );
+        let mut simulation = Self {
+            seed,
+            agenda: Agenda::new(START),
+            control,
+            control_wakes: None,
+            wires: Wires::new(dice(Purpose::Wires), scenario.wires.clone()),
+            weather: Weather::new(dice(Purpose::Weather), scenario.clone()),
+            tenants,
+            truth: Truth::default(),
+            dice: dice(Purpose::Machines),
+            pace: Pace {
+                prepare: scenario.pace.prepare.0,
+                prepare_sigma: scenario.pace.prepare_sigma.0,
+                start: scenario.pace.start.0,
+            },
+            small,
+            outcome: Outcome::new(seed, &scenario, &ground),
+            ground,
+            scenario,
+        };
+        simulation.begin();
+        Ok(simulation)
+    }
+
+    fn begin(&mut self) {
+        self.control.facts.clear();
+        let now = self.now();
+        if self.small {
+            self.truth.audit.switch_on();
+            self.agenda.plan(now + CHECKS, What::Check);
+        }
+        let faults = self.weather.first(&self.ground, now);
+        for (at, fault) in faults {
+            self.plan_fault(at, fault);
+        }
+        for order in self.tenants.first_orders(self.ground.gpus) {
+            let at = now + self.dice.up_to(FILLING);
+            self.agenda.plan(at, What::Order(Box::new(order)));
+        }
+        for number in 0..self.ground.machines.len() {
+            let (ahead, behind) = self.weather.clock();
+            self.ground.machines[number].set_clock(ahead, behind);
+            if self.scenario.wires.every_report {
+                let at = now + self.dice.up_to(Span::from_secs(1));
+                self.control
+                    .last_word(self.ground.machines[number].key, now);
+                self.ground.machines[number].reconnect(at);
+                self.plan_machine(number, at);
+            }
+        }
+        self.agenda.plan(now + Span::DAY, What::Day(1));
+        self.plan_control(now);
+    }
+
+    const fn now(&self) -> Time {
+        self.agenda.now()
+    }
+
+    /// When it ends.
+    fn end(&self) -> Time {
+        START + self.scenario.length()
+    }
+
+    /// Runs it to its end. `passed` is told of each day.
+    pub fn run(mut self, mut passed: impl FnMut(u64)) -> Result<Outcome, Failure> {
+        let end = self.end();
+        // What is due in the very last instant still happens.
+        while let Some(what) = self.agenda.next(end + Span::from_millis(1)) {
+            if let What::Day(day) = what {
+                passed(day);
+            }
+            self.happen(what).map_err(|broken| self.failure(broken))?;
+        }
+        self.check().map_err(|broken| self.failure(broken))?;
+        self.truth.finish(self.control.network.state(), self.now());
+        self.outcome
+            .take(&self.truth, &self.control, self.agenda.planned());
+        Ok(self.outcome)
+    }
+
+    fn failure(&self, broken: Broken) -> Failure {
+        Failure::new(self.seed, START, self.now(), broken)
+    }
+
+    fn happen(&mut self, what: What) -> Result<(), Broken> {
+        match what {
+            What::Control => self.wake_control()?,
+            What::Machine(number) => {
+                let now = self.now();
+                if self.ground.machines[number]
+                    .wakes
+                    .take_if(|at| *at <= now)
+                    .is_some()
+                {
+                    self.touch(number)?;
+                }
+            }
+            What::Message(message) => self.deliver(*message)?,
+            What::LastWord(number) => self.last_word(number),
+            What::Brew(fault) => self.brew(*fault),
+            What::Strike(fault) => self.strike(*fault)?,
+            What::Relief(fault) => self.relieve(*fault)?,
+            What::Order(order) => self.order(*order),
+            What::Stop(workload, kind, gpu_milli) => self.stop(workload, kind, gpu_milli),
+            What::Check => {
+                self.check()?;
+                self.agenda.plan(self.now() + CHECKS, What::Check);
+            }
+            What::Day(day) => self.close_day(day),
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// Follows up what control said and committed.
+    fn settle(&mut self) {
+        let now = self.now();
+        for (at, fact) in std::mem::take(&mut self.control.facts) {
+            self.outcome.follow(&fact);
+            let machines = &self.ground.machines;
+            self.truth.follow(&fact, at.max(now), |node| {
+                let machine = &machines[Ground::number(node)];
+                (!machine.is_reachable() || machine.gone).then_some(machine.cause)
+            });
+        }
+        for message in std::mem::take(&mut self.control.outbox) {
+            self.send(&message);
+        }
+        self.plan_control(now);
+    }
+
+    fn plan_control(&mut self, now: Time) {
+        let Some(due) = self.control.next_wake(now) else {
+            return;
+        };
+        let due = due.max(now);
+        if self
+            .control_wakes
+            .is_none_or(|planned| due < planned || planned < now)
+        {
+            self.control_wakes = Some(due);
+            self.agenda.plan(due, What::Control);
+        }
+    }
+
+    fn wake_control(&mut self) -> Result<(), Broken> {
+        let now = self.now();
+        if self.control_wakes.take_if(|at| *at <= now).is_none() {
+            return Ok(());
+        }
+        let witness = self.witness();
+        if self.control.wake(now, witness)? {
+            self.truth.audit.upset_all();
+            for number in 0..self.ground.machines.len() {
+                let at = now + self.dice.up_to(RECONNECT);
+                self.ground.machines[number].reconnect(at);
+                self.plan_machine(number, at);
+            }
+        }
+        Ok(())
+    }
+
+    /// A node that is well, if the first that are looked at have one.
+    fn witness(&mut self) -> Option<remuda_types::NodeKey> {
+        if self.scenario.wires.every_report {
+            return None;
+        }
+        let count = self.ground.machines.len();
+        let first = self.dice.below(count);
+        let mut machines = (0..count).map(|step| &self.ground.machines[(first + step) % count]);
+        let well = machines.find(|machine| machine.quiet && machine.is_reachable())?;
+        Some(well.key)
+    }
+
+    /// Lets a machine do what it is to do now, and looks what it serves.
+    fn touch(&mut self, number: Number) -> Result<(), Broken> {
+        let now = self.now();
+        let machine = &mut self.ground.machines[number];
+        let report = machine.wake(now, &self.pace, &mut self.dice);
+        let node = machine.key;
+        let report = report.map_err(|violation| Broken::Reconciler { node, violation })?;
+        self.look(number);
+        if let Some(report) = report.filter(|_| self.ground.machines[number].is_reachable()) {
+            self.send(&Message::Report(report));
+        }
+        if let Some(at) = self.ground.machines[number].next_wake(now) {
+            self.plan_machine(number, at);
+        }
+        Ok(())
+    }
+
+    /// Looks what a machine serves now.
+    fn look(&mut self, number: Number) {
+        let now = self.now();
+        let machine = &self.ground.machines[number];
+        let serving: Vec<_> = machine.serving().collect();
+        self.truth.see(machine.key, &serving, machine.cause, now);
+    }
+
+    fn plan_machine(&mut self, number: Number, at: Time) {
+        let now = self.now();
+        let at = at.max(now);
+        let wakes = &mut self.ground.machines[number].wakes;
+        if wakes.is_none_or(|planned| at < planned || planned < now) {
+            *wakes = Some(at);
+            self.agenda.plan(at, What::Machine(number));
+        }
+    }
+
+    fn send(&mut self, message: &Message) {
+        let machine = &self.ground.machines[Ground::number(&message.machine())];
+        if !machine.is_connected() {
+            return;
+        }
+        let now = self.now();
+        for at in self.wires.carry(now, message) {
+            self.agenda
+                .plan(at, What::Message(Box::new(message.clone())));
+        }
+    }
+
+    fn deliver(&mut self, message: Message) -> Result<(), Broken> {
+        let now = self.now();
+        let number = Ground::number(&message.machine());
+        match message {
+            Message::Assignment(_, assignment) => {
+                if self.ground.machines[number].is_reachable() {
+                    self.ground.machines[number].accept(assignment);
+                    self.touch(number)?;
+                }
+            }
+            Message::Probe(probe) => {
+                if self.ground.machines[number].is_reachable() {
+                    self.send(&Message::Answer(probe));
+                }
+            }
+            Message::Report(report) => {
+                self.control.hear(now, Message::Report(report));
+                self.hush(number);
+            }
+            Message::Answer(_) => self.control.hear(now, message),
+        }
+        Ok(())
+    }
+
+    /// A node that is well and has nothing new to say is not simulated further, until something
+    /// befalls it or it is told something else.
+    fn hush(&mut self, number: Number) {
+        let machine = &self.ground.machines[number];
+        let done = !self.scenario.wires.every_report
+            && !machine.quiet
+            && machine.doomed == 0
+            && machine.is_reachable()
+            && machine.is_settled()
+            && self.control.is_content(machine.key)
+            && self.is_told(number);
+        if done {
+            let node = machine.key;
+            self.ground.machines[number].quiet = true;
+            self.control.hush(node, self.agenda.now());
+        }
+    }
+
+    /// Whether a node runs what control has it run, later hard ends left out.
+    fn is_told(&self, number: Number) -> bool {
+        let machine = &self.ground.machines[number];
+        let essence = |of: &remuda_assignment::Assigned| (of.at(), of.wanted);
+        let assigned = self.control.assigned(machine.key);
+        let assigned = assigned.iter().map(essence);
+        machine.assigned().map(essence).eq(assigned)
+            && machine.serving().eq(machine.assigned().map(|of| of.lease))
+    }
+
+    /// A tenant wants something.
+    fn order(&mut self, order: Order) {
+        let now = self.now();
+        match self.control.submit(now, &order.command) {
+            Answer::Taken(events) => {
+                let accepted = events.iter().find_map(|event| match event {
+                    Event::WorkloadAccepted { workload, .. } => Some(*workload),
+                    _ => None,
+                });
+                let Some(workload) = accepted else { return };
+                self.truth.expect(workload, order.kind, now);
+                if let Some(lifetime) = order.lifetime {
+                    let stop = What::Stop(workload, order.kind, order.gpu_milli);
+                    self.agenda.plan(now + lifetime, stop);
+                }
+            }
+            Answer::Refused(_) => {
+                self.outcome.refused += 1;
+                self.tenants.drop_order(order.kind, order.gpu_milli);
+                self.order_another(now + AGAIN);
+            }
+            Answer::Away => {
+                let again = now + Span::from_secs(5);
+                self.agenda.plan(again, What::Order(Box::new(order)));
+            }
+        }
+    }
+
+    fn order_another(&mut self, at: Time) {
+        if let Some(order) = self.tenants.replace() {
+            self.agenda.plan(at, What::Order(Box::new(order)));
+        }
+    }
+
+    fn stop(&mut self, workload: WorkloadId, kind: service::Kind, gpu_milli: u64) {
+        let now = self.now();
+        match self
+            .control
+            .submit(now, &Command::StopWorkload { workload })
+        {
+            Answer::Taken(_) | Answer::Refused(_) => {
+                self.tenants.drop_order(kind, gpu_milli);
+                self.order_another(now + Span::from_secs(60));
+            }
+            Answer::Away => {
+                let again = now + Span::from_secs(5);
+                self.agenda
+                    .plan(again, What::Stop(workload, kind, gpu_milli));
+            }
+        }
+    }
+
+    fn close_day(&mut self, day: u64) {
+        let now = self.now();
+        if now
+            .since(START)
+            .as_millis()
+            .is_multiple_of(service::MONTH.as_millis())
+        {
+            self.truth.close_month(now);
+        }
+        let today = self.truth.close_day(now);
+        self.outcome.close_day(day, today, &self.ground);
+        self.agenda.plan(now + Span::DAY, What::Day(day + 1));
+    }
+}

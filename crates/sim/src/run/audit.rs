@@ -1,0 +1,151 @@
+//! Whether nobody is charged for what was not served.
+//!
+//! What is charged of a lease may exceed what its machine served by what control cannot know at
+//! once: a moment for each time that a machine stands still or comes back before it is missed. A
+//! silence raises no suspicion for `silence`, and after an answer to a probe the rest of the round
+//! may fail too.
+
+use std::collections::BTreeMap;
+
+use remuda_liveness::Settings;
+use remuda_types::{LeaseId, Money, Price, Span, Time};
+
+use super::error::Broken;
+
+/// One lease.
+#[derive(Clone, Debug)]
+struct Account {
+    serves: bool,
+    believed: bool,
+    since: Time,
+    /// Served while control believed it.
+    served: Span,
+    charged: Money,
+    settlements: u64,
+    /// How often what control believed could be wrong for a moment.
+    upsets: u64,
+    live: bool,
+}
+
+/// What is charged beside what is served; off in networks where nobody asks.
+#[derive(Debug, Default)]
+pub(crate) struct Audit {
+    on: bool,
+    leases: BTreeMap<LeaseId, Account>,
+}
+
+impl Audit {
+    pub(crate) fn switch_on(&mut self) {
+        self.on = true;
+    }
+
+    pub(crate) const fn is_on(&self) -> bool {
+        self.on
+    }
+
+    pub(crate) fn begin(&mut self, lease: LeaseId, now: Time) {
+        if self.on {
+            let account = Account {
+                serves: false,
+                believed: false,
+                since: now,
+                served: Span::ZERO,
+                charged: Money::ZERO,
+                settlements: 0,
+                upsets: 0,
+                live: true,
+            };
+            self.leases.insert(lease, account);
+        }
+    }
+
+    pub(crate) fn turn(&mut self, lease: LeaseId, serves: bool, now: Time) {
+        self.change(lease, now, |account| account.serves = serves);
+    }
+
+    pub(crate) fn believe(&mut self, lease: LeaseId, believed: bool, now: Time) {
+        self.change(lease, now, |account| account.believed = believed);
+    }
+
+    pub(crate) fn end(&mut self, lease: LeaseId, now: Time) {
+        self.change(lease, now, |account| account.live = false);
+    }
+
+    pub(crate) fn upset(&mut self, lease: LeaseId) {
+        if let Some(account) = self.leases.get_mut(&lease) {
+            account.upsets += 1;
+        }
+    }
+
+    pub(crate) fn upset_all(&mut self) {
+        for account in self.leases.values_mut().filter(|account| account.live) {
+            account.upsets += 1;
+        }
+    }
+
+    pub(crate) fn charge(&mut self, lease: LeaseId, amount: Money) {
+        if let Some(account) = self.leases.get_mut(&lease) {
+            account.charged = account.charged.saturating_add(amount);
+            account.settlements += 1;
+        }
+    }
+
+    fn change(&mut self, lease: LeaseId, now: Time, change: impl FnOnce(&mut Account)) {
+        if let Some(account) = self.leases.get_mut(&lease) {
+            if account.live && account.serves && account.believed {
+                account.served = account.served.saturating_add(now.since(account.since));
+            }
+            account.since = now;
+            change(account);
+        }
+    }
+
+    /// Checks one lease; `accrued` is what its slice has come to so far, and `latency` how long a
+    /// message may take.
+    pub(crate) fn check(
+        &mut self,
+        lease: LeaseId,
+        price: Price,
+        accrued: Span,
+        latency: Span,
+        now: Time,
+    ) -> Result<(), Broken> {
+        self.change(lease, now, |_| ());
+        let Some(account) = self.leases.get(&lease) else {
+            return Ok(());
+        };
+        let charged_ms = bought_ms(account.charged, price) + accrued.as_millis();
+        let rounding = (account.settlements + 1) * (1 + bought_ms(Money::from_micros(1), price));
+        let allowed_ms = latency.as_millis() + account.upsets * moment(latency) + rounding;
+        let served_ms = account.served.as_millis();
+        if charged_ms <= served_ms + allowed_ms {
+            return Ok(());
+        }
+        Err(Broken::Overcharged {
+            lease,
+            charged_ms,
+            served_ms,
+            allowed_ms,
+        })
+    }
+
+    /// The leases that it knows.
+    pub(crate) fn leases(&self) -> Vec<LeaseId> {
+        self.leases.keys().copied().collect()
+    }
+}
+
+/// How long an upset may go unnoticed.
+fn moment(latency: Span) -> u64 {
+    let settings = Settings::default();
+    let silence = settings.silence.as_millis() + settings.probe_timeout.as_millis();
+    silence + latency.as_millis()
+}
+
+/// For how long an amount pays.
+fn bought_ms(amount: Money, price: Price) -> u64 {
+    let micros = u128::try_from(amount.as_micros()).unwrap_or_default();
+    let hour = u128::from(Span::HOUR.as_millis());
+    let ms = micros * hour / u128::from(price.micros_per_hour().max(1));
+    u64::try_from(ms).unwrap_or(u64::MAX)
+}

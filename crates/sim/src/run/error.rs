@@ -1,0 +1,78 @@
+//! A promise that was found broken: always a fault of the code that is simulated, or of the
+//! simulator. The seed brings it back.
+
+use remuda_network::invariant::Violation;
+use remuda_types::{LeaseId, NodeKey, ReplicaId, Time};
+
+/// What was found broken.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The network's own invariants.
+    #[error("the network breaks an invariant")]
+    Network(#[from] Violation),
+    /// A node's reconciler broke one of its promises.
+    #[error("node {node}'s reconciler breaks a promise")]
+    Reconciler {
+        /// Whose.
+        node: NodeKey,
+        /// Which.
+        #[source]
+        violation: remuda_assignment::invariant::Violation,
+    },
+    /// A replica runs twice under one epoch.
+    #[error("epoch {epoch} of {replica} runs on two nodes, {node} being one")]
+    RunsTwice {
+        /// Which replica.
+        replica: ReplicaId,
+        /// Under which epoch.
+        epoch: u64,
+        /// One of the nodes.
+        node: NodeKey,
+    },
+    /// A lease was charged for more than it served.
+    #[error(
+        "{lease} was charged for {charged_ms} ms and served {served_ms} ms, {allowed_ms} more are allowed"
+    )]
+    Overcharged {
+        /// Which.
+        lease: LeaseId,
+        /// For how long it was charged.
+        charged_ms: u64,
+        /// For how long it served.
+        served_ms: u64,
+        /// What is not noticed at once may be charged.
+        allowed_ms: u64,
+    },
+    /// The journal gives another network than the one that was answered from.
+    #[error("the journal gives another network than the one that lives")]
+    Journal,
+    /// A record of the journal cannot be read back.
+    #[error("a record of the journal cannot be read back")]
+    Record(#[source] minicbor::decode::Error),
+    /// A command that has to be taken was refused.
+    #[error("setting the network up: a command was refused")]
+    Refused(#[from] remuda_network::Refusal),
+    /// A command did not make what it is to make.
+    #[error("setting the network up: a command made nothing")]
+    Barren,
+}
+
+/// A broken promise, and when it was noticed.
+#[derive(Debug, thiserror::Error)]
+#[error("seed {seed}, {} ms after the start", .at.as_millis())]
+pub struct Failure {
+    /// The seed that brings it back.
+    pub seed: u64,
+    /// When it was noticed, since the start.
+    pub at: remuda_types::Span,
+    /// What.
+    #[source]
+    pub broken: Broken,
+}
+
+impl Failure {
+    pub(crate) fn new(seed: u64, start: Time, now: Time, broken: Broken) -> Self {
+        let at = now.since(start);
+        Self { seed, at, broken }
+    }
+}

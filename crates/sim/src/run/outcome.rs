@@ -1,0 +1,144 @@
+//! What came of a run.
+
+use std::collections::BTreeMap;
+
+use remuda_network::Event;
+use remuda_network::state::Presence;
+use remuda_types::{Money, Tier};
+
+use super::control::Control;
+use super::ground::Ground;
+use super::service::{Delivered, Kind};
+use super::truth::Truth;
+use super::uptime::Tally;
+use super::weather::Fault;
+use crate::scenario::Scenario;
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The seed that brings it back.
+    pub seed: u64,
+    /// What the scenario is about.
+    pub about: String,
+    /// Simulated days.
+    pub days: u64,
+    /// GPUs at the start.
+    pub gpus: u64,
+    /// Nodes at the start.
+    pub nodes: usize,
+    /// Sites at the start.
+    pub sites: usize,
+    /// Tenants' orders that found no place.
+    pub refused: u64,
+    /// What was delivered, by what was sold.
+    pub delivered: BTreeMap<Kind, Delivered>,
+    /// What providers forfeited.
+    pub forfeited: Money,
+    /// How often one did.
+    pub forfeits: u64,
+    /// Faults of nodes, each node counted.
+    pub node_faults: u64,
+    /// Nodes judged lost.
+    pub nodes_lost: u64,
+    /// Nodes that fell under suspicion.
+    pub nodes_suspected: u64,
+    /// Control was replaced.
+    pub control_faults: u64,
+    /// Commands that the network decided.
+    pub commands: u64,
+    /// Facts that were committed.
+    pub facts: u64,
+    /// Things that happened, messages and wake-ups included.
+    pub happenings: u64,
+    /// Each day.
+    pub by_day: Vec<Day>,
+    failovers: u64,
+}
+
+/// One day.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Day {
+    /// From 1.
+    pub day: u64,
+    /// What was delivered, by tier.
+    pub delivered: BTreeMap<Tier, Tally>,
+    /// Nodes that are not well as the day ends.
+    pub nodes_ill: usize,
+    /// Leases ended by the loss of their node or provider.
+    pub leases_lost: u64,
+}
+
+impl Outcome {
+    pub(crate) fn new(seed: u64, scenario: &Scenario, ground: &Ground) -> Self {
+        Self {
+            seed,
+            about: scenario.about.clone(),
+            days: scenario.days,
+            gpus: ground.gpus,
+            nodes: ground.machines.len(),
+            sites: ground.sites.len(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn follow(&mut self, event: &Event) {
+        self.facts += 1;
+        match event {
+            Event::NodePresent { presence, .. } => match presence {
+                Presence::Lost(_) => self.nodes_lost += 1,
+                Presence::Suspect(_) => self.nodes_suspected += 1,
+                Presence::Away(_) | Presence::Up(_) | Presence::Draining(_) | Presence::Left(_) => {
+                }
+            },
+            Event::LeaseEnded { reason, .. } => {
+                use remuda_network::state::EndReason as End;
+                let lost = matches!(
+                    reason,
+                    End::NodeLost | End::NodeRestarted | End::ProviderLeft
+                );
+                self.failovers += u64::from(lost);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn count_fault(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Nodes { whom, .. } => self.node_faults += whom.len() as u64,
+            Fault::Control(_) => self.control_faults += 1,
+            Fault::Exit { .. } | Fault::Clock(_) => {}
+        }
+    }
+
+    pub(crate) fn close_day(
+        &mut self,
+        day: u64,
+        delivered: BTreeMap<Tier, Tally>,
+        ground: &Ground,
+    ) {
+        let ill = |machine: &&super::machine::Machine| machine.gone || !machine.is_reachable();
+        self.by_day.push(Day {
+            day,
+            delivered,
+            nodes_ill: ground.machines.iter().filter(ill).count(),
+            leases_lost: std::mem::take(&mut self.failovers),
+        });
+    }
+
+    pub(crate) fn take(&mut self, truth: &Truth, control: &Control, happenings: u64) {
+        self.delivered.clone_from(&truth.delivered);
+        (self.forfeited, self.forfeits) = (truth.forfeited, truth.forfeits);
+        (self.commands, self.happenings) = (control.commands, happenings);
+    }
+
+    /// What was delivered of a tier, all its kinds together.
+    pub fn of(&self, tier: Tier) -> Delivered {
+        let mut sum = Delivered::default();
+        let kinds = self.delivered.iter().filter(|(kind, _)| kind.tier == tier);
+        for (_, delivered) in kinds {
+            sum.add(delivered);
+        }
+        sum
+    }
+}

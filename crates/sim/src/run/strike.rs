@@ -1,0 +1,209 @@
+//! Faults that strike, and their end.
+
+use remuda_network::Command;
+use remuda_network::command::LeaveManner;
+use remuda_types::{ProviderId, Span, Time};
+
+use super::cause::Cause;
+use super::control::Answer;
+use super::error::Broken;
+use super::ground::Number;
+use super::machine::Affliction;
+use super::weather::Fault;
+use super::{Simulation, What};
+
+/// Nodes report once in so much time: the last word before a fault lies within it.
+const REPORTS: Span = Span::from_secs(1);
+
+impl Simulation {
+    pub(super) fn plan_fault(&mut self, at: Time, fault: Fault) {
+        if at > self.end() {
+            return;
+        }
+        self.agenda.plan(at - REPORTS, What::Brew(Box::new(fault)));
+    }
+
+    fn plan_next(&mut self, next: Option<(Time, Fault)>) {
+        if let Some((at, fault)) = next {
+            self.plan_fault(at, fault);
+        }
+    }
+
+    /// A fault comes in a second: what it strikes says its last word before it.
+    pub(super) fn brew(&mut self, fault: Fault) {
+        let now = self.now();
+        for number in self.struck_by(&fault) {
+            let at = now + self.dice.up_to(REPORTS);
+            self.ground.machines[number].doomed += 1;
+            self.agenda.plan(at, What::LastWord(number));
+        }
+        self.agenda
+            .plan(now + REPORTS, What::Strike(Box::new(fault)));
+    }
+
+    /// The nodes that a fault takes from the network.
+    fn struck_by(&self, fault: &Fault) -> Vec<Number> {
+        match fault {
+            Fault::Nodes { whom, .. } => whom.clone(),
+            Fault::Exit {
+                provider,
+                notice: false,
+            } => self.nodes_of(*provider),
+            Fault::Exit { notice: true, .. } | Fault::Control(_) | Fault::Clock(_) => Vec::new(),
+        }
+    }
+
+    fn nodes_of(&self, provider: ProviderId) -> Vec<Number> {
+        let theirs = self
+            .ground
+            .sites
+            .iter()
+            .filter(|site| site.provider == provider);
+        theirs
+            .flat_map(|site| site.machines.iter().copied())
+            .collect()
+    }
+
+    pub(super) fn last_word(&mut self, number: Number) {
+        let machine = &self.ground.machines[number];
+        if machine.quiet && machine.is_reachable() && self.control.is_there() {
+            let node = machine.key;
+            self.control.last_word(node, self.now());
+        }
+    }
+
+    pub(super) fn strike(&mut self, fault: Fault) -> Result<(), Broken> {
+        let now = self.now();
+        self.outcome.count_fault(&fault);
+        for number in self.struck_by(&fault) {
+            let machine = &mut self.ground.machines[number];
+            machine.doomed = machine.doomed.saturating_sub(1);
+        }
+        match &fault {
+            Fault::Nodes {
+                whom,
+                how,
+                cause,
+                lasts,
+                ..
+            } => {
+                for &number in whom {
+                    self.afflict(number, *how, *cause)?;
+                }
+                if let Some(lasts) = *lasts {
+                    self.agenda.plan(now + lasts, What::Relief(Box::new(fault)));
+                }
+            }
+            Fault::Exit { provider, notice } => self.exit(*provider, *notice)?,
+            Fault::Control(down) => {
+                self.truth.audit.upset_all();
+                self.control.crash(now + *down);
+                let next =
+                    self.weather
+                        .next(super::weather::Renewal::Control, &self.ground, now + *down);
+                self.plan_next(next);
+            }
+            Fault::Clock(number) => {
+                let (ahead, behind) = self.weather.clock();
+                self.ground.machines[*number].set_clock(ahead, behind);
+                self.touch(*number)?;
+                let renewal = super::weather::Renewal::Clock(*number);
+                let next = self.weather.next(renewal, &self.ground, now);
+                self.plan_next(next);
+            }
+        }
+        Ok(())
+    }
+
+    fn afflict(&mut self, number: Number, how: Affliction, cause: Cause) -> Result<(), Broken> {
+        let now = self.now();
+        let node = self.ground.machines[number].key;
+        if self.ground.machines[number].gone {
+            return Ok(());
+        }
+        if self.ground.machines[number].quiet && self.control.is_there() {
+            // It knew all that control knew.
+            let told = self.control.assignment(node);
+            if let Some(told) = told {
+                self.ground.machines[number].accept(told);
+            }
+        }
+        if how != Affliction::Down {
+            self.upset(number);
+        }
+        self.ground.machines[number].suffer(how, cause, now);
+        self.touch(number)
+    }
+
+    /// From now on control may for a moment believe what is not so.
+    fn upset(&mut self, number: Number) {
+        if !self.truth.audit.is_on() {
+            return;
+        }
+        for assigned in self.control.assigned(self.ground.machines[number].key) {
+            self.truth.audit.upset(assigned.lease);
+        }
+    }
+
+    pub(super) fn relieve(&mut self, fault: Fault) -> Result<(), Broken> {
+        let Fault::Nodes {
+            whom, how, renews, ..
+        } = fault
+        else {
+            return Ok(());
+        };
+        let now = self.now();
+        for number in whom {
+            if self.ground.machines[number].gone {
+                continue;
+            }
+            self.upset(number);
+            let machine = &mut self.ground.machines[number];
+            machine.recover(how, now);
+            let node = machine.key;
+            if self.ground.machines[number].is_reachable() {
+                self.control.reconnected(node);
+            }
+            self.touch(number)?;
+        }
+        let next = renews.and_then(|what| self.weather.next(what, &self.ground, now));
+        self.plan_next(next);
+        Ok(())
+    }
+
+    /// A provider leaves. With notice its nodes serve until the notice is over.
+    fn exit(&mut self, provider: ProviderId, notice: bool) -> Result<(), Broken> {
+        let now = self.now();
+        let manner = if notice {
+            LeaveManner::Notice
+        } else {
+            LeaveManner::Now
+        };
+        let command = Command::LeaveProvider { provider, manner };
+        if matches!(self.control.submit(now, &command), Answer::Away) {
+            let again = now + REPORTS;
+            let fault = Fault::Exit { provider, notice };
+            self.agenda.plan(again, What::Strike(Box::new(fault)));
+            return Ok(());
+        }
+        let whom = self.nodes_of(provider);
+        if notice {
+            let policy = &self.control.network.state().policy;
+            let at = now + policy.notice + REPORTS;
+            let fault = Fault::Nodes {
+                whom,
+                how: Affliction::Down,
+                cause: Cause::Exit,
+                lasts: None,
+                renews: None,
+            };
+            self.plan_fault(at, fault);
+            return Ok(());
+        }
+        for number in whom {
+            self.afflict(number, Affliction::Down, Cause::Exit)?;
+            self.ground.machines[number].gone = true;
+        }
+        Ok(())
+    }
+}

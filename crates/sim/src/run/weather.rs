@@ -1,0 +1,224 @@
+//! What befalls a network, drawn from the seed: when, whom, and for how long.
+
+use remuda_types::{ProviderId, Span, Time};
+
+use super::cause::Cause;
+use super::dice::Dice;
+use super::ground::{Ground, Number};
+use super::machine::Affliction;
+use crate::scenario::{Cut, Exit, Scenario};
+
+const YEAR_MS: f64 = 365.0 * 86_400_000.0;
+const HOUR_MS: f64 = 3_600_000.0;
+
+/// Something that befalls the network.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// Nodes suffer for a while, or for ever.
+    Nodes {
+        whom: Vec<Number>,
+        how: Affliction,
+        cause: Cause,
+        lasts: Option<Span>,
+        /// What brings the next of its kind.
+        renews: Option<Renewal>,
+    },
+    /// A provider leaves.
+    Exit { provider: ProviderId, notice: bool },
+    /// Control dies.
+    Control(Span),
+    /// A node's clock is set.
+    Clock(Number),
+}
+
+/// What comes again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// A node fails.
+    Failure(Number),
+    /// A node freezes.
+    Freeze(Number),
+    /// A site goes dark.
+    Outage(usize),
+    /// Control dies.
+    Control,
+    /// A node's clock is set.
+    Clock(Number),
+}
+
+/// Draws what befalls.
+#[derive(Debug)]
+pub(crate) struct Weather {
+    dice: Dice,
+    scenario: Scenario,
+}
+
+impl Weather {
+    pub(crate) const fn new(dice: Dice, scenario: Scenario) -> Self {
+        Self { dice, scenario }
+    }
+
+    /// What is to come, as far as it is known at the start.
+    pub(crate) fn first(&mut self, ground: &Ground, now: Time) -> Vec<(Time, Fault)> {
+        let machines = 0..ground.machines.len();
+        let of_machines = machines.flat_map(|number| {
+            [
+                Renewal::Failure(number),
+                Renewal::Freeze(number),
+                Renewal::Clock(number),
+            ]
+        });
+        let sites = (0..ground.sites.len()).map(Renewal::Outage);
+        let all = of_machines.chain(sites).chain([Renewal::Control]);
+        let mut faults: Vec<_> = all
+            .filter_map(|what| self.next(what, ground, now))
+            .collect();
+        for cut in self.scenario.cuts.clone() {
+            faults.push(self.cut(&cut, ground, now));
+        }
+        for exit in self.scenario.exits.clone() {
+            faults.extend(self.exits(&exit, ground, now));
+        }
+        faults
+    }
+
+    /// The next of what comes again and again, if it does.
+    pub(crate) fn next(
+        &mut self,
+        what: Renewal,
+        ground: &Ground,
+        now: Time,
+    ) -> Option<(Time, Fault)> {
+        let failures = self.scenario.failures.clone();
+        let mean_ms = match what {
+            Renewal::Failure(number) => {
+                let gpus = ground.machines[number].capacity.gpus.max(1);
+                failures.gpu_hours * HOUR_MS / f64::from(gpus)
+            }
+            Renewal::Freeze(_) => failures.freeze_node_hours * HOUR_MS,
+            Renewal::Clock(_) => self.scenario.clocks.step_node_hours * HOUR_MS,
+            Renewal::Outage(_) => every(self.scenario.outages.per_site_year),
+            Renewal::Control => every(self.scenario.control.per_year),
+        };
+        let mean = mean(mean_ms)?;
+        let at = now + self.dice.wait(mean);
+        Some((at, self.fault(what, ground)))
+    }
+
+    fn fault(&mut self, what: Renewal, ground: &Ground) -> Fault {
+        let failures = &self.scenario.failures;
+        let dice = &mut self.dice;
+        let (whom, how, cause, lasts) = match what {
+            Renewal::Failure(number) => {
+                let restarts = dice.falls(failures.restarts.0);
+                let (median, sigma) = if restarts {
+                    (failures.restart.0, 0.5)
+                } else {
+                    (failures.repair.0, 0.8)
+                };
+                let lasts = dice.around(median, sigma);
+                (vec![number], Affliction::Down, Cause::Node, lasts)
+            }
+            Renewal::Freeze(number) => {
+                let lasts = dice.around(failures.freeze.0, 1.0);
+                (vec![number], Affliction::Frozen, Cause::Node, lasts)
+            }
+            Renewal::Outage(site) => {
+                let outages = &self.scenario.outages;
+                let how = if dice.falls(outages.power.0) {
+                    Affliction::Down
+                } else {
+                    Affliction::Cut
+                };
+                let lasts = dice.around(outages.length.0, 0.8);
+                (ground.sites[site].machines.clone(), how, Cause::Site, lasts)
+            }
+            Renewal::Control => {
+                return Fault::Control(dice.around(self.scenario.control.down.0, 0.5));
+            }
+            Renewal::Clock(number) => return Fault::Clock(number),
+        };
+        let (lasts, renews) = (Some(lasts), Some(what));
+        Fault::Nodes {
+            whom,
+            how,
+            cause,
+            lasts,
+            renews,
+        }
+    }
+
+    /// How far a clock is set ahead of the true time, and how far behind it.
+    pub(crate) fn clock(&mut self) -> (Span, Span) {
+        let off = self.dice.up_to(self.scenario.clocks.off.0);
+        if self.dice.falls(0.5) {
+            (off, Span::ZERO)
+        } else {
+            (Span::ZERO, off)
+        }
+    }
+
+    fn cut(&mut self, cut: &Cut, ground: &Ground, now: Time) -> (Time, Fault) {
+        let centre = ground.sites[self.dice.below(ground.sites.len())].place;
+        let within = ground
+            .sites
+            .iter()
+            .filter(|site| site.place.distance_km(centre) <= f64::from(cut.radius_km));
+        let fault = Fault::Nodes {
+            whom: within
+                .flat_map(|site| site.machines.iter().copied())
+                .collect(),
+            how: Affliction::Cut,
+            cause: Cause::Region,
+            lasts: Some(cut.length.0),
+            renews: None,
+        };
+        (now + cut.after.0, fault)
+    }
+
+    /// Providers leave, drawn one after another, until they make up the share.
+    fn exits(&mut self, exit: &Exit, ground: &Ground, now: Time) -> Vec<(Time, Fault)> {
+        let mut providers: Vec<_> = ground.sites.iter().map(|site| site.provider).collect();
+        providers.dedup();
+        let size = |provider: ProviderId| {
+            let theirs = ground.sites.iter().filter(|site| site.provider == provider);
+            theirs.map(|site| site.gpus).sum::<u64>()
+        };
+        let mut leaving = Vec::new();
+        let mut share = 0.0;
+        while share < exit.share.0 && !providers.is_empty() {
+            let provider = providers.swap_remove(self.dice.below(providers.len()));
+            share += ratio(size(provider), ground.gpus);
+            let at = now + exit.after.0 + self.dice.up_to(exit.within.0);
+            let notice = self.dice.falls(exit.notice.0);
+            leaving.push((at, Fault::Exit { provider, notice }));
+        }
+        leaving
+    }
+}
+
+fn every(per_year: f64) -> f64 {
+    if per_year > 0.0 {
+        YEAR_MS / per_year
+    } else {
+        0.0
+    }
+}
+
+/// A mean waiting time; nothing where there is none.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float that is too large saturates: it never comes"
+)]
+fn mean(ms: f64) -> Option<Span> {
+    (ms > 0.0).then(|| Span::from_millis((ms as u64).max(1)))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "GPUs of one network, far below 2^52"
+)]
+fn ratio(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}

@@ -1,0 +1,379 @@
+//! What a simulated network is and what befalls it: a TOML file, read once into values that hold
+//! together.
+//!
+//! ```toml
+//! about = "a calm year"
+//! gpus = 50_000
+//! days = 365
+//!
+//! [failures]
+//! gpu_hours = 50_677        # one failure per so many GPU-hours
+//! ```
+//!
+//! Everything has a default; what is left out does not happen. Chances are per append, message and
+//! so on; lengths of time are written as people write them (`"90s"`, `"1h 30m"`).
+
+mod error;
+mod shipped;
+mod value;
+
+use remuda_types::Span;
+use serde::Deserialize;
+
+use crate::run::Detection;
+
+pub use error::ScenarioError;
+pub use shipped::{Shipped, shipped};
+pub use value::{Chance, Factor, Length};
+
+/// The most GPUs, days and replicas that a scenario may have.
+const GPUS_MAX: u64 = 2_000_000;
+const DAYS_MAX: u64 = 3_660;
+const REPLICAS_MAX: u32 = 1_000;
+
+/// What a simulated network is and what befalls it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scenario {
+    /// One line for reports.
+    pub about: String,
+    /// GPUs in all.
+    pub gpus: u64,
+    /// Simulated days.
+    pub days: u64,
+    /// GPUs of a mean site.
+    pub site_gpus: u32,
+    /// Who judges whether nodes are alive.
+    pub detection: Detection,
+    /// How replicas come up.
+    pub pace: Pace,
+    /// Who buys.
+    pub demand: Demand,
+    /// Nodes that fail.
+    pub failures: Failures,
+    /// Sites that lose power or network.
+    pub outages: Outages,
+    /// Providers that leave.
+    pub exits: Vec<Exit>,
+    /// Regions that are cut off.
+    pub cuts: Vec<Cut>,
+    /// Control that dies and is replaced.
+    pub control: Control,
+    /// The journal's disk.
+    pub disk: Disk,
+    /// The way between control and nodes.
+    pub wires: Wires,
+    /// The nodes' clocks.
+    pub clocks: Clocks,
+    /// What of the network's policy is another than by default.
+    pub policy: Policy,
+}
+
+/// Parameters of the network.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// How much running time is reserved and settled at once.
+    pub slice: Option<Length>,
+    /// How long a lease holds its node before it must be granted again.
+    pub lease_term: Option<Length>,
+    /// How long before leaving a provider must say so.
+    pub notice: Option<Length>,
+}
+
+/// How replicas come up.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pace {
+    /// Fetching image and weights: half are faster.
+    pub prepare: Length,
+    /// The sigma of the log-normal that fetching follows.
+    pub prepare_sigma: Factor,
+    /// From the start to the first probe served.
+    pub start: Length,
+}
+
+/// Who buys.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Demand {
+    /// How much of all GPUs is in use, from 0 to 0.95.
+    pub load: Chance,
+    /// Shares of the load by tier; what they leave is `spot`.
+    pub standard: Chance,
+    /// See `standard`.
+    pub enterprise: Chance,
+    /// See `standard`.
+    pub multi_site: Chance,
+    /// The replicas that `multi-site` services need, in turn by GPUs.
+    pub services: Vec<ServiceMix>,
+    /// Replicas of a service beyond those it needs.
+    pub spare: u32,
+    /// How long `standard` and `spot` workloads last on average.
+    pub lifetime: Length,
+}
+
+/// A size of service.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceMix {
+    /// Replicas that it needs.
+    pub needs: u32,
+    /// Its share of the tier's GPUs, beside the other sizes' shares.
+    pub share: Factor,
+}
+
+/// Nodes that fail.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Failures {
+    /// One failure per so many GPU-hours; 0 is never.
+    pub gpu_hours: f64,
+    /// Of these, so many end with a restart.
+    pub restarts: Chance,
+    /// How long a restart takes: half are faster.
+    pub restart: Length,
+    /// How long a repair takes: half are faster.
+    pub repair: Length,
+    /// One freeze per so many node-hours; 0 is never.
+    pub freeze_node_hours: f64,
+    /// How long a freeze lasts: half are shorter.
+    pub freeze: Length,
+}
+
+/// Sites that lose power or network.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outages {
+    /// Outages of a site in a year.
+    pub per_site_year: f64,
+    /// Of these, so many are of power: what ran is lost.
+    pub power: Chance,
+    /// How long one lasts: half are shorter.
+    pub length: Length,
+}
+
+/// Providers that leave.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exit {
+    /// How long after the start the first leaves.
+    pub after: Length,
+    /// Providers with this share of all GPUs leave.
+    pub share: Chance,
+    /// Of these, so many give notice.
+    #[serde(default)]
+    pub notice: Chance,
+    /// All have left within this.
+    #[serde(default)]
+    pub within: Length,
+}
+
+/// A region that is cut off.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cut {
+    /// How long after the start.
+    pub after: Length,
+    /// For how long.
+    pub length: Length,
+    /// Its sites lie within so many kilometres of one that is drawn.
+    pub radius_km: u32,
+}
+
+/// Control that dies and is replaced.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Control {
+    /// How often it dies in a year.
+    pub per_year: f64,
+    /// Until another has taken over: half are faster.
+    pub down: Length,
+}
+
+/// The journal's disk.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Disk {
+    /// Of all appends, so many fail.
+    pub failing: Chance,
+}
+
+/// The way between control and nodes.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wires {
+    /// Of all messages, so many are lost. Those of a session are sent again after a while.
+    pub lost: Chance,
+    /// Of all messages, so many arrive twice.
+    pub doubled: Chance,
+    /// How long a message takes at most.
+    pub late: Length,
+    /// Whether every node's report of every second is on the way, and not only those that say
+    /// something new: for small networks.
+    pub every_report: bool,
+}
+
+/// The nodes' clocks.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Clocks {
+    /// How far a clock may be off, either way.
+    pub off: Length,
+    /// One step of a node's clock per so many node-hours; 0 is never.
+    pub step_node_hours: f64,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            about: "nothing befalls it".to_owned(),
+            gpus: 50_000,
+            days: 30,
+            site_gpus: 1_450,
+            detection: Detection::Remuda,
+            pace: Pace::default(),
+            demand: Demand::default(),
+            failures: Failures::default(),
+            outages: Outages::default(),
+            exits: Vec::new(),
+            cuts: Vec::new(),
+            control: Control::default(),
+            disk: Disk::default(),
+            wires: Wires::default(),
+            clocks: Clocks::default(),
+            policy: Policy::default(),
+        }
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            prepare: Length(Span::from_secs(5)),
+            prepare_sigma: Factor(0.5),
+            start: Length(Span::from_secs(5)),
+        }
+    }
+}
+
+impl Default for Demand {
+    fn default() -> Self {
+        let mix = |needs, share| ServiceMix {
+            needs,
+            share: Factor(share),
+        };
+        Self {
+            load: Chance(0.85),
+            standard: Chance(0.4),
+            enterprise: Chance(0.2),
+            multi_site: Chance(0.25),
+            services: vec![
+                mix(1, 0.02),
+                mix(2, 0.03),
+                mix(4, 0.05),
+                mix(12, 0.4),
+                mix(24, 0.5),
+            ],
+            spare: 1,
+            lifetime: Length(Span::from_secs(10 * 86_400)),
+        }
+    }
+}
+
+impl Default for Wires {
+    fn default() -> Self {
+        Self {
+            lost: Chance(0.0),
+            doubled: Chance(0.0),
+            late: Length(Span::from_millis(200)),
+            every_report: false,
+        }
+    }
+}
+
+impl Scenario {
+    /// Reads a scenario. `name` is what errors call the file.
+    pub fn read(name: &str, text: &str) -> Result<Self, ScenarioError> {
+        let scenario: Self = toml::from_str(text).map_err(|error| ScenarioError::Syntax {
+            name: name.to_owned(),
+            problem: error.to_string(),
+        })?;
+        scenario.checked()
+    }
+
+    /// The scenario, if its values hold together.
+    pub fn checked(self) -> Result<Self, ScenarioError> {
+        whole("gpus", self.gpus, GPUS_MAX)?;
+        whole("days", self.days, DAYS_MAX)?;
+        whole("site_gpus", u64::from(self.site_gpus), GPUS_MAX)?;
+        self.demand.check()?;
+        rate("failures.gpu_hours", self.failures.gpu_hours)?;
+        rate(
+            "failures.freeze_node_hours",
+            self.failures.freeze_node_hours,
+        )?;
+        rate("outages.per_site_year", self.outages.per_site_year)?;
+        rate("control.per_year", self.control.per_year)?;
+        rate("clocks.step_node_hours", self.clocks.step_node_hours)?;
+        Ok(self)
+    }
+
+    /// How long it lasts.
+    pub const fn length(&self) -> Span {
+        Span::from_secs(self.days.saturating_mul(86_400))
+    }
+}
+
+impl Demand {
+    fn check(&self) -> Result<(), ScenarioError> {
+        if self.load.0 > 0.95 {
+            let problem = format!(
+                "{}: at most 0.95, or nothing that fails has a place to go",
+                self.load.0
+            );
+            return Err(ScenarioError::value("demand.load", problem));
+        }
+        let shares = self.standard.0 + self.enterprise.0 + self.multi_site.0;
+        if shares > 1.0 + 1e-9 {
+            let problem =
+                format!("standard, enterprise and multi_site make up {shares}: at most 1");
+            return Err(ScenarioError::value("demand", problem));
+        }
+        if self.services.is_empty() || self.services.iter().all(|mix| mix.share.0 == 0.0) {
+            let problem = "none: one size of service with a share above 0 is expected".to_owned();
+            return Err(ScenarioError::value("demand.services", problem));
+        }
+        for mix in &self.services {
+            whole(
+                "demand.services.needs",
+                u64::from(mix.needs),
+                u64::from(REPLICAS_MAX),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn whole(field: &'static str, value: u64, most: u64) -> Result<(), ScenarioError> {
+    if (1..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(ScenarioError::value(
+        field,
+        format!("{value}: 1 to {most} is expected"),
+    ))
+}
+
+fn rate(field: &'static str, value: f64) -> Result<(), ScenarioError> {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    Err(ScenarioError::value(
+        field,
+        format!("{value}: a number that is not below 0 is expected"),
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Service levels of networks of some thousand GPUs, over days.
+
+use remuda_sim::run::{Cause, Detection, Outcome};
+use remuda_sim::scenario::{Chance, Scenario};
+use remuda_types::{Money, Tier};
+
+use super::{run, scenario};
+
+/// The scenario in a network with as many sites as the world has, each a tenth of the size.
+fn small(name: &str, days: u64) -> Scenario {
+    let mut scenario = scenario(name);
+    (scenario.gpus, scenario.site_gpus, scenario.days) = (6_000, 100, days);
+    scenario
+}
+
+fn down_ms(outcome: &Outcome, tier: Tier, cause: Cause) -> u64 {
+    let delivered = outcome.of(tier);
+    delivered
+        .tally
+        .down_ms
+        .get(&cause)
+        .copied()
+        .unwrap_or_default()
+}
+
+#[test]
+fn multi_site_keeps_its_promise_where_ten_times_as_much_fails() {
+    let outcome = run(small("ten-times-worse", 10), 1).unwrap();
+    assert!(outcome.nodes_lost > 200, "{}", outcome.nodes_lost);
+    let delivered = outcome.of(Tier::MultiSite);
+    assert!(delivered.failovers > 100, "{}", delivered.failovers);
+    assert!(
+        delivered.tally.availability() >= 0.9999,
+        "{:?}",
+        delivered.tally
+    );
+    assert!(outcome.of(Tier::Standard).tally.up_ms > 0);
+}
+
+#[test]
+fn the_timings_of_others_keep_replicas_down_for_longer() {
+    let of = |detection| {
+        let mut scenario = small("ten-times-worse", 3);
+        (scenario.detection, scenario.demand.load) = (detection, Chance(0.5));
+        let outcome = run(scenario, 2).unwrap();
+        let failovers = outcome.of(Tier::Standard).failovers;
+        assert!(failovers > 20, "{failovers}");
+        down_ms(&outcome, Tier::Standard, Cause::Node) / failovers
+    };
+    let (ours, minute) = (of(Detection::Remuda), of(Detection::Minute));
+    let kubernetes = of(Detection::Kubernetes);
+    assert!(
+        ours < 25_000 && minute > ours + 50_000 && kubernetes > minute + 200_000,
+        "{ours} ms, {minute} ms, {kubernetes} ms for each failover"
+    );
+}
+
+#[test]
+fn who_leaves_without_notice_pays_and_who_gives_it_does_not() {
+    let mut scenario = small("exit", 12);
+    let outcome = run(scenario.clone(), 3).unwrap();
+    assert!(outcome.forfeits > 0 && outcome.forfeited > Money::ZERO);
+    scenario.exits[0].notice = Chance(1.0);
+    let outcome = run(scenario, 3).unwrap();
+    assert_eq!((outcome.forfeits, outcome.forfeited), (0, Money::ZERO));
+    assert!(
+        outcome.of(Tier::Standard).moves > 0,
+        "leases move away from who leaves"
+    );
+}
+
+#[test]
+fn what_is_redundant_costs_what_it_costs() {
+    let outcome = run(small("calm", 3), 4).unwrap();
+    let delivered = outcome.delivered.iter();
+    let multi_site = delivered.filter(|(kind, _)| kind.tier == Tier::MultiSite);
+    for (kind, delivered) in multi_site {
+        let (ratio, needed) = (delivered.cost_ratio().unwrap(), f64::from(kind.needed));
+        assert!(
+            ratio > (needed + 1.0) / needed - 0.01 && ratio < 2.5,
+            "{kind:?}: {ratio}"
+        );
+    }
+    let single = outcome.of(Tier::Enterprise).cost_ratio().unwrap();
+    assert!((0.99..1.01).contains(&single), "{single}");
+}
+
+#[test]
+fn a_region_that_is_cut_off_is_told_from_what_else_befalls() {
+    let mut scenario = small("region-cut", 11);
+    scenario.cuts[0].radius_km = 5_000;
+    let outcome = run(scenario, 5).unwrap();
+    assert!(down_ms(&outcome, Tier::Standard, Cause::Region) > 0);
+    assert_eq!(down_ms(&outcome, Tier::Standard, Cause::Site), 0);
+}
