@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
     audit, completions, control, deploy, engine, events, gateway, key, ledger, logs, model, node,
-    offers, profile, project, provider, replay, schema, status, tenant, top, workload,
+    offers, profile, project, provider, replay, schema, sim, status, tenant, top, workload,
 };
 use crate::context::Context;
 use crate::environment::Environment;
@@ -107,6 +107,7 @@ enum Command {
     Audit(audit::Command),
     Replay(replay::Args),
     Bench(Box<bench::Args>),
+    Sim(sim::Args),
     #[command(subcommand)]
     Profile(profile::Command),
     Schema(schema::Args),
@@ -146,6 +147,7 @@ impl Command {
             | Self::Audit(_)
             | Self::Replay(_)
             | Self::Bench(_)
+            | Self::Sim(_)
             | Self::Profile(_)
             | Self::Schema(_)
             | Self::Completions(_) => "warn",
@@ -210,6 +212,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Audit(command) => audit::run(&command, context),
         Command::Replay(args) => replay::run(&args, context),
         Command::Bench(args) => Box::pin(bench::run(*args, context)).await,
+        Command::Sim(args) => sim::run(&args, context),
         Command::Profile(command) => profile::run(command, context),
         Command::Schema(args) => schema::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),

@@ -22,6 +22,7 @@ pub(crate) mod project;
 pub(crate) mod provider;
 pub(crate) mod replay;
 pub(crate) mod schema;
+pub(crate) mod sim;
 pub(crate) mod status;
 pub(crate) mod tenant;
 pub(crate) mod top;

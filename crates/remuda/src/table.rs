@@ -35,6 +35,11 @@ impl Table {
         self
     }
 
+    /// Its cells, the headers first.
+    pub(crate) fn into_cells(self) -> Vec<Vec<String>> {
+        [vec![self.headers], self.rows].concat()
+    }
+
     /// As text, without a line end.
     pub(crate) fn render(self, color: bool) -> String {
         if self.rows.is_empty() {

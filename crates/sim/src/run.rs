@@ -29,6 +29,7 @@ mod wires;
 use remuda_network::{Command, Event};
 use remuda_types::{Span, Time, WorkloadId};
 
+use crate::availability::Availability;
 use crate::scenario::Scenario;
 use crate::world::World;
 use agenda::Agenda;
@@ -108,8 +109,9 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// A network as the scenario says, before anything happens.
-    pub fn new(scenario: Scenario, seed: u64) -> Result<Self, Failure> {
+    /// A network as the scenario says, before anything happens. Where there are traces, each site
+    /// has to give what the next of them says.
+    pub fn new(scenario: Scenario, seed: u64, traces: Vec<Availability>) -> Result<Self, Failure> {
         let broken = |broken| Failure::new(seed, START, START, broken);
         let small = scenario.gpus <= SMALL;
         let dice = |purpose| Dice::new(seed, purpose);
@@ -132,7 +134,7 @@ impl Simulation {
             control,
             control_wakes: None,
             wires: Wires::new(dice(Purpose::Wires), scenario.wires.clone()),
-            weather: Weather::new(dice(Purpose::Weather), scenario.clone()),
+            weather: Weather::new(dice(Purpose::Weather), scenario.clone(), traces),
             tenants,
             truth: Truth::default(),
             dice: dice(Purpose::Machines),
@@ -200,7 +202,7 @@ impl Simulation {
             self.happen(what).map_err(|broken| self.failure(broken))?;
         }
         self.check().map_err(|broken| self.failure(broken))?;
-        self.truth.finish(self.control.network.state(), self.now());
+        self.truth.finish(self.control.network.state(), end);
         self.outcome
             .take(&self.truth, &self.control, self.agenda.planned());
         Ok(self.outcome)

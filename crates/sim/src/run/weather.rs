@@ -6,6 +6,7 @@ use super::cause::Cause;
 use super::dice::Dice;
 use super::ground::{Ground, Number};
 use super::machine::Affliction;
+use crate::availability::Availability;
 use crate::scenario::{Cut, Exit, Scenario};
 
 const YEAR_MS: f64 = 365.0 * 86_400_000.0;
@@ -51,11 +52,17 @@ pub(crate) enum Renewal {
 pub(crate) struct Weather {
     dice: Dice,
     scenario: Scenario,
+    /// What sites have to give, each the next of these.
+    traces: Vec<Availability>,
 }
 
 impl Weather {
-    pub(crate) const fn new(dice: Dice, scenario: Scenario) -> Self {
-        Self { dice, scenario }
+    pub(crate) const fn new(dice: Dice, scenario: Scenario, traces: Vec<Availability>) -> Self {
+        Self {
+            dice,
+            scenario,
+            traces,
+        }
     }
 
     /// What is to come, as far as it is known at the start.
@@ -79,7 +86,28 @@ impl Weather {
         for exit in self.scenario.exits.clone() {
             faults.extend(self.exits(&exit, ground, now));
         }
+        faults.extend(self.absences(ground, now));
         faults
+    }
+
+    /// When nodes are not to be had, as the traces say.
+    fn absences(&self, ground: &Ground, now: Time) -> Vec<(Time, Fault)> {
+        let period = (now, now + self.scenario.length());
+        let sites = ground.sites.iter().zip(self.traces.iter().cycle());
+        let absences = sites.flat_map(|(site, trace)| {
+            let absences = trace.absences(site.machines.len(), period);
+            absences.into_iter().map(|((from, to), nodes)| {
+                let fault = Fault::Nodes {
+                    whom: nodes.into_iter().map(|node| site.machines[node]).collect(),
+                    how: Affliction::Down,
+                    cause: Cause::Trace,
+                    lasts: Some(to.since(from)),
+                    renews: None,
+                };
+                (from, fault)
+            })
+        });
+        absences.collect()
     }
 
     /// The next of what comes again and again, if it does.

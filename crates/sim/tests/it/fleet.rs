@@ -1,6 +1,7 @@
 //! Service levels of networks of some thousand GPUs, over days.
 
-use remuda_sim::run::{Cause, Detection, Outcome};
+use remuda_sim::availability::Availability;
+use remuda_sim::run::{Cause, Detection, Outcome, Simulation};
 use remuda_sim::scenario::{Chance, Scenario};
 use remuda_types::{Money, Tier};
 
@@ -92,4 +93,17 @@ fn a_region_that_is_cut_off_is_told_from_what_else_befalls() {
     let outcome = run(scenario, 5).unwrap();
     assert!(down_ms(&outcome, Tier::Standard, Cause::Region) > 0);
     assert_eq!(down_ms(&outcome, Tier::Standard, Cause::Site), 0);
+}
+
+#[test]
+fn a_trace_takes_nodes_away_and_gives_them_back() {
+    let trace = br#"{"metadata":{"gap_seconds":21600},"data":[4,4,3,4]}"#;
+    let trace = Availability::read("drawn", trace).unwrap();
+    let mut scenario = small("calm", 2);
+    (scenario.failures.gpu_hours, scenario.demand.load) = (0.0, Chance(0.5));
+    let outcome = Simulation::new(scenario, 6, vec![trace]).unwrap();
+    let outcome = outcome.run(|_| ()).unwrap();
+    assert!(outcome.nodes_lost > 100, "{}", outcome.nodes_lost);
+    assert!(down_ms(&outcome, Tier::Standard, Cause::Trace) > 0);
+    assert_eq!(down_ms(&outcome, Tier::Standard, Cause::Node), 0);
 }

@@ -1,4 +1,10 @@
 //! Whole networks under a virtual clock, small enough for every change.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may fail; clippy's own exception sees only `#[test]` functions"
+)]
 
 mod fleet;
 mod storm;
@@ -13,5 +19,5 @@ fn scenario(name: &str) -> Scenario {
 }
 
 fn run(scenario: Scenario, seed: u64) -> Result<Outcome, Failure> {
-    Simulation::new(scenario, seed)?.run(|_| ())
+    Simulation::new(scenario, seed, Vec::new())?.run(|_| ())
 }

@@ -1,0 +1,204 @@
+//! `remuda sim`: a whole network under a virtual clock, and what its tenants got of what they were
+//! promised.
+
+mod report;
+mod rows;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::value_parser;
+use remuda_sim::availability::Availability;
+use remuda_sim::run::{Detection, Outcome, Simulation};
+use remuda_sim::scenario::{self, Scenario, Shipped};
+
+use crate::context::Context;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::progress;
+use crate::table::Table;
+use rows::{Row, Run};
+
+/// A whole network under a virtual clock: what fails, and what is delivered of what is promised
+///
+/// The decisions are those of the real network; nodes, wires and the disk are simulated and fail as
+/// the seed says. The same seed, scenario and version give the same run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What is drawn, is drawn from this
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Run so many seeds, one after another from the first
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// GPUs of the network; by default what the scenario says
+    #[arg(long, value_name = "COUNT")]
+    gpus: Option<u64>,
+    /// Days to simulate; by default what the scenario says
+    #[arg(long, value_name = "COUNT")]
+    days: Option<u64>,
+    /// GPUs of a mean site; by default what the scenario says
+    #[arg(long, value_name = "COUNT")]
+    site_gpus: Option<u32>,
+    /// What befalls it: one of the shipped ones (`--list`), or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "published")]
+    scenario: String,
+    /// Who judges nodes, for comparison: `remuda`, `kubernetes` (50 s + 300 s) or `minute`
+    #[arg(long, value_name = "WHO", value_parser = detection)]
+    detection: Option<Detection>,
+    /// What sites have to give, tick by tick (format of skypilot-org/spot-traces); each site takes
+    /// the next file
+    #[arg(long, value_name = "FILE")]
+    availability: Vec<PathBuf>,
+    /// Write a page with plots
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Only list the shipped scenarios
+    #[arg(long)]
+    list: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    if args.list {
+        return list(context);
+    }
+    let scenario = args.scenario()?;
+    let traces = args.traces()?;
+    for seed in args.seed..args.seed.saturating_add(args.seeds) {
+        let start = Instant::now();
+        let outcome = simulate(scenario.clone(), seed, &traces, context)?;
+        let run = Run::of(&outcome, &args.scenario, start.elapsed());
+        show(&run, &outcome, context)?;
+        if let Some(path) = &args.report {
+            write(path, &report::page(&run, &outcome)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn detection(text: &str) -> Result<Detection, String> {
+    match text {
+        "remuda" => Ok(Detection::Remuda),
+        "kubernetes" => Ok(Detection::Kubernetes),
+        "minute" => Ok(Detection::Minute),
+        _ => Err("`remuda`, `kubernetes` or `minute` is expected".to_owned()),
+    }
+}
+
+fn list(context: &Context) -> anyhow::Result<()> {
+    let about = |shipped: &Shipped| {
+        let read = Scenario::read(shipped.name, shipped.text);
+        read.map(|scenario| (shipped.name, scenario.about))
+    };
+    let all: Result<Vec<_>, _> = scenario::shipped().iter().map(about).collect();
+    let all: std::collections::BTreeMap<_, _> = all?.into_iter().collect();
+    Ok(context.output.table(&all, |all| {
+        let row = |(name, about): (&&str, &String)| [(*name).to_owned(), about.clone()];
+        Table::new(["SCENARIO", "ABOUT"]).rows(all.iter().map(row))
+    })?)
+}
+
+impl Args {
+    fn scenario(&self) -> Result<Scenario, Failure> {
+        let found = scenario::shipped()
+            .iter()
+            .find(|shipped| shipped.name == self.scenario);
+        let mut scenario = match found {
+            Some(Shipped { name, text }) => read(name, text)?,
+            None => read(&self.scenario, &self.file()?)?,
+        };
+        scenario.gpus = self.gpus.unwrap_or(scenario.gpus);
+        scenario.days = self.days.unwrap_or(scenario.days);
+        scenario.site_gpus = self.site_gpus.unwrap_or(scenario.site_gpus);
+        scenario.detection = self.detection.unwrap_or(scenario.detection);
+        scenario.checked().map_err(unusable)
+    }
+
+    fn file(&self) -> Result<String, Failure> {
+        fs::read_to_string(&self.scenario).map_err(|error| {
+            let names: Vec<_> = scenario::shipped()
+                .iter()
+                .map(|shipped| shipped.name)
+                .collect();
+            let way_out = format!("give a TOML file, or one of {}", names.join(", "));
+            let message = format!(
+                "`{}` is no shipped scenario and cannot be read",
+                self.scenario
+            );
+            Failure::new(Exit::Usage, message, way_out).caused_by(error)
+        })
+    }
+
+    fn traces(&self) -> Result<Vec<Availability>, Failure> {
+        let trace = |path: &PathBuf| {
+            let text = fs::read(path).map_err(|error| unread(path, error))?;
+            Availability::read(&path.display().to_string(), &text).map_err(|error| {
+                let way_out = "the format is that of skypilot-org/spot-traces";
+                Failure::new(
+                    Exit::Usage,
+                    "the availability trace cannot be used",
+                    way_out,
+                )
+                .caused_by(error)
+            })
+        };
+        self.availability.iter().map(trace).collect()
+    }
+}
+
+fn read(name: &str, text: &str) -> Result<Scenario, Failure> {
+    Scenario::read(name, text).map_err(unusable)
+}
+
+fn unusable(error: scenario::ScenarioError) -> Failure {
+    let way_out = "`remuda sim --list` names scenarios that can";
+    Failure::new(Exit::Usage, "the scenario cannot be used", way_out).caused_by(error)
+}
+
+fn unread(path: &Path, error: io::Error) -> Failure {
+    let message = format!("cannot read {}", path.display());
+    Failure::new(Exit::Usage, message, "name a file that is there").caused_by(error)
+}
+
+fn simulate(
+    scenario: Scenario,
+    seed: u64,
+    traces: &[Availability],
+    context: &Context,
+) -> anyhow::Result<Outcome> {
+    let bar = progress::count(context.output, "days", scenario.days);
+    let simulation = Simulation::new(scenario, seed, traces.to_vec())?;
+    let outcome = simulation.run(|day| bar.set_position(day))?;
+    bar.finish_and_clear();
+    Ok(outcome)
+}
+
+fn show(run: &Run, outcome: &Outcome, context: &Context) -> anyhow::Result<()> {
+    let tiers = rows::tiers(outcome);
+    if context.output.is_json() {
+        for tier in &tiers {
+            context.output.item(tier, |_| String::new())?;
+        }
+        return Ok(context.output.item(run, |_| String::new())?);
+    }
+    context.output.text(&run.text())?;
+    context
+        .output
+        .text(&Row::table(&tiers).render(context.output.has_color()))?;
+    let causes = rows::causes(outcome).render(context.output.has_color());
+    Ok(context.output.text(&causes)?)
+}
+
+fn write(path: &Path, page: &str) -> Result<(), Failure> {
+    fs::write(path, page).map_err(|error| {
+        let message = format!("cannot write {}", path.display());
+        Failure::new(
+            Exit::Usage,
+            message,
+            "name a file in a folder that is there",
+        )
+        .caused_by(error)
+    })
+}

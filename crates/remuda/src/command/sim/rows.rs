@@ -1,0 +1,277 @@
+//! What came of a run, as rows: a tier and a size of service each, and the run itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use remuda_sim::run::{Cause, Delivered, Outcome};
+use remuda_types::Tier;
+use remuda_wire::api::Usd;
+use serde::Serialize;
+
+use crate::table::{Table, details};
+
+/// Services of at least so many replicas are what redundancy is meant to be cheap for.
+const LARGE: u32 = 12;
+
+/// The run itself.
+#[derive(Debug, Serialize)]
+pub(super) struct Run {
+    sim: &'static str,
+    pub(super) scenario: String,
+    pub(super) about: String,
+    pub(super) seed: u64,
+    pub(super) days: u64,
+    gpus: u64,
+    nodes: usize,
+    sites: usize,
+    node_faults: u64,
+    nodes_suspected: u64,
+    nodes_lost: u64,
+    control_faults: u64,
+    forfeits: u64,
+    forfeited_usd: Usd,
+    orders_refused: u64,
+    commands: u64,
+    facts: u64,
+    happenings: u64,
+    wall_s: f64,
+}
+
+/// What was delivered of a tier.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    sim: &'static str,
+    tier: &'static str,
+    /// The share of a month that is promised; nothing for `spot`.
+    promised: Option<f64>,
+    #[serde(flatten)]
+    service: Service,
+    /// Services that need at least twelve replicas, together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replicas_12_up: Option<Service>,
+    /// By how many replicas a service needs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    by_replicas: BTreeMap<u32, Service>,
+}
+
+/// What was delivered of some services.
+#[derive(Debug, Serialize)]
+struct Service {
+    delivered: f64,
+    cost_ratio: Option<f64>,
+    units: u64,
+    months: u64,
+    missed_months: u64,
+    down_s: BTreeMap<&'static str, f64>,
+    silent_s: f64,
+    paid_usd: Usd,
+    credits_usd: Usd,
+    failovers: u64,
+    moves: u64,
+}
+
+impl Run {
+    pub(super) fn of(outcome: &Outcome, scenario: &str, wall: Duration) -> Self {
+        Self {
+            sim: "run",
+            scenario: scenario.to_owned(),
+            about: outcome.about.clone(),
+            seed: outcome.seed,
+            days: outcome.days,
+            gpus: outcome.gpus,
+            nodes: outcome.nodes,
+            sites: outcome.sites,
+            node_faults: outcome.node_faults,
+            nodes_suspected: outcome.nodes_suspected,
+            nodes_lost: outcome.nodes_lost,
+            control_faults: outcome.control_faults,
+            forfeits: outcome.forfeits,
+            forfeited_usd: Usd(outcome.forfeited),
+            orders_refused: outcome.refused,
+            commands: outcome.commands,
+            facts: outcome.facts,
+            happenings: outcome.happenings,
+            wall_s: (wall.as_secs_f64() * 1_000.0).round() / 1_000.0,
+        }
+    }
+
+    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("scenario", format!("{}: {}", self.scenario, self.about)),
+            ("seed", self.seed.to_string()),
+            ("days", self.days.to_string()),
+            (
+                "GPUs, nodes, sites",
+                format!("{}, {}, {}", self.gpus, self.nodes, self.sites),
+            ),
+            (
+                "nodes struck, suspected, lost",
+                format!(
+                    "{}, {}, {}",
+                    self.node_faults, self.nodes_suspected, self.nodes_lost
+                ),
+            ),
+            ("control replaced", self.control_faults.to_string()),
+            (
+                "forfeited by providers",
+                format!("{} USD by {}", self.forfeited_usd.0, self.forfeits),
+            ),
+            ("orders without a place", self.orders_refused.to_string()),
+            (
+                "commands, facts",
+                format!("{}, {}", self.commands, self.facts),
+            ),
+            ("took", format!("{:.1} s", self.wall_s)),
+        ]
+    }
+
+    pub(super) fn text(&self) -> String {
+        details(&self.facts())
+    }
+}
+
+pub(super) fn tiers(outcome: &Outcome) -> Vec<Row> {
+    let tiers = Tier::ALL.iter().rev().copied();
+    let sold = tiers.filter(|tier| outcome.of(*tier).units > 0);
+    sold.map(|tier| Row::of(outcome, tier)).collect()
+}
+
+impl Row {
+    fn of(outcome: &Outcome, tier: Tier) -> Self {
+        let kinds = outcome
+            .delivered
+            .iter()
+            .filter(|(kind, _)| kind.tier == tier);
+        let mut large = Delivered::default();
+        let mut by_replicas = BTreeMap::new();
+        if tier.spreads_owners() {
+            for (kind, delivered) in kinds {
+                by_replicas.insert(kind.needed, Service::of(delivered));
+                if kind.needed >= LARGE {
+                    large.add(delivered);
+                }
+            }
+        }
+        Self {
+            sim: "tier",
+            tier: tier.as_str(),
+            promised: tier.promised_ppm().map(|ppm| f64::from(ppm) / 1e6),
+            service: Service::of(&outcome.of(tier)),
+            replicas_12_up: (large.units > 0).then(|| Service::of(&large)),
+            by_replicas,
+        }
+    }
+
+    pub(super) fn table(tiers: &[Self]) -> Table {
+        let columns = [
+            "TIER",
+            "NEEDS",
+            "PROMISED",
+            "DELIVERED",
+            "COST",
+            "UNITS",
+            "MONTHS MISSED",
+            "CREDITS",
+            "FAILOVERS",
+            "MOVES",
+        ];
+        Table::new(columns).rows(tiers.iter().flat_map(Self::rows))
+    }
+
+    fn rows(&self) -> Vec<[String; 10]> {
+        let promised = self.promised.map_or("-".to_owned(), percent);
+        let row = |needs: String, service: &Service| service.row(self.tier, needs, &promised);
+        if self.by_replicas.is_empty() {
+            return vec![row("1".to_owned(), &self.service)];
+        }
+        let sizes = self.by_replicas.iter();
+        let sizes = sizes.map(|(needs, service)| row(needs.to_string(), service));
+        let large = self
+            .replicas_12_up
+            .iter()
+            .map(|large| row(format!("{LARGE}+"), large));
+        sizes.chain(large).collect()
+    }
+}
+
+impl Service {
+    fn of(delivered: &Delivered) -> Self {
+        let down = delivered.tally.down_ms.iter();
+        Self {
+            delivered: delivered.tally.availability(),
+            cost_ratio: delivered
+                .cost_ratio()
+                .map(|ratio| (ratio * 1e4).round() / 1e4),
+            units: delivered.units,
+            months: delivered.months,
+            missed_months: delivered.missed_months,
+            down_s: down
+                .map(|(cause, ms)| (cause.as_str(), seconds(*ms)))
+                .collect(),
+            silent_s: seconds(delivered.silent_ms),
+            paid_usd: Usd(delivered.paid),
+            credits_usd: Usd(delivered.credits),
+            failovers: delivered.failovers,
+            moves: delivered.moves,
+        }
+    }
+
+    fn row(&self, tier: &str, needs: String, promised: &str) -> [String; 10] {
+        [
+            tier.to_owned(),
+            needs,
+            promised.to_owned(),
+            percent(self.delivered),
+            self.cost_ratio
+                .map_or("-".to_owned(), |ratio| format!("{ratio:.3}")),
+            self.units.to_string(),
+            format!("{} of {}", self.missed_months, self.months),
+            self.credits_usd.0.to_string(),
+            self.failovers.to_string(),
+            self.moves.to_string(),
+        ]
+    }
+}
+
+/// Downtime by cause, in hours over all units, a column for each tier.
+pub(super) fn causes(outcome: &Outcome) -> Table {
+    let down = |tier, cause| {
+        let tally = outcome.of(tier).tally;
+        tally.down_ms.get(&cause).copied().unwrap_or_default()
+    };
+    let columns = [
+        Tier::MultiSite,
+        Tier::Enterprise,
+        Tier::Standard,
+        Tier::Spot,
+    ];
+    let row = |cause: Cause| {
+        let hours = columns.map(|tier| down(tier, cause));
+        let [multi_site, enterprise, standard, spot] =
+            hours.map(|ms| format!("{:.2}", seconds(ms) / 3_600.0));
+        let any = hours.iter().any(|ms| *ms > 0);
+        any.then(|| [cause.to_string(), multi_site, enterprise, standard, spot])
+    };
+    Table::new([
+        "DOWN FOR, HOURS",
+        "MULTI-SITE",
+        "ENTERPRISE",
+        "STANDARD",
+        "SPOT",
+    ])
+    .when_empty("nothing was down")
+    .rows(Cause::ALL.into_iter().filter_map(row))
+}
+
+/// As many nines as there are.
+fn percent(share: f64) -> String {
+    format!("{:.5} %", share * 100.0)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds of years, far below 2^52"
+)]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1_000.0
+}
