@@ -7,6 +7,7 @@
 
 pub use remuda_placement as placement;
 
+pub mod liveness;
 pub mod openb;
 pub mod packing;
 pub mod world;
