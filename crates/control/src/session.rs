@@ -314,6 +314,14 @@ impl Sessions {
         number
     }
 
+    /// Ends the session of a node that was judged lost, if it has one still: its leases are placed
+    /// elsewhere, and only by a new session is it watched again.
+    pub(crate) fn end(&self, node: &NodeKey) {
+        if let Some(connection) = self.connection(node) {
+            connection.close(2_u32.into(), b"judged lost: begin a new session");
+        }
+    }
+
     /// Notes that a session ended; says whether it was the node's newest.
     fn node_parted(&self, node: NodeKey, number: u64) -> bool {
         let mut nodes = self
