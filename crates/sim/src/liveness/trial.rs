@@ -77,7 +77,8 @@ pub fn run(scene: &Scene) -> Result<Outcome, Error> {
 }
 
 impl Scene {
-    fn check(&self) -> Result<(), Error> {
+    /// Whether it can be played.
+    pub fn check(&self) -> Result<(), Error> {
         if self.nodes == 0 {
             return Err(Error::Nobody);
         }
