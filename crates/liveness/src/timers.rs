@@ -83,16 +83,26 @@ impl Timers {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use remuda_types::NodeKey;
+
     use super::*;
     use crate::node::Node;
     use crate::roster::Roster;
-    use remuda_types::NodeKey;
+
+    fn slots<const N: usize>() -> [Slot; N] {
+        let mut roster = Roster::default();
+        std::array::from_fn(|index| {
+            let byte = u8::try_from(index).unwrap();
+            roster.insert(Node::new(NodeKey([byte; 32]), Time::EPOCH))
+        })
+    }
 
     #[test]
     fn a_deadline_is_moved_and_taken_wherever_it_stands_in_its_moment() {
-        let mut roster = Roster::default();
-        let mut slot = |byte| roster.insert(Node::new(NodeKey([byte; 32]), Time::EPOCH));
-        let [a, b, c] = [1, 2, 3].map(&mut slot);
+        let [a, b, c] = slots();
         let [soon, late] = [5, 9].map(Time::from_millis);
         let mut timers = Timers::default();
         for slot in [a, b, c] {
@@ -107,5 +117,56 @@ mod tests {
         assert_eq!((timers.first(), timers.deadline(b)), (Some(late), None));
         assert_eq!(timers.pop(late), Some(vec![a]));
         assert!(timers.first().is_none() && timers.agree());
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Arm(usize, u64),
+        Disarm(usize),
+        Pop(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0_usize..9, 0_u64..6).prop_map(|(slot, at)| Step::Arm(slot, at)),
+            2 => (0_usize..9).prop_map(Step::Disarm),
+            1 => (0_u64..6).prop_map(Step::Pop),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn they_are_a_set_of_deadlines_with_at_most_one_a_node(script in steps()) {
+            let slots: [Slot; 9] = slots();
+            let (mut timers, mut model) = (Timers::default(), BTreeSet::new());
+            for step in script {
+                match step {
+                    Step::Arm(slot, at) => {
+                        model.retain(|(_, other)| *other != slot);
+                        model.insert((Time::from_millis(at), slot));
+                        timers.arm(slots[slot], Time::from_millis(at));
+                    }
+                    Step::Disarm(slot) => {
+                        model.retain(|(_, other)| *other != slot);
+                        timers.disarm(slots[slot]);
+                    }
+                    Step::Pop(at) => {
+                        let first = model.first().map(|(due, _)| *due);
+                        let first = first.filter(|due| *due <= Time::from_millis(at));
+                        let due: Vec<_> = model.extract_if(.., |(due, _)| Some(*due) == first).collect();
+                        let popped = timers.pop(Time::from_millis(at)).unwrap_or_default();
+                        let mut popped: Vec<_> = popped.into_iter().map(Slot::index).collect();
+                        popped.sort_unstable();
+                        prop_assert_eq!(popped, due.iter().map(|(_, slot)| *slot).collect::<Vec<_>>());
+                    }
+                }
+                prop_assert!(timers.agree());
+                prop_assert_eq!(timers.first(), model.first().map(|(due, _)| *due));
+                for (at, slot) in &model {
+                    prop_assert_eq!(timers.deadline(slots[*slot]), Some(*at));
+                }
+            }
+        }
     }
 }
