@@ -18,12 +18,13 @@ use super::node::Control;
 use super::{Args, usage};
 use crate::bench::folder;
 use crate::context::Context;
-use crate::error::Failure;
-use crate::exit::Exit;
 use crate::up::{self, Hosts, Layout, Local, Ports, Programs, SEATS};
 
 /// What has just been started or joined calms down for so long before it is measured.
 const CALM: Duration = Duration::from_secs(3);
+
+/// How long it may take until no node is doubted.
+const ALL_UP_WITHIN: Duration = Duration::from_secs(10);
 
 /// A node's price: one that needs next to no bond.
 const PRICE: Price = Price::from_micros_per_hour(1);
@@ -103,16 +104,15 @@ async fn control(local: &Local) -> anyhow::Result<Control> {
     })
 }
 
-/// Control itself must have held every node for alive to the end.
+/// Control itself must hold every node for alive; one may just have been questioned.
 async fn all_up(local: &Local, sessions: u32) -> anyhow::Result<()> {
-    let nodes = local.client.nodes().await?;
-    let up = nodes.iter().filter(|node| node.presence == "up").count();
-    if up == sessions as usize {
-        return Ok(());
-    }
-    let message = format!("control holds {up} of {sessions} nodes for up");
-    let way_out = "hold fewer with --sessions: this machine does not keep up with so many";
-    Err(Failure::new(Exit::Internal, message, way_out).into())
+    let what = format!("control holding all {sessions} nodes for up");
+    up::until(&what, ALL_UP_WITHIN, || async {
+        let nodes = local.client.nodes().await?;
+        let up = nodes.iter().filter(|node| node.presence == "up").count();
+        Ok::<_, anyhow::Error>((up == sessions as usize).then_some(()))
+    })
+    .await
 }
 
 impl Window {
