@@ -208,6 +208,7 @@ impl Detector {
                         node = %transition.node, from = %transition.from, to = %transition.to,
                         evidence = %transition.evidence, "verdict"
                     );
+                    self.end_if_lost(&transition);
                     let transition = self.last_seen_at_most(transition);
                     self.verdicts.send(transition).unwrap_or_default();
                 }
@@ -219,6 +220,15 @@ impl Detector {
                     tracing::warn!(%late, "control itself was paused: all nodes get a fresh window");
                 }
             }
+        }
+    }
+
+    /// One that stood still or was cut off for just long enough may have its session yet. In that
+    /// one it would go on reporting, taken for up by the network and watched by nobody.
+    fn end_if_lost(&self, transition: &Transition) {
+        match transition.to {
+            Verdict::Lost => self.sessions.end(&transition.node),
+            Verdict::Alive | Verdict::Suspect => {}
         }
     }
 

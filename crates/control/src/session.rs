@@ -35,6 +35,11 @@ mod routes;
 /// How long a node may take to answer a question.
 const ANSWER_WITHIN: Duration = Duration::from_millis(600);
 
+/// Between keep-alives of control's own. Nodes and gateways keep their connections alive by
+/// themselves, more often than that; so this is heard only where they fall silent, and costs nothing
+/// for thousands that do not.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
+
 /// How long a node may take to send its logs.
 const LOGS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -103,7 +108,10 @@ pub(crate) async fn bind(config: &Config, key: SecretKey) -> Result<Endpoint, Bi
         bind: config.iroh,
         alpns: vec![ALPN_NODE.to_vec(), ALPN_GATEWAY.to_vec()],
         relays: Vec::new(),
-        patience: Patience::default(),
+        patience: Patience {
+            keep_alive: KEEP_ALIVE,
+            ..Patience::default()
+        },
         allowance: Allowance::PEER,
     })
     .await
@@ -312,6 +320,14 @@ impl Sessions {
         }
         self.tell();
         number
+    }
+
+    /// Ends the session of a node that was judged lost, if it has one still: its leases are placed
+    /// elsewhere, and only by a new session is it watched again.
+    pub(crate) fn end(&self, node: &NodeKey) {
+        if let Some(connection) = self.connection(node) {
+            connection.close(2_u32.into(), b"judged lost: begin a new session");
+        }
     }
 
     /// Notes that a session ended; says whether it was the node's newest.

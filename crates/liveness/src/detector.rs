@@ -1,17 +1,16 @@
 //! The detector: all the nodes, their timers, and control's own health.
 
-use std::collections::BTreeMap;
-
 use remuda_types::{NodeKey, Time};
 
 use crate::evidence::{Cause, Sign};
 use crate::node::{Context, Fate, Node};
 use crate::output::{Output, Probe, Vantages, Verdict};
 use crate::policy::Policy;
+use crate::roster::{Roster, Slot};
 use crate::timers::Timers;
 
-/// Watches many nodes. Each input costs O(log n), but for the end of control's own trouble, which
-/// touches every node once.
+/// Watches many nodes. A report costs one look-up by hash; every other input O(log n), but for the
+/// end of control's own trouble, which touches every node once.
 ///
 /// Times are those of arrival, by one clock. A time before an earlier input's counts as that one.
 /// Inputs about nodes that are not watched, or were lost, change nothing (but for `joined`).
@@ -19,9 +18,8 @@ use crate::timers::Timers;
 pub struct Detector {
     policy: Policy,
     vantages: Vantages,
-    nodes: BTreeMap<NodeKey, Node>,
-    /// A sign of life leaves its node's timer alone: the timer fires early and is set again. So a
-    /// report costs one look-up.
+    nodes: Roster,
+    /// A sign of life leaves its node's timer alone: the timer fires early and is set again.
     timers: Timers,
     /// Nodes that are not lost.
     watched: usize,
@@ -49,16 +47,17 @@ impl Detector {
     /// for the first time is alive without a word.
     pub fn joined(&mut self, node: NodeKey, at: Time) -> Vec<Output> {
         let at = self.advance_clock(at);
-        if self
-            .verdict(&node)
-            .is_none_or(|verdict| verdict == Verdict::Lost)
-        {
+        let known = self.nodes.find(&node);
+        let slot = known.unwrap_or_else(|| self.nodes.insert(Node::new(node, at)));
+        let was_lost = self.nodes.get(slot).is_some_and(Node::is_lost);
+        if known.is_none() || was_lost {
             self.watched += 1;
         }
-        self.nodes
-            .entry(node)
-            .or_insert_with(|| Node::new(node, at));
-        self.hear(node, Sign::Joined, at)
+        let out = self.hear(slot, Sign::Joined, at);
+        if self.timers.deadline(slot).is_none() {
+            self.timers.arm(slot, at + self.policy.settings().silence);
+        }
+        out
     }
 
     /// A report came in the node's session.
@@ -75,10 +74,7 @@ impl Detector {
     /// A probe was answered. Counts only while its round runs; an answer that comes later, or
     /// twice, is no news.
     pub fn probe_answered(&mut self, probe: Probe, at: Time) -> Vec<Output> {
-        if !self
-            .live(&probe.node)
-            .is_some_and(|node| node.asked(&probe))
-        {
+        if self.asked(&probe).is_none() {
             return Vec::new();
         }
         self.sign(probe.node, Sign::Answer(probe.vantage), at)
@@ -88,14 +84,11 @@ impl Detector {
     pub fn probe_failed(&mut self, probe: Probe, at: Time) -> Vec<Output> {
         let at = self.advance_clock(at);
         let mut out = Vec::new();
-        if self
-            .live(&probe.node)
-            .is_some_and(|node| node.asked(&probe))
-        {
-            self.nodes
-                .entry(probe.node)
-                .and_modify(|node| node.fail(&probe));
-            self.look(probe.node, at, &mut out);
+        if let Some(slot) = self.asked(&probe) {
+            if let Some(node) = self.nodes.get_mut(slot) {
+                node.fail(&probe);
+            }
+            self.look(slot, at, &mut out);
         }
         out
     }
@@ -106,7 +99,8 @@ impl Detector {
         if answered {
             return self.sign(node, Sign::Sighting, at);
         }
-        if self.live(&node).is_some_and(Node::in_round) {
+        let live = self.nodes.of(&node).filter(|node| !node.is_lost());
+        if live.is_some_and(Node::in_round) {
             return Vec::new();
         }
         self.doubt(node, Cause::Sighting, at)
@@ -126,15 +120,21 @@ impl Detector {
             out.push(Output::Paused { at, late });
             return out;
         }
-        while let Some(node) = self.timers.pop(at) {
-            self.look(node, at, &mut out);
+        while let Some(mut due) = self.timers.pop(at) {
+            let key = |slot: &Slot| self.nodes.get(*slot).map(Node::key);
+            due.sort_unstable_by_key(key);
+            for slot in due {
+                self.look(slot, at, &mut out);
+            }
         }
         out
     }
 
     /// A node left in order: it is not watched any more, and nothing is said.
     pub fn left(&mut self, node: NodeKey) -> Vec<Output> {
-        self.timers.disarm(&node);
+        if let Some(slot) = self.nodes.find(&node) {
+            self.timers.disarm(slot);
+        }
         if self.nodes.remove(&node).is_some_and(|node| !node.is_lost()) {
             self.watched -= 1;
         }
@@ -152,12 +152,12 @@ impl Detector {
 
     /// What is held of a node; nothing when it never joined or has left.
     pub fn verdict(&self, node: &NodeKey) -> Option<Verdict> {
-        self.nodes.get(node).map(Node::verdict)
+        self.nodes.of(node).map(Node::verdict)
     }
 
     /// When a node last gave a sign of life.
     pub fn last_seen(&self, node: &NodeKey) -> Option<Time> {
-        self.nodes.get(node).map(Node::last_seen)
+        self.nodes.of(node).map(Node::last_seen)
     }
 
     /// Whether verdicts are held because no node is heard.
@@ -170,8 +170,8 @@ impl Detector {
         &self.policy
     }
 
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = (&NodeKey, &Node)> {
-        self.nodes.iter()
+    pub(crate) fn nodes(&self) -> &Roster {
+        &self.nodes
     }
 
     pub(crate) fn timers(&self) -> &Timers {
@@ -182,9 +182,18 @@ impl Detector {
         self.watched
     }
 
-    /// The node, if it is watched and not lost.
-    fn live(&self, node: &NodeKey) -> Option<&Node> {
-        self.nodes.get(node).filter(|node| !node.is_lost())
+    /// Where a node stands that is watched and not lost.
+    fn live(&self, node: &NodeKey) -> Option<Slot> {
+        let slot = self.nodes.find(node)?;
+        let live = !self.nodes.get(slot)?.is_lost();
+        live.then_some(slot)
+    }
+
+    /// Where the node stands whose answer to `probe` is still of interest.
+    fn asked(&self, probe: &Probe) -> Option<Slot> {
+        let slot = self.live(&probe.node)?;
+        let asked = self.nodes.get(slot)?.asked(probe);
+        asked.then_some(slot)
     }
 
     fn advance_clock(&mut self, at: Time) -> Time {
@@ -195,23 +204,18 @@ impl Detector {
     /// A sign of life of a node that is watched.
     fn sign(&mut self, node: NodeKey, sign: Sign, at: Time) -> Vec<Output> {
         let at = self.advance_clock(at);
-        if self.live(&node).is_none() {
-            return Vec::new();
-        }
-        self.hear(node, sign, at)
+        let live = self.live(&node);
+        live.map_or_else(Vec::new, |slot| self.hear(slot, sign, at))
     }
 
-    fn hear(&mut self, key: NodeKey, sign: Sign, at: Time) -> Vec<Output> {
+    fn hear(&mut self, slot: Slot, sign: Sign, at: Time) -> Vec<Output> {
         let mut out = Vec::new();
         self.last_heard = at;
         if self.isolated {
             self.end_isolation(at, &mut out);
         }
-        if let Some(node) = self.nodes.get_mut(&key) {
+        if let Some(node) = self.nodes.get_mut(slot) {
             node.heard(at, sign, &mut out);
-        }
-        if self.timers.deadline(&key).is_none() {
-            self.timers.arm(key, at + self.policy.settings().silence);
         }
         out
     }
@@ -219,29 +223,31 @@ impl Detector {
     fn doubt(&mut self, key: NodeKey, cause: Cause, at: Time) -> Vec<Output> {
         let at = self.advance_clock(at);
         let mut out = Vec::new();
-        if let Some(node) = self.nodes.get_mut(&key).filter(|node| !node.is_lost()) {
-            node.doubt(cause, at, &mut out);
-            self.look(key, at, &mut out);
+        if let Some(slot) = self.live(&key) {
+            if let Some(node) = self.nodes.get_mut(slot) {
+                node.doubt(cause, at, &mut out);
+            }
+            self.look(slot, at, &mut out);
         }
         out
     }
 
     /// Does what is due for one node, and sets its timer.
-    fn look(&mut self, key: NodeKey, at: Time, out: &mut Vec<Output>) {
+    fn look(&mut self, slot: Slot, at: Time, out: &mut Vec<Output>) {
         let context = Context {
             at,
             settings: self.policy.settings(),
             vantages: self.vantages,
             deaf: self.is_deaf(at),
         };
-        let Some(node) = self.nodes.get_mut(&key) else {
+        let Some(node) = self.nodes.get_mut(slot) else {
             return;
         };
         match node.advance(context, out) {
-            Fate::Watched(deadline) => self.timers.arm(key, deadline),
-            Fate::Held => self.hold(key, at, out),
+            Fate::Watched(deadline) => self.timers.arm(slot, deadline),
+            Fate::Held => self.hold(slot, at, out),
             Fate::Lost => {
-                self.timers.disarm(&key);
+                self.timers.disarm(slot);
                 self.watched -= 1;
             }
         }
@@ -255,8 +261,8 @@ impl Detector {
     }
 
     /// Leaves a node as it is until somebody is heard.
-    fn hold(&mut self, key: NodeKey, at: Time, out: &mut Vec<Output>) {
-        self.timers.disarm(&key);
+    fn hold(&mut self, slot: Slot, at: Time, out: &mut Vec<Output>) {
+        self.timers.disarm(slot);
         if !std::mem::replace(&mut self.isolated, true) {
             out.push(Output::Isolated {
                 at,
@@ -274,9 +280,9 @@ impl Detector {
     /// Gives every node a fresh window.
     fn restart(&mut self, at: Time) {
         let due = at + self.policy.settings().silence;
-        for (key, node) in self.nodes.iter_mut().filter(|(_, node)| !node.is_lost()) {
+        for (slot, node) in self.nodes.iter_mut().filter(|(_, node)| !node.is_lost()) {
             node.restart(at);
-            self.timers.arm(*key, due);
+            self.timers.arm(slot, due);
         }
     }
 }

@@ -3,10 +3,14 @@
 use remuda_types::NodeKey;
 
 use crate::detector::Detector;
+use crate::node::Node;
 
 /// What is not as it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
+    /// A node is not found by its key where it stands.
+    #[error("the nodes and the index of their keys differ")]
+    Roster,
     /// The timers' two views differ.
     #[error("the timers' queue and index differ")]
     Timers,
@@ -31,6 +35,9 @@ pub enum Violation {
 
 /// Checks the whole detector; O(n log n).
 pub fn check(detector: &Detector) -> Result<(), Violation> {
+    if !detector.nodes().agrees() {
+        return Err(Violation::Roster);
+    }
     if !detector.timers().agree() {
         return Err(Violation::Timers);
     }
@@ -40,20 +47,21 @@ pub fn check(detector: &Detector) -> Result<(), Violation> {
 }
 
 fn nodes(detector: &Detector) -> Result<(), Violation> {
-    detector.nodes().try_for_each(|(key, node)| {
-        let timed = detector.timers().deadline(key).is_some();
+    detector.nodes().iter().try_for_each(|(slot, node)| {
+        let timed = detector.timers().deadline(slot).is_some();
         if node.is_lost() && (timed || node.in_round()) {
-            return Err(Violation::Restless(*key));
+            return Err(Violation::Restless(node.key()));
         }
         if !node.is_lost() && !timed && !detector.is_isolated() {
-            return Err(Violation::Unwatched(*key));
+            return Err(Violation::Unwatched(node.key()));
         }
         Ok(())
     })
 }
 
 fn count(detector: &Detector) -> Result<(), Violation> {
-    let counted = detector.nodes().filter(|(_, node)| !node.is_lost()).count();
+    let live = |(_, node): &(_, &Node)| !node.is_lost();
+    let counted = detector.nodes().iter().filter(live).count();
     let held = detector.watched();
     if counted == held {
         Ok(())

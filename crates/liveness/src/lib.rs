@@ -23,6 +23,7 @@ pub mod invariant;
 mod node;
 pub mod output;
 pub mod policy;
+mod roster;
 mod round;
 mod timers;
 

@@ -19,7 +19,8 @@ pub(crate) struct Node {
     /// Silence is then questioned first and told only when a question fails, so that a node which
     /// answers but does not report is not suspected anew every second.
     vouched: bool,
-    round: Option<Round>,
+    /// Boxed, for few nodes have one: it would double what is touched of each.
+    round: Option<Box<Round>>,
     /// Probes sent so far, over all rounds.
     attempts: u32,
 }
@@ -56,6 +57,10 @@ impl Node {
             round: None,
             attempts: 0,
         }
+    }
+
+    pub(crate) fn key(&self) -> NodeKey {
+        self.key
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
@@ -97,7 +102,7 @@ impl Node {
     /// Begins a round, or adds to the one that runs. Only a gateway's word is questioned before it is told.
     pub(crate) fn doubt(&mut self, cause: Cause, at: Time, out: &mut Vec<Output>) {
         match &mut self.round {
-            None => self.round = Some(Round::new(cause, self.attempts, at)),
+            None => self.round = Some(Box::new(Round::new(cause, self.attempts, at))),
             Some(round) => round.worsen(cause),
         }
         let loud = match cause {
@@ -149,7 +154,7 @@ impl Node {
     }
 
     /// Says what the round shows so far, and keeps it if it is not over.
-    fn judge(&mut self, round: Round, context: Context<'_>, out: &mut Vec<Output>) -> Fate {
+    fn judge(&mut self, round: Box<Round>, context: Context<'_>, out: &mut Vec<Output>) -> Fate {
         let Context {
             at, settings, deaf, ..
         } = context;

@@ -1,12 +1,14 @@
 //! `remuda bench`: measures what this machine does with the programs' own parts.
 //!
 //! Nothing here is a model of the real thing: [`journal`] runs the sequencer's loop on a journal
-//! with its `fsync`, [`failover`] runs a whole network and takes its nodes away, [`packing`] gives
-//! a recorded cluster's tasks to placement and to the policies of others.
+//! with its `fsync`, [`failover`] runs a whole network and takes its nodes away, [`liveness`] holds
+//! sessions with a control that runs, [`packing`] gives a recorded cluster's tasks to placement and
+//! to the policies of others.
 
 mod failover;
 mod folder;
 mod journal;
+mod liveness;
 mod packing;
 mod placement;
 mod usage;
@@ -27,6 +29,7 @@ pub(crate) struct Args {
 enum What {
     Journal(journal::Args),
     Failover(failover::Args),
+    Liveness(liveness::Args),
     Packing(packing::Args),
     Placement(placement::Args),
 }
@@ -35,6 +38,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     match args.what {
         What::Journal(args) => journal::run(&args, context),
         What::Failover(args) => Box::pin(failover::run(args, context)).await,
+        What::Liveness(args) => Box::pin(liveness::run(args, context)).await,
         What::Packing(args) => packing::run(&args, context),
         What::Placement(args) => placement::run(&args, context),
     }

@@ -150,13 +150,18 @@ async fn start(
     })
 }
 
+/// Starts control alone.
+pub(crate) async fn control(programs: Programs) -> anyhow::Result<Local> {
+    test_policy::write(&programs.layout)?;
+    Local::start(programs).await
+}
+
 /// Starts everything and finds or makes everybody; says who buys, and the model's name.
 pub(crate) async fn network(
     programs: Programs,
     model: &ModelFile,
 ) -> anyhow::Result<(Local, Buyer, String)> {
-    test_policy::write(&programs.layout)?;
-    let mut local = Local::start(programs).await?;
+    let mut local = control(programs).await?;
     let model = local.market().model(&model.registration()).await?;
     let buyer = local.market().buyer().await?;
     for seat in 0..SEATS.len() {

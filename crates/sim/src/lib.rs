@@ -8,6 +8,7 @@
 pub use remuda_placement as placement;
 
 pub mod availability;
+pub mod liveness;
 pub mod openb;
 pub mod packing;
 pub mod run;

@@ -16,4 +16,5 @@ mod http_network;
 mod http_once;
 mod http_pages;
 mod http_workloads;
+mod node_session;
 mod standing;

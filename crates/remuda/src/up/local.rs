@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
 use remuda_link::https;
 use remuda_types::NodeKey;
 use remuda_wire::api::node::Node;
@@ -89,6 +90,11 @@ impl Local {
         };
         local.note_running()?;
         Ok(local)
+    }
+
+    /// Control's process.
+    pub(crate) const fn control(&self) -> Pid {
+        self.control.pid()
     }
 
     /// As the operator sees who takes part.

@@ -1,7 +1,8 @@
-//! The benchmarks that need no network and no model, on worlds small enough for a test.
+//! The benchmarks that need no model, on worlds small enough for a test.
 
 use serde_json::Value;
 
+use crate::e2e::network::port_base;
 use crate::program::{Program, Said};
 
 /// Two kinds of machine, thirty of each.
@@ -135,4 +136,61 @@ fn a_network_is_filled_and_its_decisions_are_timed() {
         "{line}"
     );
     assert_eq!(line["events_per_placement"], 4.0);
+}
+
+#[test]
+fn nodes_are_watched_and_their_sessions_held() {
+    let program = Program::new();
+    let port_base = port_base().to_string();
+    let words = "bench liveness --nodes 2000 --hours 1 --deaths 50 --sessions 6 --seconds 1 --json";
+    let words: Vec<&str> = words.split(' ').collect();
+    let line = &json(&program.run(&[&words[..], &["--port-base", &port_base]].concat()))[0];
+    assert_eq!(
+        (
+            line["bench"].as_str(),
+            line["nodes"].as_u64(),
+            line["sessions"].as_u64()
+        ),
+        (Some("liveness"), Some(2_000), Some(6))
+    );
+    assert!(number(line, "reports_per_s") > 0.0, "{line}");
+    assert!(number(line, "reports_per_session_s") > 0.0, "{line}");
+    assert!(number(line, "cpu_us_per_session_s").is_finite(), "{line}");
+    let [p50, p99, max] =
+        ["detect_p50_ms", "detect_p99_ms", "detect_max_ms"].map(|of| number(line, of));
+    assert!(
+        p50 > 1_660.0 && p50 <= p99 && p99 <= max && max <= 3_000.0,
+        "{line}"
+    );
+    assert_eq!(
+        (line["deaths"].as_u64(), line["deaths_missed"].as_u64()),
+        (Some(50), Some(0))
+    );
+    assert!(
+        number(line, "false_alarms_per_day_per_1000") < f64::EPSILON,
+        "{line}"
+    );
+    // One seen in an hour would be 24 a day; none seen may be three times that.
+    assert!(
+        number(line, "false_alarms_per_day_per_1000_at_most") > 24.0,
+        "{line}"
+    );
+    // One report in a hundred is lost: 864,000 a day.
+    let suspicions = number(line, "suspicions_per_day_per_1000");
+    assert!((800_000.0..900_000.0).contains(&suspicions), "{line}");
+}
+
+#[test]
+fn a_liveness_that_cannot_be_measured_is_refused() {
+    let program = Program::new();
+    let refused = |flag: &str, value: &str| {
+        let said = program.run(&["bench", "liveness", flag, value]);
+        assert_eq!(said.code, 2, "{flag} {value}: {}", said.stderr);
+        said.stderr
+    };
+    refused("--nodes", "0");
+    refused("--sessions", "0");
+    refused("--seconds", "0");
+    assert!(refused("--loss", "101").contains("a number from 0 to 100 is expected"));
+    assert!(refused("--deaths", "9999999").contains("9999999 deaths are too many for 1000 nodes"));
 }

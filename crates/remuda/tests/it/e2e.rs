@@ -9,7 +9,7 @@ mod gateway_door;
 mod gateway_killed;
 mod kills;
 mod lone_control;
-mod network;
+pub(crate) mod network;
 mod node_door;
 mod refusals;
 mod serving;
