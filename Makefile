@@ -3,7 +3,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build model up tour test lint bench clean-state
+.PHONY: help setup build model up tour test lint bench soak clean-state
 
 CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
@@ -58,6 +58,14 @@ bench: build ## the benchmarks of the binary: journal, placement, failover
 	@$(REMUDA) bench journal
 	@$(REMUDA) bench placement
 	@$(REMUDA) bench failover
+
+# Seeds go on from SEED, or from the second it is; the first that breaks a promise ends it.
+soak: build ## simulated storms, seed after seed, until one breaks a promise or you stop it
+	@seed=$${SEED:-$$(date +%s)}; \
+	while $(REMUDA) sim --scenario storm --seed $$seed --json >/dev/null; do \
+		echo "seed $$seed held"; seed=$$((seed + 1)); \
+	done; \
+	echo "seed $$seed broke a promise: remuda sim --scenario storm --seed $$seed"; exit 1
 
 clean-state: ## forget the network that `make up` kept
 	@echo "removing $(STATE_DIR)"; rm -rf -- "$(STATE_DIR)"

@@ -17,6 +17,7 @@ mod ground;
 mod machine;
 mod message;
 mod outcome;
+mod replay;
 mod service;
 mod strike;
 mod tenants;
@@ -47,6 +48,7 @@ use wires::Wires;
 pub use cause::Cause;
 pub use error::{Broken, Failure};
 pub use outcome::{Day, Outcome};
+pub use replay::Replay;
 pub use service::{Delivered, Kind};
 pub use uptime::Tally;
 pub use watch::Detection;
@@ -204,7 +206,7 @@ impl Simulation {
         self.check().map_err(|broken| self.failure(broken))?;
         self.truth.finish(self.control.network.state(), end);
         self.outcome
-            .take(&self.truth, &self.control, self.agenda.planned());
+            .take(&self.truth, self.control.commands, self.agenda.planned());
         Ok(self.outcome)
     }
 

@@ -10,10 +10,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::value_parser;
+use remuda_control::core::recover;
+use remuda_journal::{Reader, Seq};
 use remuda_sim::availability::Availability;
-use remuda_sim::run::{Detection, Outcome, Simulation};
+use remuda_sim::run::{Detection, Outcome, Replay, Simulation};
 use remuda_sim::scenario::{self, Scenario, Shipped};
 
+use super::audit::unopened;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -52,6 +55,10 @@ pub(crate) struct Args {
     /// the next file
     #[arg(long, value_name = "FILE")]
     availability: Vec<PathBuf>,
+    /// Replay the journal of a real network instead: control's data folder, or a copy of it.
+    /// Service levels are then as control believed them
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "seeds", "gpus", "days", "site_gpus", "scenario", "detection", "availability"])]
+    journal: Option<PathBuf>,
     /// Write a page with plots
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -64,18 +71,34 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if args.list {
         return list(context);
     }
+    if let Some(dir) = &args.journal {
+        return replay(dir, args, context);
+    }
     let scenario = args.scenario()?;
     let traces = args.traces()?;
     for seed in args.seed..args.seed.saturating_add(args.seeds) {
         let start = Instant::now();
         let outcome = simulate(scenario.clone(), seed, &traces, context)?;
-        let run = Run::of(&outcome, &args.scenario, start.elapsed());
-        show(&run, &outcome, context)?;
-        if let Some(path) = &args.report {
-            write(path, &report::page(&run, &outcome)?)?;
-        }
+        args.tell(&outcome, &args.scenario, start, context)?;
     }
     Ok(())
+}
+
+/// The journal's records, one after another, through the network.
+fn replay(dir: &Path, args: &Args, context: &Context) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let reader = Reader::open(dir).map_err(unopened)?;
+    let wheel = progress::wheel(context.output, "replaying the journal");
+    let mut replay = Replay::new();
+    for batch in reader.batches(Seq::NONE.next())? {
+        for record in batch?.records {
+            let events = recover::decode(&record)?;
+            replay.feed(record.at, record.command, &events)?;
+        }
+    }
+    let outcome = replay.finish("a recorded history, as control believed it")?;
+    wheel.finish_and_clear();
+    args.tell(&outcome, &dir.display().to_string(), start, context)
 }
 
 fn detection(text: &str) -> Result<Detection, String> {
@@ -114,6 +137,22 @@ impl Args {
         scenario.site_gpus = self.site_gpus.unwrap_or(scenario.site_gpus);
         scenario.detection = self.detection.unwrap_or(scenario.detection);
         scenario.checked().map_err(unusable)
+    }
+
+    /// Shows what came of a run, and writes the page if one is wanted.
+    fn tell(
+        &self,
+        outcome: &Outcome,
+        scenario: &str,
+        start: Instant,
+        context: &Context,
+    ) -> anyhow::Result<()> {
+        let run = Run::of(outcome, scenario, start.elapsed());
+        show(&run, outcome, context)?;
+        if let Some(path) = &self.report {
+            write(path, &report::page(&run, outcome)?)?;
+        }
+        Ok(())
     }
 
     fn file(&self) -> Result<String, Failure> {

@@ -19,4 +19,5 @@ mod config_file;
 mod e2e;
 mod exit_codes;
 mod program;
+mod sim;
 mod spec_errors;

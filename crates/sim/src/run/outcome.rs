@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use remuda_network::Event;
-use remuda_network::state::Presence;
+use remuda_network::state::{EndReason as End, Presence};
 use remuda_types::{Money, Tier};
 
-use super::control::Control;
 use super::ground::Ground;
+use super::machine::Machine;
 use super::service::{Delivered, Kind};
 use super::truth::Truth;
 use super::uptime::Tally;
@@ -53,7 +53,8 @@ pub struct Outcome {
     pub happenings: u64,
     /// Each day.
     pub by_day: Vec<Day>,
-    failovers: u64,
+    /// Of the day so far.
+    leases_lost: u64,
 }
 
 /// One day.
@@ -92,12 +93,11 @@ impl Outcome {
                 }
             },
             Event::LeaseEnded { reason, .. } => {
-                use remuda_network::state::EndReason as End;
                 let lost = matches!(
                     reason,
                     End::NodeLost | End::NodeRestarted | End::ProviderLeft
                 );
-                self.failovers += u64::from(lost);
+                self.leases_lost += u64::from(lost);
             }
             _ => {}
         }
@@ -117,19 +117,28 @@ impl Outcome {
         delivered: BTreeMap<Tier, Tally>,
         ground: &Ground,
     ) {
-        let ill = |machine: &&super::machine::Machine| machine.gone || !machine.is_reachable();
+        let ill = |machine: &&Machine| machine.gone || !machine.is_reachable();
+        self.note_day(day, delivered, ground.machines.iter().filter(ill).count());
+    }
+
+    pub(crate) fn note_day(
+        &mut self,
+        day: u64,
+        delivered: BTreeMap<Tier, Tally>,
+        nodes_ill: usize,
+    ) {
         self.by_day.push(Day {
             day,
             delivered,
-            nodes_ill: ground.machines.iter().filter(ill).count(),
-            leases_lost: std::mem::take(&mut self.failovers),
+            nodes_ill,
+            leases_lost: std::mem::take(&mut self.leases_lost),
         });
     }
 
-    pub(crate) fn take(&mut self, truth: &Truth, control: &Control, happenings: u64) {
+    pub(crate) fn take(&mut self, truth: &Truth, commands: u64, happenings: u64) {
         self.delivered.clone_from(&truth.delivered);
         (self.forfeited, self.forfeits) = (truth.forfeited, truth.forfeits);
-        (self.commands, self.happenings) = (control.commands, happenings);
+        (self.commands, self.happenings) = (commands, happenings);
     }
 
     /// What was delivered of a tier, all its kinds together.

@@ -50,9 +50,20 @@ pub(crate) struct Truth {
     pub(crate) forfeited: Money,
     pub(crate) forfeits: u64,
     pub(crate) audit: Audit,
+    /// Nobody sees the machines: what control holds for ready is taken to serve, and each workload
+    /// to need one replica.
+    by_belief: bool,
 }
 
 impl Truth {
+    /// For a history in which nobody saw the machines.
+    pub(crate) fn by_belief() -> Self {
+        Self {
+            by_belief: true,
+            ..Self::default()
+        }
+    }
+
     /// A tenant has a workload that needs so many of its replicas.
     pub(crate) fn expect(&mut self, workload: WorkloadId, kind: Kind, now: Time) {
         self.services.insert(workload, Service::new(kind, now));
@@ -98,6 +109,12 @@ impl Truth {
         ails: impl Fn(&NodeKey) -> Option<Cause>,
     ) {
         match event {
+            Event::WorkloadAccepted {
+                workload, terms, ..
+            } if self.by_belief => {
+                let (tier, needed) = (terms.tier, 1);
+                self.expect(*workload, Kind { tier, needed }, now);
+            }
             Event::ReplicaAdded { replica, workload } => {
                 self.homes.insert(*replica, *workload);
                 if let Some(service) = self.services.get_mut(workload) {
@@ -189,7 +206,7 @@ impl Truth {
             workload,
             replica,
             node,
-            served: false,
+            served: self.by_belief,
             routed: false,
         };
         self.leases.insert(lease, held);
