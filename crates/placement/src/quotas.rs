@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_types::{Class, Country, NodeKey, Price, SiteId};
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, NodeOffer};
 use crate::map::Map;
 use crate::request::{Near, Request};
 
@@ -83,6 +83,21 @@ impl DemandClass {
             max_gpu_price: request.max_price.map(|max| by_gpu(max, shape.gpu_milli)),
         })
     }
+
+    /// Whether nodes of this offer will do for the class, whatever is free on them.
+    pub fn may_go_to(&self, offer: &NodeOffer) -> bool {
+        let of =
+            |near: Near| near.place.distance_km(offer.place) <= f64::from(near.max_distance_km);
+        let gpu_milli = u64::from(offer.capacity.gpus) * 1_000;
+        gpu_milli > 0
+            && (self.classes.is_empty() || self.classes.contains(&offer.class))
+            && (self.countries.is_empty() || self.countries.contains(&offer.country))
+            && self.near.is_none_or(of)
+            && self.gpu_memory_mib <= offer.capacity.gpu_memory_mib
+            && self
+                .max_gpu_price
+                .is_none_or(|max| by_gpu(offer.price, gpu_milli) <= max)
+    }
 }
 
 fn sorted<T: Copy + Ord>(list: &[T]) -> Vec<T> {
@@ -92,7 +107,7 @@ fn sorted<T: Copy + Ord>(list: &[T]) -> Vec<T> {
     list
 }
 
-/// What a whole GPU may cost where so much of GPUs may cost `max`.
+/// What a whole GPU may cost where so much of GPUs may cost `max`; rounded down.
 fn by_gpu(max: Price, gpu_milli: u64) -> Price {
     let micros = u128::from(max.micros_per_hour()) * WHOLE_GPU_MILLI / u128::from(gpu_milli);
     Price::from_micros_per_hour(u64::try_from(micros).unwrap_or(u64::MAX))

@@ -157,6 +157,27 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_class_may_go_where_its_requests_find_a_place(
+        offer in offers(),
+        mut request in requests(),
+    ) {
+        // Whole GPUs and nothing beside them: the price is one by the GPU, and there is room.
+        let gpus = u64::from(offer.capacity.gpus);
+        prop_assume!(gpus > 0);
+        let max_price = request.max_price;
+        request = Request { avoid: crate::request::Avoid::default(), ..request };
+        let shape = Shape { gpu_milli: gpus * 1_000, ..Shape::default() };
+        let asked = Request::new(shape).unwrap();
+        let asked = Request { classes: request.classes, countries: request.countries, near: request.near, max_price, ..asked };
+        let class = DemandClass::of(&asked).unwrap();
+        let mut fleet = Fleet::new();
+        fleet.upsert(&offer).unwrap();
+        prop_assert_eq!(class.may_go_to(&offer), find(&mut fleet, &asked).is_some());
+    }
+}
+
 /// A node of eight GPUs at each of three sites, ever dearer.
 fn three_sites() -> Fleet {
     let mut fleet = Fleet::new();
