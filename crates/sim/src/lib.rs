@@ -6,7 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub use remuda_placement as placement;
+pub use remuda_planner as planner;
 
+pub mod cities;
+pub mod cost;
 pub mod openb;
 pub mod packing;
+mod table;
 pub mod world;
