@@ -17,7 +17,8 @@ use crate::free::{Free, GpuSet};
 use crate::map::Map;
 use crate::memory::Memory;
 use crate::plan::Plan;
-use crate::pool::Common;
+use crate::pool::{Common, PoolId};
+use crate::quotas::Quotas;
 
 pub use error::{HoldError, OfferError, ReleaseError, RemoveError, UnknownNode};
 pub(crate) use node::{Hold, Node};
@@ -53,6 +54,7 @@ pub struct Fleet {
     keys: BTreeSet<NodeKey>,
     pub(crate) stock: Stock,
     pub(crate) memory: Memory,
+    pub(crate) quotas: Quotas,
 }
 
 impl Fleet {
@@ -207,6 +209,10 @@ impl Fleet {
         })
     }
 
+    pub(crate) fn pool_of(&self, node: NodeKey) -> Option<PoolId> {
+        self.nodes.get(&node).map(|node| node.pool)
+    }
+
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeKey, &Node)> {
         let found = |key| self.nodes.get(key).map(|node| (*key, node));
         self.keys.iter().filter_map(found)
@@ -244,6 +250,7 @@ impl Fleet {
 impl PartialEq for Fleet {
     fn eq(&self, other: &Self) -> bool {
         self.stock.plan() == other.stock.plan()
+            && self.quotas == other.quotas
             && self.offers().eq(other.offers())
             && self.nodes().eq(other.nodes())
     }

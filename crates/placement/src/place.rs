@@ -75,6 +75,7 @@ fn placed(
 ) -> (Result<Vec<Placement>, Unplaced>, Cost) {
     let (mut taken, mut cost) = (Taken::default(), 0);
     let mut placements: Vec<Placement> = Vec::new();
+    let mut spent = Vec::new();
     let outcome = loop {
         let members = u32::try_from(placements.len()).unwrap_or(u32::MAX);
         if members == replicas.get() {
@@ -90,12 +91,16 @@ fn placed(
             break Err(Unplaced::explain(fleet, request, &taken, progress));
         };
         done(fleet.hold_on(member.node, request.shape(), member.gpus));
+        spent.extend(fleet.spend(request, member.node));
         taken.owners.insert(member.provider);
         taken.sites.insert(member.site);
         placements.push(member);
     };
     for member in placements.iter().rev() {
         done(fleet.release_on(member.node, request.shape(), member.gpus));
+    }
+    for spent in spent.into_iter().rev() {
+        fleet.give_back_spent(spent);
     }
     (outcome.map(|()| placements), cost)
 }

@@ -8,8 +8,9 @@ use remuda_types::NodeKey;
 use crate::fleet::{Fleet, Stock};
 use crate::memory::{Audience, Best, Offered, Recalled};
 use crate::pool::PoolId;
+use crate::quotas::Cell;
 use crate::request::Request;
-use crate::view::{Taken, keeps_away, suits};
+use crate::view::{Taken, admits, keeps_away, suits};
 
 /// Where fewer than one pool in so many is at the places asked for, those are looked at one by one
 /// instead of being picked out of all.
@@ -54,6 +55,15 @@ pub(crate) fn best(
         best: None,
     };
     let stock = &mut fleet.stock;
+    if matches!(place, Where::Anywhere) {
+        for cells in fleet.quotas.tiers(request) {
+            let pools = stock.pools_of(&cells, request);
+            search.one_by_one(stock, &pools);
+            if search.best.is_some() {
+                return search.best;
+            }
+        }
+    }
     match (place, audience) {
         (Where::Pools(pools), _) => search.one_by_one(stock, pools),
         (Where::Anywhere, Some(audience)) if is_few(audience, stock) => {
@@ -66,6 +76,17 @@ pub(crate) fn best(
         }
     }
     search.best
+}
+
+impl Stock {
+    /// The pools of these cells that such a request ever goes to.
+    fn pools_of(&self, cells: &[Cell], request: &Request) -> Vec<PoolId> {
+        let pools = cells
+            .iter()
+            .flat_map(|cell| self.pools_at(cell.site, cell.class));
+        let goes_there = |id: &PoolId| admits(request, &self.pools[*id as usize].common);
+        pools.copied().filter(goes_there).collect()
+    }
 }
 
 fn is_few(audience: &Audience, stock: &Stock) -> bool {
@@ -160,4 +181,4 @@ impl Search<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -52,9 +52,9 @@ pub enum TieBreak {
 ///
 /// What [`crate::place_group`] finds by what it remembers, this finds by looking at every state
 /// that nodes are in; so it can say what else there was. Members on one fabric have no reasons of
-/// their own: none are given.
+/// their own: none are given, nor are they where a plan's quota says where to go.
 pub fn whys(fleet: &Fleet, request: &Request, replicas: Replicas) -> Vec<(NodeKey, Why)> {
-    if request.together == Together::Fabric {
+    if request.together == Together::Fabric || fleet.quotas.steer(request) {
         return Vec::new();
     }
     let mut search = Search::new(fleet, request);

@@ -6,11 +6,15 @@
 #![forbid(unsafe_code)]
 
 pub use remuda_placement as placement;
+pub use remuda_planner as planner;
 
 pub mod availability;
+pub mod cities;
+pub mod cost;
 pub mod liveness;
 pub mod openb;
 pub mod packing;
 pub mod run;
 pub mod scenario;
+mod table;
 pub mod world;

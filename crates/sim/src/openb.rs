@@ -6,16 +6,17 @@
 
 mod error;
 mod published;
-mod table;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use remuda_types::{Capacity, Class, Shape};
 
-pub use error::{LineError, ReadError};
+pub use error::ReadError;
 pub use published::{Published, published};
-use table::Table;
+
+pub use crate::table::LineError;
+use crate::table::{self, Row};
 
 /// The most GPUs of one node that the trace's nodes may have.
 const NODE_GPUS_MAX: u64 = 64;
@@ -102,46 +103,29 @@ pub fn tasks(path: &Path) -> Result<Vec<Task>, ReadError> {
     Ok(tasks)
 }
 
-fn read<T>(
-    path: &Path,
-    parse: fn(&Table, &csv::StringRecord) -> Result<T, LineError>,
-) -> Result<Vec<T>, ReadError> {
+fn read<T>(path: &Path, parse: fn(&Row<'_>) -> Result<T, LineError>) -> Result<Vec<T>, ReadError> {
     let unread = |source| ReadError::Io {
         path: path.to_owned(),
         source,
     };
     let bytes = table::unpacked(fs::read(path).map_err(unread)?).map_err(unread)?;
-    parsed(&bytes, parse).map_err(|source| ReadError::Line {
+    table::rows(&bytes, parse).map_err(|source| ReadError::Line {
         path: path.to_owned(),
         source,
     })
 }
 
-fn parsed<T>(
-    bytes: &[u8],
-    parse: fn(&Table, &csv::StringRecord) -> Result<T, LineError>,
-) -> Result<Vec<T>, LineError> {
-    let mut reader = csv::Reader::from_reader(bytes);
-    let table = Table::new(reader.headers()?);
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        rows.push(parse(&table, &record?)?);
-    }
-    Ok(rows)
-}
-
 /// The nodes of such a file's content.
 pub fn parse_machines(bytes: &[u8]) -> Result<Vec<Machine>, LineError> {
-    parsed(bytes, machine)
+    table::rows(bytes, machine)
 }
 
 /// The tasks of such a file's content.
 pub fn parse_tasks(bytes: &[u8]) -> Result<Vec<Task>, LineError> {
-    parsed(bytes, task)
+    table::rows(bytes, task)
 }
 
-fn machine(table: &Table, record: &csv::StringRecord) -> Result<Machine, LineError> {
-    let row = table.row(record);
+fn machine(row: &Row<'_>) -> Result<Machine, LineError> {
     let gpus = row.amount("gpu", NODE_GPUS_MAX)?;
     Ok(Machine {
         class: if gpus == 0 {
@@ -159,8 +143,7 @@ fn machine(table: &Table, record: &csv::StringRecord) -> Result<Machine, LineErr
     })
 }
 
-fn task(table: &Table, record: &csv::StringRecord) -> Result<Task, LineError> {
-    let row = table.row(record);
+fn task(row: &Row<'_>) -> Result<Task, LineError> {
     let gpus = row.amount("num_gpu", NODE_GPUS_MAX)?;
     let each = if gpus == 0 {
         0

@@ -57,6 +57,7 @@ impl Room {
 const DECIDE: &[&str] = &[
     "ledger",
     "placement",
+    "planner",
     "network",
     "liveness",
     "assignment",
@@ -75,6 +76,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room::new("types", Kind::Decide, &[]),
     Room::new("ledger", Kind::Decide, &[]),
     Room::new("placement", Kind::Decide, &[]),
+    Room::new("planner", Kind::Decide, &["placement"]),
     // One property test runs a small cluster: detector, reconcilers and network together.
     Room::new("network", Kind::Decide, &["ledger", "placement"])
         .tests_use(&["assignment", "liveness"]),
@@ -90,7 +92,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room::new(
         "control",
         Kind::Act,
-        &["network", "liveness", "journal", "link", "wire"],
+        &["network", "planner", "liveness", "journal", "link", "wire"],
     )
     .tests_use(&["ledger", "placement"]),
     Room::new("node", Kind::Act, &["assignment", "link", "proof", "wire"]),

@@ -106,6 +106,12 @@ impl Stock {
         cells.map(|&cell| &self.cells[cell].pools[..])
     }
 
+    /// The pools of one class at one site.
+    pub(crate) fn pools_at(&self, site: SiteId, class: Class) -> &[PoolId] {
+        let cell = self.by_cell.get(&(site, class));
+        cell.map_or(&[], |&cell| &self.cells[cell].pools)
+    }
+
     pub(crate) fn set_plan(&mut self, plan: Plan) {
         self.plan = plan;
         self.outlooks.clear();

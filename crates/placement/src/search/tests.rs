@@ -31,7 +31,7 @@ enum Step {
     Release(usize),
 }
 
-fn key(node: u8) -> NodeKey {
+pub(crate) fn key(node: u8) -> NodeKey {
     NodeKey([node; 32])
 }
 
@@ -45,7 +45,7 @@ fn place(degrees: u8) -> Place {
     Place::from_degrees(0.0, f64::from(degrees)).unwrap()
 }
 
-fn offers() -> impl Strategy<Value = NodeOffer> {
+pub(crate) fn offers() -> impl Strategy<Value = NodeOffer> {
     let capacity = (0_u32..4, 1_u64..5, 1_u64..4).prop_map(|(gpus, cpu, memory)| Capacity {
         gpus,
         gpu_memory_mib: 40_960,
@@ -77,7 +77,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
     })
 }
 
-fn requests() -> impl Strategy<Value = Request> {
+pub(crate) fn requests() -> impl Strategy<Value = Request> {
     let limits = (
         proptest::option::weighted(0.3, 0_u8..3),
         proptest::option::weighted(0.3, 0_u8..2),
@@ -189,7 +189,12 @@ fn scan(fleet: &Fleet, request: &Request) -> Option<Rank> {
     ranks.min()
 }
 
-fn rank(fleet: &Fleet, request: &Request, offer: &NodeOffer, node: &Node) -> Option<Rank> {
+pub(crate) fn rank(
+    fleet: &Fleet,
+    request: &Request,
+    offer: &NodeOffer,
+    node: &Node,
+) -> Option<Rank> {
     let (common, avoid) = (Common::of(offer), &request.avoid);
     let avoided = avoid.nodes.contains(&offer.node) || avoid.sites.contains(&offer.site);
     if avoided || !node.open || !admits(request, &common) || !node.free.has_room(&request.ask) {

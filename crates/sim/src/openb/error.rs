@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::table::LineError;
+
 /// Why a trace's file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -37,33 +39,5 @@ pub enum ReadError {
     NoGpus {
         /// The file.
         path: PathBuf,
-    },
-}
-
-/// What is wrong with a line.
-#[derive(Debug, thiserror::Error)]
-pub enum LineError {
-    /// It is not CSV.
-    #[error(transparent)]
-    Csv(#[from] csv::Error),
-    /// A column is not there.
-    #[error("column `{column}` is missing: the header has {header}")]
-    NoColumn {
-        /// The column.
-        column: &'static str,
-        /// The columns that are there.
-        header: String,
-    },
-    /// A field is wrong.
-    #[error("line {line}, column `{column}`: `{value}`: {problem}")]
-    Field {
-        /// The line, from 1.
-        line: u64,
-        /// The column.
-        column: &'static str,
-        /// What stands there.
-        value: String,
-        /// What is wrong with it.
-        problem: String,
     },
 }
