@@ -34,6 +34,7 @@ use crate::availability::Availability;
 use crate::scenario::Scenario;
 use crate::world::World;
 use agenda::Agenda;
+use check::Epochs;
 use control::{Answer, Control};
 use dice::{Dice, Purpose};
 use disk::Disk;
@@ -86,6 +87,8 @@ enum What {
     Relief(Box<Fault>),
     Order(Box<Order>),
     Stop(WorkloadId, service::Kind, u64),
+    /// Nothing befalls the network from now on.
+    Calm,
     Check,
     Day(u64),
 }
@@ -107,6 +110,7 @@ pub struct Simulation {
     dice: Dice,
     pace: Pace,
     small: bool,
+    epochs: Epochs,
     outcome: Outcome,
 }
 
@@ -146,6 +150,7 @@ impl Simulation {
                 start: scenario.pace.start.0,
             },
             small,
+            epochs: Epochs::default(),
             outcome: Outcome::new(seed, &scenario, &ground),
             ground,
             scenario,
@@ -180,6 +185,9 @@ impl Simulation {
                 self.plan_machine(number, at);
             }
         }
+        if self.scenario.calm.0 > Span::ZERO {
+            self.agenda.plan(self.calm_at(), What::Calm);
+        }
         self.agenda.plan(now + Span::DAY, What::Day(1));
         self.plan_control(now);
     }
@@ -193,6 +201,11 @@ impl Simulation {
         START + self.scenario.length()
     }
 
+    /// From when on nothing befalls it.
+    fn calm_at(&self) -> Time {
+        self.end() - self.scenario.calm.0
+    }
+
     /// Runs it to its end. `passed` is told of each day.
     pub fn run(mut self, mut passed: impl FnMut(u64)) -> Result<Outcome, Failure> {
         let end = self.end();
@@ -203,7 +216,9 @@ impl Simulation {
             }
             self.happen(what).map_err(|broken| self.failure(broken))?;
         }
-        self.check().map_err(|broken| self.failure(broken))?;
+        self.check()
+            .and_then(|()| self.check_recovered())
+            .map_err(|broken| self.failure(broken))?;
         self.truth.finish(self.control.network.state(), end);
         self.outcome
             .take(&self.truth, self.control.commands, self.agenda.planned());
@@ -234,6 +249,10 @@ impl Simulation {
             What::Relief(fault) => self.relieve(*fault)?,
             What::Order(order) => self.order(*order),
             What::Stop(workload, kind, gpu_milli) => self.stop(workload, kind, gpu_milli),
+            What::Calm => {
+                self.control.disk_fails(0.0);
+                self.wires.mend();
+            }
             What::Check => {
                 self.check()?;
                 self.agenda.plan(self.now() + CHECKS, What::Check);
@@ -311,6 +330,9 @@ impl Simulation {
         let report = machine.wake(now, &self.pace, &mut self.dice);
         let node = machine.key;
         let report = report.map_err(|violation| Broken::Reconciler { node, violation })?;
+        if self.small {
+            self.epochs.note(&self.ground.machines[number])?;
+        }
         self.look(number);
         if let Some(report) = report.filter(|_| self.ground.machines[number].is_reachable()) {
             self.send(&Message::Report(report));
@@ -406,6 +428,9 @@ impl Simulation {
     /// A tenant wants something.
     fn order(&mut self, order: Order) {
         let now = self.now();
+        if now >= self.calm_at() {
+            return;
+        }
         match self.control.submit(now, &order.command) {
             Answer::Taken(events) => {
                 let accepted = events.iter().find_map(|event| match event {
@@ -439,6 +464,9 @@ impl Simulation {
 
     fn stop(&mut self, workload: WorkloadId, kind: service::Kind, gpu_milli: u64) {
         let now = self.now();
+        if now >= self.calm_at() {
+            return;
+        }
         match self
             .control
             .submit(now, &Command::StopWorkload { workload })

@@ -67,6 +67,9 @@ pub struct Scenario {
     pub clocks: Clocks,
     /// What of the network's policy is another than by default.
     pub policy: Policy,
+    /// The last stretch, in which nothing befalls the network and nobody orders. When it ends, every
+    /// replica that has a lease must serve.
+    pub calm: Length,
 }
 
 /// Parameters of the network.
@@ -243,6 +246,7 @@ impl Default for Scenario {
             wires: Wires::default(),
             clocks: Clocks::default(),
             policy: Policy::default(),
+            calm: Length::default(),
         }
     }
 }
@@ -307,6 +311,13 @@ impl Scenario {
         whole("gpus", self.gpus, GPUS_MAX)?;
         whole("days", self.days, DAYS_MAX)?;
         whole("site_gpus", u64::from(self.site_gpus), GPUS_MAX)?;
+        if self.calm.0 >= self.length() {
+            let problem = format!(
+                "{}: shorter than the {} days is expected",
+                self.calm.0, self.days
+            );
+            return Err(ScenarioError::value("calm", problem));
+        }
         self.demand.check()?;
         rate("failures.gpu_hours", self.failures.gpu_hours)?;
         rate(

@@ -77,9 +77,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room::new("ledger", Kind::Decide, &[]),
     Room::new("placement", Kind::Decide, &[]),
     Room::new("planner", Kind::Decide, &["placement"]),
-    // One property test runs a small cluster: detector, reconcilers and network together.
-    Room::new("network", Kind::Decide, &["ledger", "placement"])
-        .tests_use(&["assignment", "liveness"]),
+    Room::new("network", Kind::Decide, &["ledger", "placement"]),
     Room::new("liveness", Kind::Decide, &[]),
     Room::new("assignment", Kind::Decide, &[]),
     Room::new("routing", Kind::Decide, &[]),

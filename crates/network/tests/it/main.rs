@@ -1,14 +1,12 @@
-//! The network from outside: scenarios by theme, random histories, a small cluster, and the
-//! encoded form held fast.
+//! The network from outside: scenarios by theme, random histories, and the encoded form held fast.
+//! Whole clusters, with machines and a detector, are `sim`'s.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     reason = "a test may fail; clippy's own exception sees only `#[test]` functions"
 )]
 
-mod cluster;
 mod deploy;
 mod drain;
 mod failover;

@@ -118,28 +118,6 @@ impl World {
         world
     }
 
-    /// The world that a journal tells of.
-    pub(crate) fn resume(journal: &[Record]) -> Self {
-        let mut world = Self {
-            network: Network::default(),
-            now: START,
-            journal: journal.to_vec(),
-            commands: journal.len() as u64,
-        };
-        world.network = world.replayed();
-        world
-    }
-
-    /// A world around a network and its journal, which are taken.
-    pub(crate) fn taken(network: &mut Network, journal: &mut Vec<Record>, now: Time) -> Self {
-        Self {
-            network: std::mem::take(network),
-            now,
-            journal: std::mem::take(journal),
-            commands: 0,
-        }
-    }
-
     pub(crate) fn state(&self) -> &State {
         self.network.state()
     }

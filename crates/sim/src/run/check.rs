@@ -4,18 +4,42 @@
 use std::collections::BTreeMap;
 
 use remuda_network::invariant;
-use remuda_types::{LeaseId, NodeKey, ReplicaId};
+use remuda_network::state::{Lease, Phase};
+use remuda_types::{NodeKey, ReplicaId, Span};
 
 use super::Simulation;
 use super::error::Broken;
+use super::ground::Ground;
 use super::machine::Machine;
 
 impl Simulation {
     /// Checks everything; linear in the network.
     pub(super) fn check(&mut self) -> Result<(), Broken> {
         invariant::check(&self.control.network)?;
-        check_epochs(&self.ground.machines)?;
         self.check_charges()
+    }
+
+    /// After a calm every replica that has a lease serves, by control's word and in truth.
+    pub(super) fn check_recovered(&self) -> Result<(), Broken> {
+        if self.scenario.calm.0 == Span::ZERO {
+            return Ok(());
+        }
+        let state = self.control.network.state();
+        let wanted = state.replicas.values().filter_map(|replica| replica.lease);
+        for id in wanted {
+            let ready = state
+                .leases
+                .get(&id)
+                .filter(|lease| lease.phase == Phase::Ready);
+            let serves = |lease: &Lease| {
+                let machine = &self.ground.machines[Ground::number(&lease.node)];
+                machine.serving().any(|serving| serving == id)
+            };
+            if !ready.is_some_and(serves) {
+                return Err(Broken::Unrecovered(id));
+            }
+        }
+        Ok(())
     }
 
     fn check_charges(&mut self) -> Result<(), Broken> {
@@ -32,28 +56,33 @@ impl Simulation {
     }
 }
 
-/// At no time do two machines run one epoch of one replica.
-fn check_epochs(machines: &[Machine]) -> Result<(), Broken> {
-    let mut running: BTreeMap<(ReplicaId, u64), (NodeKey, LeaseId)> = BTreeMap::new();
-    for machine in machines {
+/// What runs where: at no time do two machines run one epoch of one replica.
+#[derive(Debug, Default)]
+pub(super) struct Epochs {
+    running: BTreeMap<(ReplicaId, u64), NodeKey>,
+    on: BTreeMap<NodeKey, Vec<(ReplicaId, u64)>>,
+}
+
+impl Epochs {
+    /// Takes note of what a machine runs now.
+    pub(super) fn note(&mut self, machine: &Machine) -> Result<(), Broken> {
+        let node = machine.key;
+        for known in self.on.remove(&node).unwrap_or_default() {
+            self.running.remove(&known);
+        }
         let replicas: BTreeMap<_, _> = machine.assigned().map(|of| (of.at(), of.replica)).collect();
-        for at in machine.running() {
-            let Some(replica) = replicas.get(&at).copied() else {
-                continue;
-            };
-            let node = machine.key;
-            if running
-                .insert((replica, at.epoch), (node, at.lease))
-                .is_some()
-            {
-                let epoch = at.epoch;
+        let running = machine.running();
+        let running = running.filter_map(|at| Some((*replicas.get(&at)?, at.epoch)));
+        for (replica, epoch) in running {
+            if self.running.insert((replica, epoch), node).is_some() {
                 return Err(Broken::RunsTwice {
                     replica,
                     epoch,
                     node,
                 });
             }
+            self.on.entry(node).or_default().push((replica, epoch));
         }
+        Ok(())
     }
-    Ok(())
 }

@@ -49,6 +49,9 @@ pub enum Broken {
     /// A record of the journal cannot be read back.
     #[error("a record of the journal cannot be read back")]
     Record(#[source] minicbor::decode::Error),
+    /// After a calm a replica is still not served.
+    #[error("{0} does not serve though nothing ails the network")]
+    Unrecovered(LeaseId),
     /// A command that has to be taken was refused.
     #[error("setting the network up: a command was refused")]
     Refused(#[from] remuda_network::Refusal),

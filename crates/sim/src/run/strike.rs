@@ -17,10 +17,19 @@ const REPORTS: Span = Span::from_secs(1);
 
 impl Simulation {
     pub(super) fn plan_fault(&mut self, at: Time, fault: Fault) {
-        if at > self.end() {
+        if at > self.calm_at() {
             return;
         }
         self.agenda.plan(at - REPORTS, What::Brew(Box::new(fault)));
+    }
+
+    /// When a fault is over: with the calm at the latest, if there is one.
+    fn over_by(&self, at: Time) -> Time {
+        if self.scenario.calm.0 > Span::ZERO {
+            at.min(self.calm_at())
+        } else {
+            at
+        }
     }
 
     fn plan_next(&mut self, next: Option<(Time, Fault)>) {
@@ -91,13 +100,14 @@ impl Simulation {
                     self.afflict(number, *how, *cause)?;
                 }
                 if let Some(lasts) = *lasts {
-                    self.agenda.plan(now + lasts, What::Relief(Box::new(fault)));
+                    let over = self.over_by(now + lasts);
+                    self.agenda.plan(over, What::Relief(Box::new(fault)));
                 }
             }
             Fault::Exit { provider, notice } => self.exit(*provider, *notice)?,
             Fault::Control(down) => {
                 self.truth.audit.upset_all();
-                self.control.crash(now + *down);
+                self.control.crash(self.over_by(now + *down));
                 let next =
                     self.weather
                         .next(super::weather::Renewal::Control, &self.ground, now + *down);

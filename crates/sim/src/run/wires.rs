@@ -20,22 +20,33 @@ const RESENDS_MAX: u32 = 12;
 pub(crate) struct Wires {
     dice: Dice,
     wanted: scenario::Wires,
+    latency: Span,
 }
 
 impl Wires {
-    pub(crate) const fn new(dice: Dice, wanted: scenario::Wires) -> Self {
-        Self { dice, wanted }
-    }
-
-    /// How long what is said takes to arrive, at most: a report that is lost is followed by
-    /// another.
-    pub(crate) fn latency(&self) -> Span {
-        let again = if self.wanted.lost.0 > 0.0 {
+    pub(crate) fn new(dice: Dice, wanted: scenario::Wires) -> Self {
+        let again = if wanted.lost.0 > 0.0 {
             NEXT_REPORT
         } else {
             Span::ZERO
         };
-        self.wanted.late.0.saturating_add(again)
+        Self {
+            dice,
+            latency: wanted.late.0.saturating_add(again),
+            wanted,
+        }
+    }
+
+    /// How long what is said takes to arrive, at most: a report that is lost is followed by
+    /// another.
+    pub(crate) const fn latency(&self) -> Span {
+        self.latency
+    }
+
+    /// From now on nothing is lost or doubled.
+    pub(crate) const fn mend(&mut self) {
+        self.wanted.lost = scenario::Chance(0.0);
+        self.wanted.doubled = scenario::Chance(0.0);
     }
 
     /// When a message that is sent now arrives, once or twice or never.

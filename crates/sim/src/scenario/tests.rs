@@ -31,6 +31,7 @@ fn each_refusal_names_its_field_and_the_way_out() {
     assert!(refused("[demand]\nload = 0.99").contains("demand.load is 0.99: at most 0.95"));
     assert!(refused("[demand]\nstandard = 0.9\nenterprise = 0.9").contains("make up"));
     assert!(refused("[demand]\nservices = []").contains("demand.services is none"));
+    assert!(refused("days = 1\ncalm = \"2days\"").contains("calm is 172800.000 s: shorter than"));
     assert!(refused("= 1").starts_with("mine.toml: TOML parse error at line 1"));
 }
 
