@@ -266,6 +266,10 @@ impl Simulation {
     /// Follows up what control said and committed.
     fn settle(&mut self) {
         let now = self.now();
+        if std::mem::take(&mut self.control.went_read_only) {
+            // What is reported meanwhile is not taken.
+            self.truth.audit.upset_all();
+        }
         for (at, fact) in std::mem::take(&mut self.control.facts) {
             self.outcome.follow(&fact);
             let machines = &self.ground.machines;

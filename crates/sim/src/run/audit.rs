@@ -15,6 +15,7 @@ use super::error::Broken;
 /// One lease.
 #[derive(Clone, Debug)]
 struct Account {
+    price: Price,
     serves: bool,
     believed: bool,
     since: Time,
@@ -43,9 +44,10 @@ impl Audit {
         self.on
     }
 
-    pub(crate) fn begin(&mut self, lease: LeaseId, now: Time) {
+    pub(crate) fn begin(&mut self, lease: LeaseId, price: Price, now: Time) {
         if self.on {
             let account = Account {
+                price,
                 serves: false,
                 believed: false,
                 since: now,
@@ -92,32 +94,42 @@ impl Audit {
 
     fn change(&mut self, lease: LeaseId, now: Time, change: impl FnOnce(&mut Account)) {
         if let Some(account) = self.leases.get_mut(&lease) {
-            if account.live && account.serves && account.believed {
-                account.served = account.served.saturating_add(now.since(account.since));
-            }
-            account.since = now;
+            account.count(now);
             change(account);
         }
     }
 
-    /// Checks one lease; `accrued` is what its slice has come to so far, and `latency` how long a
-    /// message may take.
+    /// Checks every lease, and forgets those that ended. `accrued` says what a lease's slice has come
+    /// to so far, and `latency` is how long a message may take.
     pub(crate) fn check(
         &mut self,
-        lease: LeaseId,
-        price: Price,
-        accrued: Span,
+        accrued: impl Fn(&LeaseId) -> Span,
         latency: Span,
         now: Time,
     ) -> Result<(), Broken> {
-        self.change(lease, now, |_| ());
-        let Some(account) = self.leases.get(&lease) else {
-            return Ok(());
-        };
-        let charged_ms = bought_ms(account.charged, price) + accrued.as_millis();
-        let rounding = (account.settlements + 1) * (1 + bought_ms(Money::from_micros(1), price));
-        let allowed_ms = latency.as_millis() + account.upsets * moment(latency) + rounding;
-        let served_ms = account.served.as_millis();
+        for (id, account) in &mut self.leases {
+            account.count(now);
+            account.check(*id, accrued(id), latency)?;
+        }
+        self.leases.retain(|_, account| account.live);
+        Ok(())
+    }
+}
+
+impl Account {
+    fn count(&mut self, now: Time) {
+        if self.live && self.serves && self.believed {
+            self.served = self.served.saturating_add(now.since(self.since));
+        }
+        self.since = now;
+    }
+
+    fn check(&self, lease: LeaseId, accrued: Span, latency: Span) -> Result<(), Broken> {
+        let charged_ms = bought_ms(self.charged, self.price) + accrued.as_millis();
+        let micro_ms = bought_ms(Money::from_micros(1), self.price);
+        let rounding = (self.settlements + 1) * (1 + micro_ms);
+        let allowed_ms = latency.as_millis() + self.upsets * moment(latency) + rounding;
+        let served_ms = self.served.as_millis();
         if charged_ms <= served_ms + allowed_ms {
             return Ok(());
         }
@@ -127,11 +139,6 @@ impl Audit {
             served_ms,
             allowed_ms,
         })
-    }
-
-    /// The leases that it knows.
-    pub(crate) fn leases(&self) -> Vec<LeaseId> {
-        self.leases.keys().copied().collect()
     }
 }
 

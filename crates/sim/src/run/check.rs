@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use remuda_network::invariant;
 use remuda_network::state::{Lease, Phase};
-use remuda_types::{NodeKey, ReplicaId, Span};
+use remuda_types::{LeaseId, NodeKey, ReplicaId, Span};
 
 use super::Simulation;
 use super::error::Broken;
@@ -44,15 +44,14 @@ impl Simulation {
 
     fn check_charges(&mut self) -> Result<(), Broken> {
         let now = self.now();
-        let (audit, state) = (&mut self.truth.audit, self.control.network.state());
-        for id in audit.leases() {
-            let Some(lease) = state.leases.get(&id) else {
-                continue;
-            };
-            let accrued = lease.meter.accrue(lease.phase, now).ready;
-            audit.check(id, lease.price, accrued, self.wires.latency(), now)?;
-        }
-        Ok(())
+        let state = self.control.network.state();
+        let accrued = |id: &LeaseId| {
+            let lease = state.leases.get(id);
+            lease.map_or(Span::ZERO, |lease| {
+                lease.meter.accrue(lease.phase, now).ready
+            })
+        };
+        self.truth.audit.check(accrued, self.wires.latency(), now)
     }
 }
 

@@ -55,6 +55,8 @@ pub(crate) struct Control {
     watch: Watch,
     detection: super::watch::Detection,
     standing: Standing,
+    /// An append failed since this was last asked.
+    pub(crate) went_read_only: bool,
     /// Whether nodes are told every change, later hard ends included.
     pub(crate) tells_all: bool,
     epoch: u64,
@@ -88,6 +90,7 @@ impl Control {
             watch: Watch::new(detection),
             detection,
             standing: Standing::Up,
+            went_read_only: false,
             tells_all: false,
             epoch: 1,
             generation: 0,
@@ -141,6 +144,7 @@ impl Control {
             Append::Unclear => self.unclear = Some((now, id, events)),
         }
         self.standing = Standing::ReadOnly(now + READ_ONLY);
+        self.went_read_only = true;
         Answer::Away
     }
 

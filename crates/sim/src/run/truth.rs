@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use remuda_network::state::{EndReason, Phase};
 use remuda_network::{Event, State};
-use remuda_types::{LeaseId, Money, NodeKey, ReplicaId, Tier, Time, WorkloadId};
+use remuda_types::{LeaseId, Money, NodeKey, Price, ReplicaId, Tier, Time, WorkloadId};
 
 use super::audit::Audit;
 use super::cause::Cause;
@@ -129,7 +129,7 @@ impl Truth {
                 succeeds,
                 ..
             } => {
-                self.grant(*lease, *replica, *node, now);
+                self.grant(*lease, *replica, (*node, *price), now);
                 if let Some(service) = self.service_of(replica) {
                     service.note_grant(*replica, *succeeds);
                     service.note_price(*lease, Some(*price), now);
@@ -198,7 +198,13 @@ impl Truth {
         self.services.get_mut(workload)
     }
 
-    fn grant(&mut self, lease: LeaseId, replica: ReplicaId, node: NodeKey, now: Time) {
+    fn grant(
+        &mut self,
+        lease: LeaseId,
+        replica: ReplicaId,
+        (node, price): (NodeKey, Price),
+        now: Time,
+    ) {
         let Some(workload) = self.homes.get(&replica).copied() else {
             return;
         };
@@ -210,7 +216,7 @@ impl Truth {
             routed: false,
         };
         self.leases.insert(lease, held);
-        self.audit.begin(lease, now);
+        self.audit.begin(lease, price, now);
     }
 
     fn phase(&mut self, lease: LeaseId, phase: Phase, ail: Option<Cause>, now: Time) {
