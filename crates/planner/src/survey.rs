@@ -133,7 +133,9 @@ mod tests {
     fn a_plan_of_a_fleet_keeps_a_place_for_who_can_go_nowhere_else() {
         let mut fleet = Fleet::new();
         let offers = [offer(1, 1, 2, 1), offer(2, 1, 2, 2), offer(3, 2, 8, 3)];
-        offers.iter().for_each(|offer| fleet.upsert(offer).unwrap());
+        for offer in &offers {
+            fleet.upsert(offer).unwrap();
+        }
         fleet
             .hold(NodeKey([1; 32]), request(1, &[]).shape())
             .unwrap();

@@ -23,7 +23,9 @@ fn first_free(scene: &Scene, mut orders: Vec<Vec<usize>>) -> Outcome {
     let mut free: Vec<u64> = scene.sites.iter().map(|site| site.gpus).collect();
     let mut outcome = Outcome::default();
     // Nothing leaves, so what was full once is passed for good: reversed, it comes off the end.
-    orders.iter_mut().for_each(|order| order.reverse());
+    for order in &mut orders {
+        order.reverse();
+    }
     for &users in &scene.arrivals {
         let order = &mut orders[users as usize];
         while order.pop_if(|site| free[*site] == 0).is_some() {}
