@@ -138,7 +138,9 @@ fn measured_round_trips_say_what_is_near() {
 #[test]
 fn a_world_with_nobody_and_one_with_nothing_are_refused() {
     let mut nobody = cities();
-    nobody.iter_mut().for_each(|city| city.population = 0.0);
+    for city in &mut nobody {
+        city.population = 0.0;
+    }
     let drawn = |settings, cities: &[City]| Scene::draw(settings, cities, &RoundTrips::default());
     assert!(matches!(
         drawn(settings(1), &nobody),
