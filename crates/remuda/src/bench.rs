@@ -3,8 +3,10 @@
 //! Nothing here is a model of the real thing: [`journal`] runs the sequencer's loop on a journal
 //! with its `fsync`, [`failover`] runs a whole network and takes its nodes away, [`liveness`] holds
 //! sessions with a control that runs, [`packing`] gives a recorded cluster's tasks to placement and
-//! to the policies of others.
+//! to the policies of others, [`cost`] a made-up world's demand to placement under plans and to
+//! rules of thumb.
 
+mod cost;
 mod failover;
 mod folder;
 mod journal;
@@ -32,6 +34,7 @@ enum What {
     Liveness(liveness::Args),
     Packing(packing::Args),
     Placement(placement::Args),
+    Cost(cost::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
@@ -41,5 +44,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         What::Liveness(args) => Box::pin(liveness::run(args, context)).await,
         What::Packing(args) => packing::run(&args, context),
         What::Placement(args) => placement::run(&args, context),
+        What::Cost(args) => cost::run(&args, context),
     }
 }

@@ -194,3 +194,65 @@ fn a_liveness_that_cannot_be_measured_is_refused() {
     assert!(refused("--loss", "101").contains("a number from 0 to 100 is expected"));
     assert!(refused("--deaths", "9999999").contains("9999999 deaths are too many for 1000 nodes"));
 }
+
+/// Cities on a grid, the later the larger.
+fn cities() -> String {
+    let city = |at: u32| {
+        let (north, east) = (i64::from(at % 8) * 15 - 50, i64::from(at) * 9 - 179);
+        format!("Town {at},{north},{east},{}\n", (at + 1) * 40_000)
+    };
+    "city,Lat,Long,Population\n".to_owned() + &(0..40).map(city).collect::<String>()
+}
+
+#[test]
+fn a_world_is_served_under_plans_and_by_rules_of_thumb() {
+    let program = Program::new();
+    program.file("cities.csv", &cities());
+    program.file(
+        "rtt.csv",
+        "from_city,to_city_country_continent,avg_ms\nTown 1,\"Town 39 Nowhere, Europe\",29.5\n",
+    );
+    let file = |name: &str| program.home().join(name).to_str().unwrap().to_owned();
+    let run = |more: &[&str]| {
+        let cities = file("cities.csv");
+        let first = [
+            "bench", "cost", "--sites", "40", "--gpus", "20000", "--json", "--cities", &cities,
+        ];
+        json(&program.run(&[&first, more].concat())).remove(0)
+    };
+    let line = run(&[]);
+    assert_eq!(line["bench"], "cost");
+    let over = number(&line, "over_lp_pct");
+    assert!(
+        over >= 0.0 && over <= number(&line, "certified_gap_pct"),
+        "{line}"
+    );
+    for rule in ["nearest_pct", "cheapest_pct"] {
+        assert!(number(&line, rule) > over, "{line}");
+    }
+    assert_eq!(line["solves_s"].as_array().map(Vec::len), Some(6));
+    let exact = run(&[
+        "--forecast-error",
+        "0",
+        "--solves",
+        "0",
+        "--rtt",
+        &file("rtt.csv"),
+    ]);
+    assert!(number(&exact, "over_lp_pct") < 0.001, "{exact}");
+    assert_ne!(exact["pairs"], line["pairs"]);
+}
+
+#[test]
+fn cities_that_are_wrong_are_named_with_their_line() {
+    let program = Program::new();
+    program.file("cities.csv", "city,Lat,Long,Population\nPole,91,0,1\n");
+    let path = program.home().join("cities.csv");
+    let said = program.run(&["bench", "cost", "--cities", path.to_str().unwrap()]);
+    assert_ne!(said.code, 0);
+    assert!(
+        said.stderr.contains("cities.csv") && said.stderr.contains("line 2, column `Lat`: `91`"),
+        "{}",
+        said.stderr
+    );
+}

@@ -48,10 +48,10 @@ impl<'a> Ours<'a> {
     pub fn new(scene: &'a Scene) -> Self {
         let mut fleet = Fleet::new();
         for site in &scene.sites {
-            nodes(site).for_each(|offer| {
+            for offer in nodes(site) {
                 let taken = fleet.upsert(&offer);
                 debug_assert!(taken.is_ok(), "a site has one owner: {taken:?}");
-            });
+            }
         }
         let congestion = Congestion::new(CONGESTION.0, CONGESTION.1);
         fleet.set_plan(Plan::new(&fleet, [], congestion));
@@ -68,9 +68,16 @@ impl<'a> Ours<'a> {
         }
     }
 
-    /// Makes a plan of what is still expected and still free, and follows it from now on.
+    /// Makes a plan of what is still expected and still free, and follows it from now on; where
+    /// nothing is either, there is none to follow.
     pub fn plan(&mut self) -> Result<(), PlanError> {
-        let problem = self.still_to_come()?;
+        let problem = match self.still_to_come() {
+            Err(ProblemError::NoDemand | ProblemError::NoSupply) => {
+                self.fleet.set_quotas(Quotas::default());
+                return Ok(());
+            }
+            problem => problem?,
+        };
         let plan = self.solver.solve(&problem)?;
         self.plans += 1;
         let rows = plan.quotas.iter().filter_map(|quota| {

@@ -51,6 +51,23 @@ fn plans_cost_less_than_rules_of_thumb_and_never_less_than_the_bound() {
 }
 
 #[test]
+fn where_nothing_is_expected_any_more_there_is_no_plan_to_follow() {
+    let few = Settings {
+        gpus: 40,
+        forecast_error_percent: 100,
+        ..settings(1)
+    };
+    let scene = Scene::draw(few, &cities(), &RoundTrips::default()).unwrap();
+    let outcome = ours(&scene, 200);
+    assert!(
+        outcome.cost >= remuda_planner::bound(&scene.problem, &remuda_planner::Duals::default())
+    );
+    let mut over = Ours::new(&scene);
+    over.serve(1, 1);
+    assert!(over.plan().is_ok() && over.certified_gap().is_none());
+}
+
+#[test]
 fn what_is_forecast_exactly_costs_no_more_than_it_must() {
     let exact = Settings {
         forecast_error_percent: 0,
