@@ -12,6 +12,8 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod bits;
+mod brief;
 pub mod congestion;
 pub mod constraint;
 pub mod fleet;
@@ -25,9 +27,9 @@ pub mod place;
 pub mod plan;
 mod pool;
 mod quote;
+mod rates;
 pub mod relaxation;
 pub mod request;
-mod room;
 mod search;
 mod text;
 pub mod unplaced;
@@ -40,7 +42,7 @@ pub use constraint::Constraint;
 pub use fleet::{Fleet, HoldError, NodeOffer, OfferError, ReleaseError, RemoveError, UnknownNode};
 pub use free::{Free, GpuSet};
 pub use invariant::Violation;
-pub use place::{Placement, find, place, place_group};
+pub use place::{GroupError, Placement, find, place, place_group};
 pub use plan::{Expected, Plan};
 pub use quote::quote;
 pub use relaxation::Relaxation;

@@ -1,118 +1,93 @@
 //! What is remembered of earlier searches, so that the next ones are fast.
 //!
-//! Nothing here can change an answer: what is remembered is checked against the pools before it is
-//! used, and what was not asked for in a long while is forgotten and worked out anew.
+//! Nothing here can change an answer: what is remembered says which pools need no look, and follows
+//! what the pools tell; what was not asked for in a long while is forgotten and worked out anew.
 
 mod audience;
 mod generations;
-mod shelf;
 
 use crate::ask::Ask;
+use crate::bits::Bits;
+use crate::brief::Brief;
 use crate::fleet::Stock;
-use crate::pool::PoolId;
+use crate::log::Position;
 use crate::request::Request;
 
-pub(crate) use audience::Audience;
-use audience::Spot;
+use audience::{Audience, Spot};
 use generations::Generations;
-use shelf::Shelf;
-pub(crate) use shelf::{Best, Offered};
 
-/// How many states all shelves of a generation remember together: 48 bytes each.
-const SHELF_BUDGET: usize = 1 << 20;
-/// How many pools are noted as full for all asks of a generation together: 8 bytes each.
-const FULL_BUDGET: usize = 1 << 22;
-/// How many pools all audiences of a generation have together: 4 bytes each, and a bit.
-const AUDIENCE_BUDGET: usize = 1 << 21;
+/// How many bytes all asks of a generation may take, and all audiences.
+const ASKS_BUDGET: usize = 1 << 24;
+const AUDIENCES_BUDGET: usize = 1 << 24;
+/// What one of them takes beside its bits, the entry of the map counted.
+const EACH: usize = 256;
 
-/// Shelves and audiences for what was asked lately.
+/// What is known of asks and places that were asked for lately.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory {
-    pub(crate) shelves: Shelves,
-    audiences: Generations<Spot, Audience>,
     asks: Generations<Ask, Known>,
-    next_ask: AskId,
+    audiences: Generations<Spot, Audience>,
 }
-
-/// A number for what a replica asks of its node.
-pub(crate) type AskId = u32;
 
 /// What is known of an ask.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
-    pub(crate) id: AskId,
-    /// When each pool that had no room had last got some; none ever did at zero.
-    full: Vec<u64>,
+    /// What it asks, packed.
+    pub(crate) asked: Brief,
+    /// Pools that may have room. The others have none.
+    pub(crate) open: Bits,
+    read: Position,
 }
-
-/// Shelves by what they are for.
-#[derive(Clone, Debug)]
-pub(crate) struct Shelves(Generations<(AskId, PoolId), Shelf>);
 
 /// What a search may use.
 pub(crate) struct Recalled<'a> {
     pub(crate) known: &'a mut Known,
-    pub(crate) shelves: &'a mut Shelves,
-    /// The pools at the places asked for, if places are asked for.
-    pub(crate) audience: Option<&'a Audience>,
+    /// The pools of the classes and at the places asked for, if any are asked for.
+    pub(crate) audience: Option<&'a Bits>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            shelves: Shelves(Generations::new(SHELF_BUDGET)),
-            audiences: Generations::new(AUDIENCE_BUDGET),
-            asks: Generations::new(FULL_BUDGET),
-            next_ask: 0,
+            asks: Generations::new(ASKS_BUDGET),
+            audiences: Generations::new(AUDIENCES_BUDGET),
         }
     }
 }
 
 impl Memory {
-    /// What is remembered that is of use for the request.
+    /// What is remembered that is of use for the request, brought up to date.
     pub(crate) fn recall(&mut self, stock: &Stock, request: &Request) -> Recalled<'_> {
+        let weight = EACH + stock.pools.len() / 8;
         let audience = Spot::of(request).map(|spot| {
-            let new = |_: &Spot| Audience::default();
-            let audience = self.audiences.get(spot, stock.pools.len(), new);
-            audience.follow(stock, request);
-            &*audience
+            let audience = self.audiences.get(spot, weight, Audience::default);
+            audience.follow(stock, request)
         });
-        let next = &mut self.next_ask;
-        let new = |_: &Ask| {
-            *next = next.wrapping_add(1);
-            Known {
-                id: *next,
-                full: Vec::new(),
-            }
-        };
-        Recalled {
-            known: self.asks.get(request.ask, stock.pools.len(), new),
-            shelves: &mut self.shelves,
-            audience,
-        }
+        let new = || Known::new(&request.ask);
+        let known = self.asks.get(request.ask, weight, new);
+        known.follow(stock);
+        Recalled { known, audience }
     }
 }
 
 impl Known {
-    /// Whether the pool had no room, and nothing got free there since `improved`.
-    pub(crate) fn is_full(&self, pool: PoolId, improved: u64) -> bool {
-        let noted = self.full.get(pool as usize);
-        noted.is_some_and(|&noted| noted == improved)
-    }
-
-    /// Notes that the pool has no room, and had none since `improved`.
-    pub(crate) fn note_full(&mut self, pool: PoolId, improved: u64) {
-        let at = pool as usize;
-        if at >= self.full.len() {
-            self.full.resize(at + 1, 0);
+    fn new(ask: &Ask) -> Self {
+        Self {
+            asked: Brief::asked(ask),
+            open: Bits::default(),
+            read: 0,
         }
-        self.full[at] = improved;
     }
-}
 
-impl Shelves {
-    /// The shelf of a pool for an ask.
-    pub(crate) fn shelf(&mut self, ask: AskId, pool: PoolId, states: usize) -> &mut Shelf {
-        self.0.get((ask, pool), states.max(8), |_| Shelf::default())
+    /// Opens the pools that came to have room.
+    fn follow(&mut self, stock: &Stock) {
+        if let Some(news) = stock.news.since(self.read) {
+            for one in news.filter(|one| one.brief.may_have(self.asked)) {
+                self.open.insert(one.pool);
+            }
+        } else {
+            self.open = Bits::below(stock.pools.len());
+        }
+        self.read = stock.news.end();
     }
 }

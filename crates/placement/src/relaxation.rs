@@ -6,7 +6,7 @@ use remuda_types::{Class, Country, Price, Shape};
 
 use crate::ask::Ask;
 use crate::constraint::Constraint;
-use crate::request::{Avoid, Request};
+use crate::request::{Avoid, Request, Together};
 use crate::text::{Gpus, Mib, Milli, Usd};
 use crate::view::View;
 
@@ -35,6 +35,8 @@ pub enum Relaxation {
     ShareOwners,
     /// Let replicas share a site.
     ShareSites,
+    /// Let replicas stand on several fabrics.
+    ShareNoFabric,
     /// Avoid nothing.
     AvoidNothing,
 }
@@ -75,6 +77,7 @@ impl Relaxation {
             Self::MaxPrice(price) => relaxed.max_price = Some(price),
             Self::ShareOwners => relaxed.spread.owners = false,
             Self::ShareSites => relaxed.spread.sites = false,
+            Self::ShareNoFabric => relaxed.together = Together::No,
             Self::AvoidNothing => relaxed.avoid = Avoid::default(),
             Self::DistanceKm(km) => {
                 if let Some(near) = &mut relaxed.near {
@@ -111,6 +114,7 @@ impl Relaxation {
             | Self::MaxPrice(_)
             | Self::ShareOwners
             | Self::ShareSites
+            | Self::ShareNoFabric
             | Self::AvoidNothing => shape,
         };
         Ask::new(smaller).unwrap_or(ask)
@@ -133,7 +137,7 @@ fn admitting(view: &View<'_>, constraint: Constraint) -> Option<(Size, Relaxatio
         }
         Constraint::GpuMemory => less(
             shape.gpu_memory_mib,
-            common.capacity.gpu_memory_mib,
+            view.offering.capacity.gpu_memory_mib,
             Relaxation::GpuMemoryMib,
         ),
         Constraint::Cpu => less(shape.cpu_milli, free.cpu_milli(), Relaxation::CpuMilli),
@@ -146,6 +150,7 @@ fn admitting(view: &View<'_>, constraint: Constraint) -> Option<(Size, Relaxatio
         }
         Constraint::OwnerSpread => Some((LESS_SAFE, Relaxation::ShareOwners)),
         Constraint::SiteSpread => Some((LESS_SAFE, Relaxation::ShareSites)),
+        Constraint::Fabric => Some((LESS_SAFE, Relaxation::ShareNoFabric)),
         Constraint::Avoided => Some((LESS_SAFE, Relaxation::AvoidNothing)),
     }
 }
@@ -195,6 +200,7 @@ impl Display for Relaxation {
             Self::MaxPrice(price) => write!(f, "a maximum price of {}", Usd(*price)),
             Self::ShareOwners => f.write_str("letting replicas share an owner"),
             Self::ShareSites => f.write_str("letting replicas share a site"),
+            Self::ShareNoFabric => f.write_str("letting replicas stand on several fabrics"),
             Self::AvoidNothing => f.write_str("avoiding nothing"),
         }
     }

@@ -1,29 +1,41 @@
 //! Nodes that are alike, seen from one request: which constraints eliminate them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use remuda_types::{Price, ProviderId, SiteId};
+use remuda_types::{Class, Price, ProviderId, SiteId};
 
+use crate::brief::Brief;
 use crate::constraint::Constraint;
 use crate::fleet::Fleet;
 use crate::free::Free;
-use crate::pool::{Common, Pool, Slot};
+use crate::pool::{Common, KindId, Offering, Pool, Slot};
 use crate::request::Request;
 
-/// What the earlier members of a group are not to be beside.
+/// Where the earlier members of a group are: what the others are not to be beside, or are to be.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) owners: BTreeSet<ProviderId>,
     pub(crate) sites: BTreeSet<SiteId>,
+    /// The fabric that the group is on, if it is on one.
+    pub(crate) fabric: Option<(SiteId, Class)>,
 }
 
-/// Nodes of one pool to which the same happens: those free alike, all open or all closed, all to be
+impl Taken {
+    /// Whether the group is on another fabric.
+    fn is_off_fabric(&self, common: &Common) -> bool {
+        let there = (common.site, common.class);
+        self.fabric.is_some_and(|fabric| fabric != there)
+    }
+}
+
+/// Nodes of one kind to which the same happens: those free alike, all open or all closed, all to be
 /// avoided or none; or all that are open, where what they have in common eliminates them.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) request: &'a Request,
     pub(crate) common: &'a Common,
-    /// What eliminates all nodes of the pool.
+    pub(crate) offering: &'a Offering,
+    /// What eliminates all nodes of the kind.
     shared: Shared,
     /// What is free on each, or on the best of them where they are eliminated whatever is free.
     free: Option<&'a Free>,
@@ -33,7 +45,7 @@ pub(crate) struct View<'a> {
     pub(crate) nodes: usize,
 }
 
-/// Which constraints eliminate a pool for what its nodes have in common, one bit for each.
+/// Which constraints eliminate nodes for what they have in common, one bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shared(u16);
 
@@ -41,49 +53,60 @@ struct Shared(u16);
 pub(crate) fn views<'a>(
     fleet: &'a Fleet,
     request: &'a Request,
-    taken: &Taken,
+    taken: &'a Taken,
 ) -> impl Iterator<Item = View<'a>> {
     let pools = fleet.stock.pools.iter().filter(|pool| pool.nodes > 0);
     pools.flat_map(move |pool| {
-        let shared = Shared::of(request, taken, &pool.common);
-        let view = View {
-            request,
-            common: &pool.common,
-            shared,
-            free: None,
-            open: true,
-            avoided: false,
-            nodes: 0,
-        };
-        let closed = View {
+        let there = Shared::of_place(request, taken, &pool.common);
+        let roomy = roomy(pool, request);
+        let kinds = pool.kinds().map(move |(id, kind)| {
+            let view = View {
+                request,
+                common: &pool.common,
+                offering: &kind.offering,
+                shared: there.and(Shared::of_offering(request, &kind.offering)),
+                free: roomy.get(&id).copied(),
+                open: true,
+                avoided: false,
+                nodes: count(kind.nodes - kind.closed),
+            };
+            (view, count(kind.closed))
+        });
+        let kinds: Vec<_> = kinds.collect();
+        let by_kind: BTreeMap<KindId, View<'a>> = pool
+            .kinds()
+            .zip(&kinds)
+            .map(|((id, _), (view, _))| (id, *view))
+            .collect();
+        let closed = |(view, closed): (View<'a>, usize)| View {
             open: false,
-            nodes: count(pool.closed),
+            free: None,
+            nodes: closed,
             ..view
         };
-        let all = shared.comes_before(Constraint::Gpu).then(|| View {
-            free: roomy(pool, request),
-            nodes: count(pool.nodes - pool.closed),
-            ..view
+        let whole = |view: &View<'_>| view.shared.comes_before(Constraint::Gpu);
+        let together = kinds.clone().into_iter().map(|(view, _)| view);
+        let together = together.filter(move |view| whole(view));
+        let each = pool.slots().filter_map(move |slot| {
+            let view = by_kind.get(&slot.kind)?;
+            (!whole(view)).then(|| open_views(slot, *view))
         });
-        let each = all.is_none().then(|| {
-            let slots = pool.slots();
-            slots.flat_map(move |(_, slot)| open_views(slot, view))
-        });
-        let open = all.into_iter().chain(each.into_iter().flatten());
-        open.chain([closed]).filter(|view| view.nodes > 0)
+        let open = together.chain(each.flatten());
+        open.chain(kinds.into_iter().map(closed))
+            .filter(|view| view.nodes > 0)
     })
 }
 
-/// What is free on a node of the pool that has room, if there is one that is not to be avoided.
-fn roomy<'a>(pool: &'a Pool, request: &Request) -> Option<&'a Free> {
-    if !pool.room.most().may_have(request.ask.gpus()) {
-        return None;
+/// What is free on a node of each kind that has room, where there is one that is not to be avoided.
+fn roomy<'a>(pool: &'a Pool, request: &Request) -> BTreeMap<KindId, &'a Free> {
+    let mut found = BTreeMap::new();
+    for slot in pool.roomy(Brief::asked(&request.ask)) {
+        let has = slot.free.has_room(&request.ask);
+        if has && slot.first_beside(&request.avoid.nodes).is_some() {
+            found.entry(slot.kind).or_insert(&slot.free);
+        }
     }
-    let mut slots = pool.slots().map(|(_, slot)| slot);
-    let has = |slot: &&Slot| {
-        slot.free.has_room(&request.ask) && slot.among(&request.avoid.nodes) < slot.nodes.len()
-    };
-    slots.find(has).map(|slot| &slot.free)
+    found
 }
 
 fn open_views<'a>(slot: &'a Slot, view: View<'a>) -> [View<'a>; 2] {
@@ -101,31 +124,56 @@ fn count(nodes: u64) -> usize {
 }
 
 impl Shared {
-    fn of(request: &Request, taken: &Taken, common: &Common) -> Self {
-        let fails = |constraint: &Constraint| match constraint {
-            Constraint::Class => excluded(&request.classes, &common.class),
-            Constraint::Country => excluded(&request.countries, &common.country),
-            Constraint::Distance => too_far(request, common),
-            Constraint::GpuMemory => {
-                request.shape().gpu_memory_mib > common.capacity.gpu_memory_mib
-            }
-            Constraint::Price => over_price(request, common),
-            Constraint::OwnerSpread => {
-                request.spread.owners && taken.owners.contains(&common.provider)
-            }
-            Constraint::SiteSpread => request.spread.sites && taken.sites.contains(&common.site),
-            Constraint::Avoided => {
-                request.avoid.owners.contains(&common.provider)
-                    || request.avoid.sites.contains(&common.site)
-            }
-            Constraint::NotOpen
-            | Constraint::Gpu
-            | Constraint::Cpu
-            | Constraint::Memory
-            | Constraint::Disk => false,
-        };
-        let failing = Constraint::ALL.into_iter().filter(fails);
-        Self(failing.fold(0, |bits, constraint| bits | bit(constraint)))
+    /// What where they are, and whose, has against nodes.
+    fn of_place(request: &Request, taken: &Taken, common: &Common) -> Self {
+        let (spread, avoid) = (&request.spread, &request.avoid);
+        let (owner, site) = (&common.provider, &common.site);
+        Self::none()
+            .with(Constraint::Class, excluded(&request.classes, &common.class))
+            .with(
+                Constraint::Country,
+                excluded(&request.countries, &common.country),
+            )
+            .with(Constraint::Distance, too_far(request, common))
+            .with(
+                Constraint::OwnerSpread,
+                spread.owners && taken.owners.contains(owner),
+            )
+            .with(
+                Constraint::SiteSpread,
+                spread.sites && taken.sites.contains(site),
+            )
+            .with(Constraint::Fabric, taken.is_off_fabric(common))
+            .with(
+                Constraint::Avoided,
+                avoid.owners.contains(owner) || avoid.sites.contains(site),
+            )
+    }
+
+    /// What nodes are, and what they cost, that is against them.
+    fn of_offering(request: &Request, offering: &Offering) -> Self {
+        Self::none()
+            .with(
+                Constraint::GpuMemory,
+                request.shape().gpu_memory_mib > offering.capacity.gpu_memory_mib,
+            )
+            .with(Constraint::Price, over_price(request, offering))
+    }
+
+    const fn none() -> Self {
+        Self(0)
+    }
+
+    const fn with(self, constraint: Constraint, eliminates: bool) -> Self {
+        if eliminates {
+            Self(self.0 | bit(constraint))
+        } else {
+            self
+        }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     const fn has(self, constraint: Constraint) -> bool {
@@ -142,21 +190,17 @@ const fn bit(constraint: Constraint) -> u16 {
     1 << constraint as u16
 }
 
-/// Whether such a request ever goes to nodes of this pool: what does not change while the pool is.
+/// Whether the class and the place of a pool will do: what does not change while the pool is.
 pub(crate) fn admits(request: &Request, common: &Common) -> bool {
-    suits(request, common) && stands_well(request, common)
-}
-
-/// Whether what the nodes of a pool are, and what they cost, will do.
-pub(crate) fn suits(request: &Request, common: &Common) -> bool {
     !excluded(&request.classes, &common.class)
-        && request.shape().gpu_memory_mib <= common.capacity.gpu_memory_mib
-        && !over_price(request, common)
+        && !excluded(&request.countries, &common.country)
+        && !too_far(request, common)
 }
 
-/// Whether the place where a pool stands will do.
-pub(crate) fn stands_well(request: &Request, common: &Common) -> bool {
-    !excluded(&request.countries, &common.country) && !too_far(request, common)
+/// Whether what nodes offer, and what they cost, will do.
+pub(crate) fn suits(request: &Request, offering: &Offering) -> bool {
+    request.shape().gpu_memory_mib <= offering.capacity.gpu_memory_mib
+        && !over_price(request, offering)
 }
 
 /// Whether the request, or the members of its group so far, keep away from this owner or site.
@@ -210,12 +254,13 @@ impl View<'_> {
             | Constraint::GpuMemory
             | Constraint::Price
             | Constraint::OwnerSpread
-            | Constraint::SiteSpread => self.shared.has(constraint),
+            | Constraint::SiteSpread
+            | Constraint::Fabric => self.shared.has(constraint),
         }
     }
 
     pub(crate) fn quote(&self) -> Price {
-        self.common.quote(self.request.shape())
+        self.offering.quote(self.request.shape())
     }
 
     /// How far the nodes are from the place asked, if one was.
@@ -237,9 +282,9 @@ fn too_far(request: &Request, common: &Common) -> bool {
         .is_some_and(|near| near.place.distance_km(common.place) > f64::from(near.max_distance_km))
 }
 
-fn over_price(request: &Request, common: &Common) -> bool {
+fn over_price(request: &Request, offering: &Offering) -> bool {
     let max = request.max_price;
-    max.is_some_and(|max| common.quote(request.shape()) > max)
+    max.is_some_and(|max| offering.quote(request.shape()) > max)
 }
 
 /// An empty list excludes nothing.

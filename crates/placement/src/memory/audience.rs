@@ -1,34 +1,36 @@
-//! The pools where what some requests ask of a place holds: in these countries, this near.
+//! The pools where what some requests ask of class and place holds: of these classes, in these
+//! countries, this near.
 
-use remuda_types::Country;
+use remuda_types::{Class, Country};
 
+use crate::bits::Bits;
 use crate::fleet::Stock;
+use crate::log::Position;
 use crate::pool::PoolId;
 use crate::request::{Near, Request};
-use crate::view::stands_well;
+use crate::view::admits;
 
-/// What requests ask of a place.
+/// What requests ask of class and place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Spot {
+    classes: Vec<Class>,
     countries: Vec<Country>,
     near: Option<Near>,
 }
 
 /// The pools there.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Audience {
-    pools: Vec<PoolId>,
-    /// One bit for each pool, there or not.
-    bits: Vec<u64>,
-    known: usize,
-    reuses: u32,
+pub(super) struct Audience {
+    pools: Bits,
+    read: Position,
 }
 
 impl Spot {
-    /// What the request asks of a place, if it asks anything.
+    /// What the request asks of class and place, if it asks anything.
     pub(super) fn of(request: &Request) -> Option<Self> {
-        let anywhere = request.countries.is_empty() && request.near.is_none();
-        (!anywhere).then(|| Self {
+        let any = request.classes.is_empty() && request.countries.is_empty();
+        (!any || request.near.is_some()).then(|| Self {
+            classes: request.classes.clone(),
             countries: request.countries.clone(),
             near: request.near,
         })
@@ -36,32 +38,23 @@ impl Spot {
 }
 
 impl Audience {
-    /// The pools there.
-    pub(crate) fn pools(&self) -> &[PoolId] {
+    /// The pools there, those counted that came to be lately.
+    pub(super) fn follow(&mut self, stock: &Stock, request: &Request) -> &Bits {
+        if let Some(founded) = stock.founded.since(self.read) {
+            founded.for_each(|pool| self.note(stock, request, pool));
+        } else {
+            let all = (0..).zip(&stock.pools).map(|(pool, _)| pool);
+            all.for_each(|pool| self.note(stock, request, pool));
+        }
+        self.read = stock.founded.end();
         &self.pools
     }
 
-    /// Whether the pool is there.
-    pub(crate) fn has(&self, pool: PoolId) -> bool {
-        let word = self.bits.get(pool as usize / 64);
-        word.is_some_and(|word| word >> (pool % 64) & 1 == 1)
-    }
-
-    /// Takes note of pools that are new.
-    pub(super) fn follow(&mut self, stock: &Stock, request: &Request) {
-        if self.reuses != stock.reuses() {
-            *self = Self {
-                reuses: stock.reuses(),
-                ..Self::default()
-            };
+    fn note(&mut self, stock: &Stock, request: &Request, pool: PoolId) {
+        if admits(request, &stock.pools[pool as usize].common) {
+            self.pools.insert(pool);
+        } else {
+            self.pools.remove(pool);
         }
-        self.bits.resize(stock.pools.len().div_ceil(64), 0);
-        for at in self.known..stock.pools.len() {
-            if stands_well(request, &stock.pools[at].common) {
-                self.pools.push(PoolId::try_from(at).unwrap_or(PoolId::MAX));
-                self.bits[at / 64] |= 1 << (at % 64);
-            }
-        }
-        self.known = stock.pools.len();
     }
 }
