@@ -3,25 +3,55 @@
 use crate::ask::{Ask, GpuAsk, WHOLE_GPU_MILLI};
 use crate::free::Free;
 
-/// Five amounts side by side, the bit above each of them clear: CPU, memory and disk in 31 bits,
-/// the largest part of a GPU and the number of whole ones in 15. An amount that is too large for
-/// its bits is the largest that fits, so what is said of room errs on the side of room.
+/// Five amounts side by side in units of their own, the bit above each of them clear. What is free
+/// is rounded up and what is asked down, and an amount that is too large for its bits is the
+/// largest that fits, so what is said of room errs on the side of room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Brief(u128);
+pub(crate) struct Brief(u64);
+
+/// How many bits an amount has, and how large its unit is: CPU in 16 thousandths of a core, memory
+/// in 64 MiB, disk in 4 GiB, the largest part of a GPU in thousandths, and whole GPUs.
+const FIELDS: [Field; 5] = [
+    Field { bits: 15, unit: 16 },
+    Field { bits: 15, unit: 64 },
+    Field {
+        bits: 12,
+        unit: 4_096,
+    },
+    Field { bits: 10, unit: 1 },
+    Field { bits: 7, unit: 1 },
+];
+
+#[derive(Clone, Copy)]
+struct Field {
+    bits: u32,
+    unit: u64,
+}
 
 /// The bit above each amount.
-const GUARDS: u128 = packed([1 << 31, 1 << 31, 1 << 31, 1 << 15, 1 << 15]);
-
-const fn packed([cpu, memory, disk, part, whole]: [u128; 5]) -> u128 {
-    cpu | memory << 32 | disk << 64 | part << 96 | whole << 112
-}
+const GUARDS: u64 = {
+    let (mut guards, mut at, mut field) = (0, 0, 0);
+    while field < FIELDS.len() {
+        at += FIELDS[field].bits;
+        guards |= 1 << at;
+        at += 1;
+        field += 1;
+    }
+    guards
+};
 
 impl Brief {
     /// What is free.
     pub(crate) fn of(free: &Free) -> Self {
         let part = free.gpus_milli().iter().copied().max().unwrap_or(0);
-        let beside = [free.cpu_milli(), free.memory_mib(), free.disk_mib()];
-        Self::new(beside, part.into(), free.whole_gpus() as u64)
+        let amounts = [
+            free.cpu_milli(),
+            free.memory_mib(),
+            free.disk_mib(),
+            part.into(),
+            free.whole_gpus() as u64,
+        ];
+        Self::new(amounts, u64::div_ceil)
     }
 
     /// What is asked.
@@ -32,14 +62,24 @@ impl Brief {
             GpuAsk::Part(part) => (part, 0),
             GpuAsk::Whole(count) => (WHOLE_GPU_MILLI, count),
         };
-        let beside = [shape.cpu_milli, shape.memory_mib, shape.disk_mib];
-        Self::new(beside, part.into(), whole)
+        let amounts = [
+            shape.cpu_milli,
+            shape.memory_mib,
+            shape.disk_mib,
+            part.into(),
+            whole,
+        ];
+        Self::new(amounts, |amount, unit| amount / unit)
     }
 
-    fn new(beside: [u64; 3], part: u64, whole: u64) -> Self {
-        let [cpu, memory, disk] = beside.map(|amount| u128::from(amount.min((1 << 31) - 1)));
-        let [part, whole] = [part, whole].map(|amount| u128::from(amount.min((1 << 15) - 1)));
-        Self(packed([cpu, memory, disk, part, whole]))
+    fn new(amounts: [u64; 5], in_units: impl Fn(u64, u64) -> u64) -> Self {
+        let (mut brief, mut at) = (0, 0);
+        for (amount, field) in amounts.into_iter().zip(FIELDS) {
+            let most = (1 << field.bits) - 1;
+            brief |= in_units(amount, field.unit).min(most) << at;
+            at += field.bits + 1;
+        }
+        Self(brief)
     }
 
     /// Whether this much free may have room for what is asked; if not, it has none.
@@ -60,7 +100,8 @@ mod tests {
         prop_oneof![
             0_u64..8,
             any::<u64>(),
-            (0_u32..34).prop_map(|bits| 1 << bits)
+            (0_u32..34).prop_map(|bits| 1 << bits),
+            (0_u64..99).prop_map(|n| n << 12)
         ]
     }
 
@@ -82,13 +123,16 @@ mod tests {
             let (Some(free), Ok(ask)) = (Free::all(&capacity), Ask::new(shape)) else { return Ok(()) };
             let may_have = Brief::of(&free).may_have(Brief::asked(&ask));
             prop_assert!(may_have || !free.has_room(&ask));
-            let is_small = has.iter().chain(&asks).all(|amount| *amount < 1 << 31);
-            prop_assert!(!is_small || may_have == free.has_room(&ask));
+            let is_exact = |amounts: [u64; 3]| {
+                let mut fields = amounts.into_iter().zip(FIELDS);
+                fields.all(|(amount, of)| amount % of.unit == 0 && amount / of.unit < 1 << of.bits)
+            };
+            prop_assert!(!is_exact(has) || !is_exact(asks) || may_have == free.has_room(&ask));
         }
 
         #[test]
         fn nothing_free_has_no_room(asked in amounts()) {
-            let shape = Shape { disk_mib: asked.max(1), ..Shape::default() };
+            let shape = Shape { disk_mib: asked.max(4_096), ..Shape::default() };
             prop_assert!(!Brief::default().may_have(Brief::asked(&Ask::new(shape).unwrap())));
         }
     }

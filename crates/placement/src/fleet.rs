@@ -77,14 +77,15 @@ impl Fleet {
             self.stock.take_out(key, known);
         }
         let (pool, kind) = self.stock.kind(common, Offering::of(offer));
-        let node = Node {
+        let mut node = Node {
             pool,
             kind,
+            slot: 0,
             open,
             free,
             holds,
         };
-        self.stock.put_in(key, &node);
+        self.stock.put_in(key, &mut node);
         self.nodes.insert(key, node);
         self.keys.insert(key);
         if let Some((pool, kind)) = old {

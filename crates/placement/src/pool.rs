@@ -13,7 +13,6 @@ use crate::brief::Brief;
 use crate::fleet::NodeOffer;
 use crate::free::Free;
 use crate::keys::Keys;
-use crate::map::Map;
 use crate::quote::quote_of;
 use crate::rates::Utmost;
 use crate::worth::{Outlook, Value};
@@ -23,7 +22,7 @@ pub(crate) type PoolId = u32;
 /// The number of a kind in its pool.
 pub(crate) type KindId = u32;
 /// The number of a slot in its pool; numbers are used again.
-type SlotId = u32;
+pub(crate) type SlotId = u32;
 
 /// How many significant bits of a price tell bands apart.
 const BAND_BITS: u32 = 5;
@@ -75,7 +74,6 @@ pub(crate) struct Pool {
     briefs: Vec<Brief>,
     slots: Vec<Slot>,
     unused_slots: Vec<SlotId>,
-    by_free: Map<(KindId, Free), SlotId>,
     /// Of all kinds.
     pub(crate) utmost: Utmost,
 }
@@ -175,7 +173,6 @@ impl Pool {
             briefs: Vec::new(),
             slots: Vec::new(),
             unused_slots: Vec::new(),
-            by_free: Map::default(),
             utmost: Utmost::default(),
         }
     }
@@ -238,7 +235,11 @@ impl Pool {
     /// Slots that may have room for what is asked.
     pub(crate) fn roomy(&self, asked: Brief) -> impl Iterator<Item = &Slot> {
         let briefs = self.briefs.iter().zip(&self.slots);
-        briefs.filter_map(move |(brief, slot)| brief.may_have(asked).then_some(slot))
+        let roomy = briefs.filter(move |(brief, _)| brief.may_have(asked));
+        // What asks for less than a unit may have room where no node is.
+        roomy
+            .map(|(_, slot)| slot)
+            .filter(|slot| !slot.nodes.is_empty())
     }
 
     /// The states that open nodes are in.
@@ -262,49 +263,48 @@ impl Pool {
         kind.closed -= u64::from(!open);
     }
 
-    /// Puts an open node under what is free on it.
-    pub(crate) fn enter(&mut self, node: NodeKey, kind: KindId, free: &Free) {
-        let state = (kind, free.sorted());
-        let slot = match self.by_free.get(&state) {
-            Some(&slot) => slot,
-            None => self.open_slot(state),
-        };
+    /// Puts an open node under what is free on it; says into which slot.
+    pub(crate) fn enter(&mut self, node: NodeKey, kind: KindId, free: &Free) -> SlotId {
+        let (brief, free) = (Brief::of(free), free.sorted());
+        let found = self.find(kind, brief, &free);
+        let slot = found.unwrap_or_else(|| self.open_slot(kind, brief, free));
         self.slots[slot as usize].nodes.insert(node);
+        slot
     }
 
     /// Undoes [`Pool::enter`].
-    pub(crate) fn leave(&mut self, node: NodeKey, kind: KindId, free: &Free) {
-        let state = (kind, free.sorted());
-        let Some(&id) = self.by_free.get(&state) else {
-            return;
-        };
+    pub(crate) fn leave(&mut self, node: NodeKey, id: SlotId) {
         let slot = &mut self.slots[id as usize];
         slot.nodes.remove(node);
         if slot.nodes.is_empty() {
             self.briefs[id as usize] = Brief::default();
-            self.by_free.remove(&state);
             self.unused_slots.push(id);
         }
     }
 
-    fn open_slot(&mut self, (kind, free): (KindId, Free)) -> SlotId {
-        let brief = Brief::of(&free);
+    fn find(&self, kind: KindId, brief: Brief, free: &Free) -> Option<SlotId> {
+        let alike = (0..).zip(&self.briefs).filter(|(_, of)| **of == brief);
+        let is_it = |id: &SlotId| {
+            let slot = &self.slots[*id as usize];
+            slot.kind == kind && slot.free == *free && !slot.nodes.is_empty()
+        };
+        alike.map(|(id, _)| id).find(is_it)
+    }
+
+    fn open_slot(&mut self, kind: KindId, brief: Brief, free: Free) -> SlotId {
         let slot = Slot {
             kind,
             value: self.kind(kind).outlook.value(&free),
-            free: free.clone(),
+            free,
             nodes: Keys::default(),
         };
-        let id = if let Some(id) = self.unused_slots.pop() {
+        if let Some(id) = self.unused_slots.pop() {
             (self.slots[id as usize], self.briefs[id as usize]) = (slot, brief);
-            id
-        } else {
-            self.slots.push(slot);
-            self.briefs.push(brief);
-            number(self.slots.len() - 1)
-        };
-        self.by_free.insert((kind, free), id);
-        id
+            return id;
+        }
+        self.slots.push(slot);
+        self.briefs.push(brief);
+        number(self.slots.len() - 1)
     }
 
     /// Values the states anew, under another plan; `outlook` is what it says of such GPUs.

@@ -6,13 +6,15 @@ use super::error::HoldError;
 use crate::ask::Ask;
 use crate::constraint::Constraint;
 use crate::free::{Free, GpuSet};
-use crate::pool::{Kind, KindId, PoolId};
+use crate::pool::{Kind, KindId, PoolId, SlotId};
 
 /// One node of the fleet.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) pool: PoolId,
     pub(crate) kind: KindId,
+    /// Where it is in its pool while it is open.
+    pub(crate) slot: SlotId,
     pub(crate) open: bool,
     pub(crate) free: Free,
     /// Oldest first.

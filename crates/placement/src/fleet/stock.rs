@@ -22,7 +22,7 @@ use crate::worth::Outlook;
 
 /// So many outlooks are shared by pools; beyond it they are made anew.
 const OUTLOOKS_MAX: usize = 1_024;
-/// So many of the last improvements are kept for those who follow them; 32 bytes each.
+/// So many of the last improvements are kept for those who follow them; 16 bytes each.
 const NEWS_MAX: usize = 1 << 14;
 /// So many of the last pools that came to be.
 const FOUNDED_MAX: usize = 1 << 12;
@@ -274,7 +274,7 @@ impl Stock {
     }
 
     /// Counts a node in.
-    pub(crate) fn put_in(&mut self, key: NodeKey, node: &Node) {
+    pub(crate) fn put_in(&mut self, key: NodeKey, node: &mut Node) {
         let pool = &mut self.pools[node.pool as usize];
         let (site, provider) = (pool.common.site, pool.common.provider);
         let owner = Owner { provider, nodes: 0 };
@@ -283,7 +283,7 @@ impl Stock {
         let (used, total) = node.load(pool.kind(node.kind));
         let cell = pool.cell;
         if node.open {
-            pool.enter(key, node.kind, &node.free);
+            node.slot = pool.enter(key, node.kind, &node.free);
             self.tell(node.pool, &node.free);
         }
         self.cells[cell].used += used;
@@ -305,7 +305,7 @@ impl Stock {
         let (used, total) = node.load(pool.kind(node.kind));
         let cell = pool.cell;
         if node.open {
-            pool.leave(key, node.kind, &node.free);
+            pool.leave(key, node.slot);
         }
         self.cells[cell].used -= used;
         self.cells[cell].total -= total;
@@ -317,8 +317,8 @@ impl Stock {
         let pool = &mut self.pools[node.pool as usize];
         let (before, _) = node.load(pool.kind(node.kind));
         if node.open {
-            pool.leave(key, node.kind, &node.free);
-            pool.enter(key, node.kind, &free);
+            pool.leave(key, node.slot);
+            node.slot = pool.enter(key, node.kind, &free);
         }
         let improved = node.open && free.has_more_than(&node.free);
         node.free = free;

@@ -2,6 +2,7 @@
 //! countries, this near.
 
 use remuda_types::{Class, Country};
+use smallvec::SmallVec;
 
 use crate::bits::Bits;
 use crate::fleet::Stock;
@@ -13,8 +14,8 @@ use crate::view::admits;
 /// What requests ask of class and place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Spot {
-    classes: Vec<Class>,
-    countries: Vec<Country>,
+    classes: SmallVec<[Class; 4]>,
+    countries: SmallVec<[Country; 8]>,
     near: Option<Near>,
 }
 
@@ -30,8 +31,8 @@ impl Spot {
     pub(super) fn of(request: &Request) -> Option<Self> {
         let any = request.classes.is_empty() && request.countries.is_empty();
         (!any || request.near.is_some()).then(|| Self {
-            classes: request.classes.clone(),
-            countries: request.countries.clone(),
+            classes: SmallVec::from_slice(&request.classes),
+            countries: SmallVec::from_slice(&request.countries),
             near: request.near,
         })
     }
