@@ -34,15 +34,21 @@ impl Bits {
         }
     }
 
-    /// The numbers that are in both; in this alone where there is no other.
-    pub(crate) fn in_both<'a>(&'a self, other: Option<&'a Self>) -> impl Iterator<Item = u32> + 'a {
+    /// The numbers that are in this and in all of the others that there are.
+    pub(crate) fn in_all<'a>(
+        &'a self,
+        others: [Option<&'a Self>; 2],
+    ) -> impl Iterator<Item = u32> + 'a {
         let words = (0_u32..).zip(&self.0).map(move |(at, word)| {
-            let mask = other.map_or(u64::MAX, |other| {
-                other.0.get(at as usize).copied().unwrap_or(0)
-            });
-            (at * 64, word & mask)
+            let mask = |other: Option<&Self>| other.map_or(u64::MAX, |other| other.word(at));
+            let [one, other] = others;
+            (at * 64, word & mask(one) & mask(other))
         });
         words.flat_map(|(first, word)| ones(word).map(move |bit| first + bit))
+    }
+
+    fn word(&self, at: u32) -> u64 {
+        self.0.get(at as usize).copied().unwrap_or(0)
     }
 }
 
@@ -81,12 +87,20 @@ mod tests {
                 }
                 prop_assert_eq!(bits.has(number), insert);
             }
-            prop_assert!(bits.in_both(None).eq(expected.iter().copied()));
+            prop_assert!(bits.in_all([None, None]).eq(expected.iter().copied()));
             let mut other = Bits::default();
             for number in &others {
                 other.insert(*number);
             }
-            prop_assert!(bits.in_both(Some(&other)).eq(expected.intersection(&others).copied()));
+            let both: Vec<u32> = expected.intersection(&others).copied().collect();
+            prop_assert!(bits.in_all([Some(&other), None]).eq(both.iter().copied()));
+            let even = |number: &u32| number % 2 == 0;
+            let mut evens = Bits::default();
+            for number in (0..300).filter(even) {
+                evens.insert(number);
+            }
+            let all = both.into_iter().filter(even);
+            prop_assert!(bits.in_all([Some(&evens), Some(&other)]).eq(all));
         }
     }
 }

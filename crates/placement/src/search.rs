@@ -87,9 +87,8 @@ struct Search<'a, 'm> {
 
 impl Search<'_, '_> {
     fn visit_all(&mut self, stock: &mut Stock) {
-        let Recalled { known, audience } = &self.recalled;
         let few = self.sought.few;
-        let open = known.open.in_both(*audience).take(few.saturating_add(1));
+        let open = self.recalled.open().take(few.saturating_add(1));
         let mut open: SmallVec<[PoolId; FEW + 1]> = open.collect();
         if open.len() > few {
             self.climb(stock);
@@ -105,9 +104,7 @@ impl Search<'_, '_> {
         let asked = (self.sought.request.ask.gpus(), self.sought.request.shape());
         let mut rung = Rung::default();
         loop {
-            let Recalled { known, audience } = &self.recalled;
-            let there = |pool| audience.is_none_or(|audience| audience.has(pool));
-            let wanted = |pool| known.open.has(pool) && there(pool);
+            let wanted = |pool| self.recalled.is_open(pool);
             let most = self.best.as_ref().map(|best| best.cost);
             let Some((pool, next)) = stock.next(rung, asked, most, wanted) else {
                 return;

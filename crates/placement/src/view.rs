@@ -192,9 +192,17 @@ const fn bit(constraint: Constraint) -> u16 {
 
 /// Whether the class and the place of a pool will do: what does not change while the pool is.
 pub(crate) fn admits(request: &Request, common: &Common) -> bool {
+    is_of_class(request, common) && stands_well(request, common)
+}
+
+/// Whether the class of a pool will do.
+pub(crate) fn is_of_class(request: &Request, common: &Common) -> bool {
     !excluded(&request.classes, &common.class)
-        && !excluded(&request.countries, &common.country)
-        && !too_far(request, common)
+}
+
+/// Whether the place where a pool stands will do.
+pub(crate) fn stands_well(request: &Request, common: &Common) -> bool {
+    !excluded(&request.countries, &common.country) && !too_far(request, common)
 }
 
 /// Whether what nodes offer, and what they cost, will do.

@@ -1,5 +1,5 @@
-//! The pools where what some requests ask of class and place holds: of these classes, in these
-//! countries, this near.
+//! The pools of which something that requests ask holds, whatever the pools have free: that they
+//! are of these classes, or stand in these countries and this near.
 
 use remuda_types::{Class, Country};
 use smallvec::SmallVec;
@@ -7,55 +7,54 @@ use smallvec::SmallVec;
 use crate::bits::Bits;
 use crate::fleet::Stock;
 use crate::log::Position;
-use crate::pool::PoolId;
+use crate::pool::{Common, PoolId};
 use crate::request::{Near, Request};
-use crate::view::admits;
 
-/// What requests ask of class and place.
+/// What requests ask of pools.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Spot {
-    classes: SmallVec<[Class; 4]>,
-    countries: SmallVec<[Country; 8]>,
-    near: Option<Near>,
+pub(super) enum Wish {
+    Classes(SmallVec<[Class; 4]>),
+    Place(SmallVec<[Country; 8]>, Option<Near>),
 }
 
-/// The pools there.
+/// The pools of which a wish holds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Audience {
     pools: Bits,
     read: Position,
 }
 
-impl Spot {
-    /// What the request asks of class and place, if it asks anything.
-    pub(super) fn of(request: &Request) -> Option<Self> {
-        let any = request.classes.is_empty() && request.countries.is_empty();
-        (!any || request.near.is_some()).then(|| Self {
-            classes: SmallVec::from_slice(&request.classes),
-            countries: SmallVec::from_slice(&request.countries),
-            near: request.near,
-        })
+impl Wish {
+    /// What the request asks of class, if it asks anything.
+    pub(super) fn of_class(request: &Request) -> Option<Self> {
+        let classes = &request.classes;
+        (!classes.is_empty()).then(|| Self::Classes(SmallVec::from_slice(classes)))
+    }
+
+    /// What the request asks of place, if it asks anything.
+    pub(super) fn of_place(request: &Request) -> Option<Self> {
+        let anywhere = request.countries.is_empty() && request.near.is_none();
+        let countries = || SmallVec::from_slice(&request.countries);
+        (!anywhere).then(|| Self::Place(countries(), request.near))
     }
 }
 
 impl Audience {
-    /// The pools there, those counted that came to be lately.
-    pub(super) fn follow(&mut self, stock: &Stock, request: &Request) -> &Bits {
+    /// The pools of which the wish holds, those counted that came to be lately.
+    pub(super) fn follow(&mut self, stock: &Stock, holds_of: impl Fn(&Common) -> bool) -> &Bits {
+        let mut note = |pool: PoolId| {
+            if holds_of(&stock.pools[pool as usize].common) {
+                self.pools.insert(pool);
+            } else {
+                self.pools.remove(pool);
+            }
+        };
         if let Some(founded) = stock.founded.since(self.read) {
-            founded.for_each(|pool| self.note(stock, request, pool));
+            founded.for_each(note);
         } else {
-            let all = (0..).zip(&stock.pools).map(|(pool, _)| pool);
-            all.for_each(|pool| self.note(stock, request, pool));
+            (0..).zip(&stock.pools).for_each(|(pool, _)| note(pool));
         }
         self.read = stock.founded.end();
         &self.pools
-    }
-
-    fn note(&mut self, stock: &Stock, request: &Request, pool: PoolId) {
-        if admits(request, &stock.pools[pool as usize].common) {
-            self.pools.insert(pool);
-        } else {
-            self.pools.remove(pool);
-        }
     }
 }
