@@ -101,12 +101,13 @@ impl Search<'_, '_> {
 
     /// Visits pools from the cheapest, until no other can be the best.
     fn climb(&mut self, stock: &mut Stock) {
-        let asked = (self.sought.request.ask.gpus(), self.sought.request.shape());
+        let shape = self.sought.request.shape();
+        let by = stock.order(shape, |pool| self.recalled.is_open(pool));
         let mut rung = Rung::default();
         loop {
             let wanted = |pool| self.recalled.is_open(pool);
             let most = self.best.as_ref().map(|best| best.cost);
-            let Some((pool, next)) = stock.next(rung, asked, most, wanted) else {
+            let Some((pool, next)) = stock.next((by, rung), shape, most, wanted) else {
                 return;
             };
             self.visit(stock, pool);

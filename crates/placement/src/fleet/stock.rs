@@ -8,7 +8,6 @@ use remuda_types::{Class, NodeKey, Price, ProviderId, Shape, SiteId};
 use super::error::OfferError;
 use super::ladder::{Ladder, Row, Rung};
 use super::node::Node;
-use crate::ask::GpuAsk;
 use crate::brief::Brief;
 use crate::congestion::{self, Toll};
 use crate::free::Free;
@@ -90,6 +89,24 @@ impl Note {
     }
 }
 
+/// What pools are ordered by the rate of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A thousandth of a GPU.
+    Gpu,
+    /// A thousandth of a core.
+    Cpu,
+}
+
+impl By {
+    const fn asked(self, shape: &Shape) -> u64 {
+        match self {
+            Self::Gpu => shape.gpu_milli,
+            Self::Cpu => shape.cpu_milli,
+        }
+    }
+}
+
 /// Who owns a site, and how many of the fleet's nodes stand there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
@@ -132,24 +149,36 @@ impl Stock {
         &self.board
     }
 
-    /// The next pool by what it costs at least that is wanted, or the first that would cost at
-    /// least more than `most`; and what it would cost at least.
+    /// The order in which a shape's least cost is nearest to its cost: by what it takes most of, on
+    /// the first pool that is wanted.
+    pub(crate) fn order(&self, shape: &Shape, wanted: impl Fn(PoolId) -> bool) -> By {
+        let first = self.next((By::Gpu, Rung::default()), shape, None, wanted);
+        let rates = first.map(|(pool, _)| self.board[pool as usize].utmost.rates);
+        let by_gpu = rates.map(|rates| rates::bound(rates.per_gpu_milli(), shape.gpu_milli));
+        let by_cpu = rates.map(|rates| rates::bound(rates.per_cpu_milli(), shape.cpu_milli));
+        if by_gpu >= by_cpu { By::Gpu } else { By::Cpu }
+    }
+
+    const fn ladder(&self, by: By) -> &Ladder {
+        match by {
+            By::Gpu => &self.by_gpu,
+            By::Cpu => &self.by_cpu,
+        }
+    }
+
+    /// The next pool in this order that is wanted, unless all that are left cost more than `most`.
     pub(crate) fn next(
         &self,
-        rung: Rung,
-        (gpus, shape): (GpuAsk, &Shape),
+        (by, rung): (By, Rung),
+        shape: &Shape,
         most: Option<u64>,
         wanted: impl Fn(PoolId) -> bool,
     ) -> Option<(PoolId, Rung)> {
-        let (ladder, asked) = match gpus {
-            GpuAsk::None => (&self.by_cpu, shape.cpu_milli),
-            GpuAsk::Part(_) | GpuAsk::Whole(_) => (&self.by_gpu, shape.gpu_milli),
-        };
         // What a rate is at least is rounded once more than what a price is.
-        let least = |rate| rates::bound(rate, asked).saturating_sub(1);
+        let least = |rate| rates::bound(rate, by.asked(shape)).saturating_sub(1);
         let is_too_dear = |rate| most.is_some_and(|most| least(rate) > most);
         let stops = |(rate, pool): Row| wanted(pool) || is_too_dear(rate);
-        let ((rate, pool), rung) = ladder.next(rung, stops)?;
+        let ((rate, pool), rung) = self.ladder(by).next(rung, stops)?;
         (!is_too_dear(rate)).then_some((pool, rung))
     }
 
