@@ -94,7 +94,7 @@ mod tests {
             }
             let both: Vec<u32> = expected.intersection(&others).copied().collect();
             prop_assert!(bits.in_all([Some(&other), None]).eq(both.iter().copied()));
-            let even = |number: &u32| number % 2 == 0;
+            let even = |number: &u32| number.is_multiple_of(2);
             let mut evens = Bits::default();
             for number in (0..300).filter(even) {
                 evens.insert(number);

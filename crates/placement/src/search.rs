@@ -117,17 +117,10 @@ impl Search<'_, '_> {
 
     /// Looks for the best node in a pool, unless none there can be the best.
     fn visit(&mut self, stock: &mut Stock, id: PoolId) {
-        let note = &stock.board()[id as usize];
-        if !note.may_suit(self.sought.request)
-            || self.is_beaten_by(note.bound(self.sought.request.shape()))
-        {
-            return;
-        }
-        if keeps_away(
-            self.sought.request,
-            self.sought.taken,
-            &stock.pools[id as usize].common,
-        ) {
+        let Sought { request, taken, .. } = self.sought;
+        let (note, pool) = (&stock.board()[id as usize], &stock.pools[id as usize]);
+        let is_too_dear = self.is_beaten_by(note.bound(request.shape()));
+        if is_too_dear || !note.may_suit(request) || keeps_away(request, taken, &pool.common) {
             return;
         }
         stock.make_current(id);

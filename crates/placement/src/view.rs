@@ -8,7 +8,7 @@ use crate::brief::Brief;
 use crate::constraint::Constraint;
 use crate::fleet::Fleet;
 use crate::free::Free;
-use crate::pool::{Common, KindId, Offering, Pool, Slot};
+use crate::pool::{Common, Kind, KindId, Offering, Pool, Slot};
 use crate::request::Request;
 
 /// Where the earlier members of a group are: what the others are not to be beside, or are to be.
@@ -56,45 +56,53 @@ pub(crate) fn views<'a>(
     taken: &'a Taken,
 ) -> impl Iterator<Item = View<'a>> {
     let pools = fleet.stock.pools.iter().filter(|pool| pool.nodes > 0);
-    pools.flat_map(move |pool| {
-        let there = Shared::of_place(request, taken, &pool.common);
-        let roomy = roomy(pool, request);
-        let kinds = pool.kinds().map(move |(id, kind)| {
-            let view = View {
-                request,
-                common: &pool.common,
-                offering: &kind.offering,
-                shared: there.and(Shared::of_offering(request, &kind.offering)),
-                free: roomy.get(&id).copied(),
-                open: true,
-                avoided: false,
-                nodes: count(kind.nodes - kind.closed),
-            };
-            (view, count(kind.closed))
-        });
-        let kinds: Vec<_> = kinds.collect();
-        let by_kind: BTreeMap<KindId, View<'a>> = pool
-            .kinds()
-            .zip(&kinds)
-            .map(|((id, _), (view, _))| (id, *view))
-            .collect();
-        let closed = |(view, closed): (View<'a>, usize)| View {
-            open: false,
+    pools.flat_map(move |pool| views_of(pool, request, taken))
+}
+
+fn views_of<'a>(pool: &'a Pool, request: &'a Request, taken: &Taken) -> Vec<View<'a>> {
+    let open = open_kinds(pool, request, taken);
+    let together = |view: &&View<'_>| view.shared.comes_before(Constraint::Gpu);
+    let mut views: Vec<_> = open.values().filter(together).copied().collect();
+    for slot in pool.slots() {
+        let view = open.get(&slot.kind).filter(|view| !together(view));
+        views.extend(view.into_iter().flat_map(|view| open_views(slot, *view)));
+    }
+    let closed = pool.kinds().filter_map(|(id, kind)| {
+        let view = *open.get(&id)?;
+        Some(View {
             free: None,
-            nodes: closed,
+            open: false,
+            nodes: count(kind.closed),
             ..view
+        })
+    });
+    views.extend(closed);
+    views.retain(|view| view.nodes > 0);
+    views
+}
+
+/// The open nodes of each kind, by what they have in common.
+fn open_kinds<'a>(
+    pool: &'a Pool,
+    request: &'a Request,
+    taken: &Taken,
+) -> BTreeMap<KindId, View<'a>> {
+    let there = Shared::of_place(request, taken, &pool.common);
+    let roomy = roomy(pool, request);
+    let view = |(id, kind): (KindId, &'a Kind)| {
+        let view = View {
+            request,
+            common: &pool.common,
+            offering: &kind.offering,
+            shared: there.and(Shared::of_offering(request, &kind.offering)),
+            free: roomy.get(&id).copied(),
+            open: true,
+            avoided: false,
+            nodes: count(kind.nodes - kind.closed),
         };
-        let whole = |view: &View<'_>| view.shared.comes_before(Constraint::Gpu);
-        let together = kinds.clone().into_iter().map(|(view, _)| view);
-        let together = together.filter(move |view| whole(view));
-        let each = pool.slots().filter_map(move |slot| {
-            let view = by_kind.get(&slot.kind)?;
-            (!whole(view)).then(|| open_views(slot, *view))
-        });
-        let open = together.chain(each.flatten());
-        open.chain(kinds.into_iter().map(closed))
-            .filter(|view| view.nodes > 0)
-    })
+        (id, view)
+    };
+    pool.kinds().map(view).collect()
 }
 
 /// What is free on a node of each kind that has room, where there is one that is not to be avoided.
