@@ -5,8 +5,6 @@
 //! does not belong here: decisions of the network's own, wall clocks, and printing.
 #![forbid(unsafe_code)]
 
-pub use remuda_placement as placement;
-
 pub mod openb;
 pub mod packing;
 pub mod world;
