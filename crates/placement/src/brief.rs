@@ -3,9 +3,9 @@
 use crate::ask::{Ask, GpuAsk, WHOLE_GPU_MILLI};
 use crate::free::Free;
 
-/// Five amounts side by side in units of their own, the bit above each of them clear. What is free
-/// is rounded up and what is asked down, and an amount that is too large for its bits is the
-/// largest that fits, so what is said of room errs on the side of room.
+/// Five amounts side by side in units of their own, the bit above each of them clear. Amounts are
+/// rounded down, and one that is too large for its bits is the largest that fits: neither turns
+/// enough into too little, so what is said of room errs on the side of room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Brief(u64);
 
@@ -51,7 +51,7 @@ impl Brief {
             part.into(),
             free.whole_gpus() as u64,
         ];
-        Self::new(amounts, u64::div_ceil)
+        Self::new(amounts)
     }
 
     /// What is asked.
@@ -69,14 +69,14 @@ impl Brief {
             part.into(),
             whole,
         ];
-        Self::new(amounts, |amount, unit| amount / unit)
+        Self::new(amounts)
     }
 
-    fn new(amounts: [u64; 5], in_units: impl Fn(u64, u64) -> u64) -> Self {
+    fn new(amounts: [u64; 5]) -> Self {
         let (mut brief, mut at) = (0, 0);
         for (amount, field) in amounts.into_iter().zip(FIELDS) {
             let most = (1 << field.bits) - 1;
-            brief |= in_units(amount, field.unit).min(most) << at;
+            brief |= (amount / field.unit).min(most) << at;
             at += field.bits + 1;
         }
         Self(brief)

@@ -56,7 +56,6 @@ pub(crate) struct Kind {
     pub(crate) offering: Offering,
     outlook: Arc<Outlook>,
     pub(crate) nodes: u64,
-    pub(crate) closed: u64,
 }
 
 /// The nodes.
@@ -67,6 +66,7 @@ pub(crate) struct Pool {
     /// The plan that its states are valued under.
     pub(crate) plan: u32,
     pub(crate) nodes: u64,
+    pub(crate) closed: u64,
     kinds: Vec<Kind>,
     by_offering: BTreeMap<Offering, KindId>,
     unused_kinds: Vec<KindId>,
@@ -167,6 +167,7 @@ impl Pool {
             cell,
             plan,
             nodes: 0,
+            closed: 0,
             kinds: Vec::new(),
             by_offering: BTreeMap::new(),
             unused_kinds: Vec::new(),
@@ -198,7 +199,6 @@ impl Pool {
             offering,
             outlook,
             nodes: 0,
-            closed: 0,
         };
         let id = if let Some(id) = self.unused_kinds.pop() {
             self.kinds[id as usize] = kind;
@@ -249,18 +249,16 @@ impl Pool {
 
     /// Counts a node in, open or not.
     pub(crate) fn count_in(&mut self, kind: KindId, open: bool) {
-        let kind = &mut self.kinds[kind as usize];
         self.nodes += 1;
-        kind.nodes += 1;
-        kind.closed += u64::from(!open);
+        self.closed += u64::from(!open);
+        self.kinds[kind as usize].nodes += 1;
     }
 
     /// Undoes [`Pool::count_in`].
     pub(crate) fn count_out(&mut self, kind: KindId, open: bool) {
-        let kind = &mut self.kinds[kind as usize];
         self.nodes -= 1;
-        kind.nodes -= 1;
-        kind.closed -= u64::from(!open);
+        self.closed -= u64::from(!open);
+        self.kinds[kind as usize].nodes -= 1;
     }
 
     /// Puts an open node under what is free on it; says into which slot.

@@ -1,14 +1,14 @@
 //! Nodes that are alike, seen from one request: which constraints eliminate them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use remuda_types::{Class, Price, ProviderId, SiteId};
+use remuda_types::{Class, ProviderId, SiteId};
 
 use crate::brief::Brief;
 use crate::constraint::Constraint;
 use crate::fleet::Fleet;
 use crate::free::Free;
-use crate::pool::{Common, Kind, KindId, Offering, Pool, Slot};
+use crate::pool::{Common, Offering, Pool, Slot};
 use crate::request::Request;
 
 /// Where the earlier members of a group are: what the others are not to be beside, or are to be.
@@ -28,21 +28,27 @@ impl Taken {
     }
 }
 
-/// Nodes of one kind to which the same happens: those free alike, all open or all closed, all to be
-/// avoided or none; or all that are open, where what they have in common eliminates them.
+/// Nodes of one pool to which the same happens: those free alike, all to be avoided or none; or all
+/// that are open, where what they have in common eliminates them; or all that are closed.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) request: &'a Request,
     pub(crate) common: &'a Common,
-    pub(crate) offering: &'a Offering,
-    /// What eliminates all nodes of the kind.
+    /// What eliminates them for what they have in common.
     shared: Shared,
-    /// What is free on each, or on the best of them where they are eliminated whatever is free.
-    free: Option<&'a Free>,
+    /// What each has; or the best of them, if one would do but for what eliminates all.
+    has: Option<Has<'a>>,
     open: bool,
     avoided: bool,
     /// How many they are.
     pub(crate) nodes: usize,
+}
+
+/// What a node has.
+#[derive(Clone, Copy)]
+pub(crate) struct Has<'a> {
+    pub(crate) free: &'a Free,
+    pub(crate) offering: &'a Offering,
 }
 
 /// Which constraints eliminate nodes for what they have in common, one bit for each.
@@ -60,67 +66,61 @@ pub(crate) fn views<'a>(
 }
 
 fn views_of<'a>(pool: &'a Pool, request: &'a Request, taken: &Taken) -> Vec<View<'a>> {
-    let open = open_kinds(pool, request, taken);
-    let together = |view: &&View<'_>| view.shared.comes_before(Constraint::Gpu);
-    let mut views: Vec<_> = open.values().filter(together).copied().collect();
-    for slot in pool.slots() {
-        let view = open.get(&slot.kind).filter(|view| !together(view));
-        views.extend(view.into_iter().flat_map(|view| open_views(slot, *view)));
-    }
-    let closed = pool.kinds().filter_map(|(id, kind)| {
-        let view = *open.get(&id)?;
-        Some(View {
-            free: None,
-            open: false,
-            nodes: count(kind.closed),
-            ..view
-        })
+    let view = View {
+        request,
+        common: &pool.common,
+        shared: Shared::of_place(request, taken, &pool.common),
+        has: None,
+        open: true,
+        avoided: false,
+        nodes: count(pool.nodes - pool.closed),
+    };
+    let mut views = if view.shared.comes_before(Constraint::Gpu) {
+        let has = view
+            .shared
+            .is_one()
+            .then(|| best_that_would_do(pool, request));
+        let has = has.flatten();
+        vec![View { has, ..view }]
+    } else {
+        let states = pool
+            .slots()
+            .flat_map(|slot| views_of_state(pool, slot, view));
+        states.collect()
+    };
+    views.push(View {
+        open: false,
+        nodes: count(pool.closed),
+        ..view
     });
-    views.extend(closed);
     views.retain(|view| view.nodes > 0);
     views
 }
 
-/// The open nodes of each kind, by what they have in common.
-fn open_kinds<'a>(
-    pool: &'a Pool,
-    request: &'a Request,
-    taken: &Taken,
-) -> BTreeMap<KindId, View<'a>> {
-    let there = Shared::of_place(request, taken, &pool.common);
-    let roomy = roomy(pool, request);
-    let view = |(id, kind): (KindId, &'a Kind)| {
-        let view = View {
-            request,
-            common: &pool.common,
-            offering: &kind.offering,
-            shared: there.and(Shared::of_offering(request, &kind.offering)),
-            free: roomy.get(&id).copied(),
-            open: true,
-            avoided: false,
-            nodes: count(kind.nodes - kind.closed),
-        };
-        (id, view)
+/// The cheapest of the nodes that have room and are not to be avoided.
+fn best_that_would_do<'a>(pool: &'a Pool, request: &Request) -> Option<Has<'a>> {
+    let has = |slot: &'a Slot| Has {
+        free: &slot.free,
+        offering: &pool.kind(slot.kind).offering,
     };
-    pool.kinds().map(view).collect()
+    let would_do = pool.roomy(Brief::asked(&request.ask)).filter(|slot| {
+        slot.free.has_room(&request.ask) && slot.first_beside(&request.avoid.nodes).is_some()
+    });
+    let suiting = would_do.map(has).filter(|has| suits(request, has.offering));
+    suiting.min_by_key(|has| has.offering.quote(request.shape()))
 }
 
-/// What is free on a node of each kind that has room, where there is one that is not to be avoided.
-fn roomy<'a>(pool: &'a Pool, request: &Request) -> BTreeMap<KindId, &'a Free> {
-    let mut found = BTreeMap::new();
-    for slot in pool.roomy(Brief::asked(&request.ask)) {
-        let has = slot.free.has_room(&request.ask);
-        if has && slot.first_beside(&request.avoid.nodes).is_some() {
-            found.entry(slot.kind).or_insert(&slot.free);
-        }
-    }
-    found
-}
-
-fn open_views<'a>(slot: &'a Slot, view: View<'a>) -> [View<'a>; 2] {
+/// Nodes that are free alike: those that are not to be avoided, and those that are.
+fn views_of_state<'a>(pool: &'a Pool, slot: &'a Slot, view: View<'a>) -> [View<'a>; 2] {
+    let offering = &pool.kind(slot.kind).offering;
+    let free = &slot.free;
+    let view = View {
+        shared: view.shared.and(Shared::of_offering(view.request, offering)),
+        has: Some(Has { free, offering }),
+        ..view
+    };
     let avoided = slot.among(&view.request.avoid.nodes);
     [(false, slot.nodes.len() - avoided), (true, avoided)].map(|(avoided, nodes)| View {
-        free: Some(&slot.free),
         avoided,
         nodes,
         ..view
@@ -184,6 +184,10 @@ impl Shared {
         Self(self.0 | other.0)
     }
 
+    const fn is_one(self) -> bool {
+        self.0.is_power_of_two()
+    }
+
     const fn has(self, constraint: Constraint) -> bool {
         self.0 & bit(constraint) != 0
     }
@@ -238,14 +242,14 @@ impl View<'_> {
     pub(crate) fn only_failure(&self) -> Option<Constraint> {
         let mut failures = self.failures();
         let first = failures.next()?;
-        // Without room on any of them no single change admits one.
-        let alone = failures.next().is_none() && self.free.is_some();
+        // Where none of them would do no single change admits one.
+        let alone = failures.next().is_none() && self.has.is_some();
         alone.then_some(first)
     }
 
-    /// What is free on each of them, if that is known.
-    pub(crate) const fn free(&self) -> Option<&Free> {
-        self.free
+    /// What each of them has, or the best of them, if that is known.
+    pub(crate) const fn has(&self) -> Option<Has<'_>> {
+        self.has
     }
 
     fn failures(&self) -> impl Iterator<Item = Constraint> {
@@ -256,7 +260,7 @@ impl View<'_> {
 
     fn fails(&self, constraint: Constraint) -> bool {
         let (request, shape) = (self.request, self.request.shape());
-        let short = |short: &dyn Fn(&Free) -> bool| self.free.is_some_and(short);
+        let short = |short: &dyn Fn(&Free) -> bool| self.has.is_some_and(|has| short(has.free));
         match constraint {
             Constraint::NotOpen => !self.open,
             Constraint::Gpu => short(&|free| !free.has_gpus(request.ask.gpus())),
@@ -273,10 +277,6 @@ impl View<'_> {
             | Constraint::SiteSpread
             | Constraint::Fabric => self.shared.has(constraint),
         }
-    }
-
-    pub(crate) fn quote(&self) -> Price {
-        self.offering.quote(self.request.shape())
     }
 
     /// How far the nodes are from the place asked, if one was.
