@@ -3,6 +3,7 @@
 use remuda_types::{Class, SiteId};
 
 use super::{Cost, Group, Placement};
+use crate::brief::Brief;
 use crate::fleet::Fleet;
 use crate::pool::PoolId;
 use crate::request::{Replicas, Request};
@@ -48,9 +49,13 @@ pub(super) fn place(
 /// The fabrics with nodes that may do, by site and class.
 fn fabrics(fleet: &Fleet, request: &Request, replicas: Replicas) -> Vec<Fabric> {
     let stock = &fleet.stock;
+    let (asked, none) = (Brief::asked(&request.ask), Taken::default());
     let goes_there = |id: &PoolId| {
-        let common = &stock.pools[*id as usize].common;
-        admits(request, common) && !keeps_away(request, &Taken::default(), common)
+        let pool = &stock.pools[*id as usize];
+        let may_have_room = || pool.roomy(asked).next().is_some();
+        admits(request, &pool.common)
+            && !keeps_away(request, &none, &pool.common)
+            && may_have_room()
     };
     let fabric = |(at, pools): ((SiteId, Class), &[PoolId])| {
         let pools: Vec<PoolId> = pools.iter().copied().filter(goes_there).collect();
@@ -71,8 +76,9 @@ impl Fabric {
     /// How many members have room there.
     fn room(&self, fleet: &Fleet, request: &Request) -> u64 {
         let pools = self.pools.iter().map(|&id| &fleet.stock.pools[id as usize]);
+        let asked = Brief::asked(&request.ask);
         let rooms = pools.flat_map(|pool| {
-            let slots = pool.slots();
+            let slots = pool.roomy(asked);
             slots.filter(|slot| suits(request, &pool.kind(slot.kind).offering))
         });
         let rooms = rooms.map(|slot| {
