@@ -50,6 +50,38 @@ impl Congestion {
     }
 }
 
+/// What least costs are multiplied with at a place: rounded down, and so that they stay the least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Toll {
+    /// In 65,536ths; nothing where prices are too large to count.
+    factor: u64,
+}
+
+impl Toll {
+    /// The toll where the load is at this step and no node costs more than `dearest`.
+    pub(crate) fn at(congestion: &Congestion, step: u8, dearest: Price) -> Self {
+        let most = congestion.effective(dearest, step).micros_per_hour();
+        let factor = if most == u64::MAX {
+            0
+        } else {
+            congestion.factors[usize::from(step.min(STEPS))]
+        };
+        Self { factor }
+    }
+
+    /// What a least cost is at least with congestion. The price of a node is rounded before the
+    /// cost is, which may take one more than rounding once.
+    pub(crate) fn of(self, least: u64) -> u64 {
+        self.on_rate(least).saturating_sub(1)
+    }
+
+    /// What a least rate is with congestion.
+    pub(crate) fn on_rate(self, rate: u64) -> u64 {
+        let micros = u128::from(rate) * u128::from(self.factor) / u128::from(ONE);
+        u64::try_from(micros).unwrap_or(u64::MAX)
+    }
+}
+
 /// The step of load at which `used` of `total` is; nothing of nothing is no load.
 pub(crate) fn step(used: u128, total: u128) -> u8 {
     let steps = used.saturating_mul(u128::from(STEPS)) / total.max(1);

@@ -34,13 +34,15 @@ pub enum Constraint {
     OwnerSpread,
     /// Another replica of the group is at this site.
     SiteSpread,
+    /// The other replicas of the group are on one fabric, and this is another.
+    Fabric,
     /// The request says not here.
     Avoided,
 }
 
 impl Constraint {
     /// All of them, in the order in which they are tried.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotOpen,
         Self::Class,
         Self::Country,
@@ -53,6 +55,7 @@ impl Constraint {
         Self::Price,
         Self::OwnerSpread,
         Self::SiteSpread,
+        Self::Fabric,
         Self::Avoided,
     ];
 
@@ -81,6 +84,7 @@ impl Display for Constraint {
             Self::Price => "price",
             Self::OwnerSpread => "owner spread",
             Self::SiteSpread => "site spread",
+            Self::Fabric => "fabric",
             Self::Avoided => "avoidance",
         })
     }
@@ -113,6 +117,7 @@ impl Display for Eliminated<'_> {
             Constraint::Price => write!(f, "over {}", Usd(request.max_price.unwrap_or_default())),
             Constraint::OwnerSpread => f.write_str("of an owner already used"),
             Constraint::SiteSpread => f.write_str("at a site already used"),
+            Constraint::Fabric => f.write_str("on another fabric"),
             Constraint::Avoided => f.write_str("to be avoided"),
         }
     }

@@ -4,7 +4,7 @@
 //! for each lease, and the plan. Nothing here decides where a replica goes.
 
 mod error;
-mod market;
+mod ladder;
 mod node;
 mod stock;
 
@@ -17,10 +17,11 @@ use crate::free::{Free, GpuSet};
 use crate::map::Map;
 use crate::memory::Memory;
 use crate::plan::Plan;
-use crate::pool::{Common, PoolId};
+use crate::pool::{Common, Offering, PoolId};
 use crate::quotas::Quotas;
 
 pub use error::{HoldError, OfferError, ReleaseError, RemoveError, UnknownNode};
+pub(crate) use ladder::Rung;
 pub(crate) use node::{Hold, Node};
 pub(crate) use stock::{Owner, Stock};
 
@@ -55,6 +56,7 @@ pub struct Fleet {
     pub(crate) stock: Stock,
     pub(crate) memory: Memory,
     pub(crate) quotas: Quotas,
+    missteps: u64,
 }
 
 impl Fleet {
@@ -72,22 +74,24 @@ impl Fleet {
         let holds = known.map(|node| node.holds.clone()).unwrap_or_default();
         let open = known.is_none_or(|node| node.open);
         let free = free_under(offer, &holds)?;
-        let old = known.map(|known| known.pool);
+        let old = known.map(|known| (known.pool, known.kind));
         if let Some(known) = known {
             self.stock.take_out(key, known);
         }
-        let pool = self.stock.pool(common);
-        let node = Node {
+        let (pool, kind) = self.stock.kind(common, Offering::of(offer));
+        let mut node = Node {
             pool,
+            kind,
+            slot: 0,
             open,
             free,
             holds,
         };
-        self.stock.put_in(key, &node);
+        self.stock.put_in(key, &mut node);
         self.nodes.insert(key, node);
         self.keys.insert(key);
-        if let Some(old) = old {
-            self.stock.retire_if_empty(old);
+        if let Some((pool, kind)) = old {
+            self.stock.retire_if_empty(pool, kind);
         }
         Ok(())
     }
@@ -102,7 +106,7 @@ impl Fleet {
         if let Some(removed) = self.nodes.remove(&node) {
             self.keys.remove(&node);
             self.stock.take_out(node, &removed);
-            self.stock.retire_if_empty(removed.pool);
+            self.stock.retire_if_empty(removed.pool, removed.kind);
         }
         Ok(offer)
     }
@@ -174,8 +178,15 @@ impl Fleet {
 
     /// What the node offers, or `None` when the fleet does not have it.
     pub fn offer(&self, node: NodeKey) -> Option<NodeOffer> {
-        let pool = self.nodes.get(&node)?.pool;
-        Some(self.stock.pools[pool as usize].common.offer(node))
+        let (common, offering) = self.described(node)?;
+        Some(common.offer(node, offering))
+    }
+
+    /// What the node has in common with others.
+    pub(crate) fn described(&self, node: NodeKey) -> Option<(&Common, &Offering)> {
+        let found = self.nodes.get(&node)?;
+        let pool = &self.stock.pools[found.pool as usize];
+        Some((&pool.common, &pool.kind(found.kind).offering))
     }
 
     /// Whether the node takes new replicas, or `None` when the fleet does not have it.
@@ -185,9 +196,7 @@ impl Fleet {
 
     /// All offers, by node key.
     pub fn offers(&self) -> impl Iterator<Item = NodeOffer> {
-        let pool = |node: &Node| &self.stock.pools[node.pool as usize];
-        self.nodes()
-            .map(move |(key, node)| pool(node).common.offer(key))
+        self.keys.iter().filter_map(|key| self.offer(*key))
     }
 
     /// The number of nodes, open or not.
@@ -200,12 +209,14 @@ impl Fleet {
         self.nodes.is_empty()
     }
 
-    /// The states that open nodes are in, with what those nodes have in common and how many they
-    /// are.
-    pub(crate) fn open_states(&self) -> impl Iterator<Item = (&Common, &Free, u64)> {
+    /// The states that open nodes are in: of GPUs of this class and memory, and how many they are.
+    pub(crate) fn open_states(&self) -> impl Iterator<Item = ((Class, u64), &Free, u64)> {
         self.stock.pools.iter().flat_map(|pool| {
-            pool.slots()
-                .map(|(_, slot)| (&pool.common, &slot.free, slot.nodes.len() as u64))
+            pool.slots().map(|slot| {
+                let memory_mib = pool.kind(slot.kind).offering.capacity.gpu_memory_mib;
+                let gpus = (pool.common.class, memory_mib);
+                (gpus, &slot.free, slot.nodes.len() as u64)
+            })
         })
     }
 
@@ -216,6 +227,17 @@ impl Fleet {
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeKey, &Node)> {
         let found = |key| self.nodes.get(key).map(|node| (*key, node));
         self.keys.iter().filter_map(found)
+    }
+
+    /// Notes it if what was just found possible was not; says whether it was.
+    pub(crate) fn follows<T, E>(&mut self, outcome: &Result<T, E>) -> bool {
+        self.missteps += u64::from(outcome.is_err());
+        outcome.is_ok()
+    }
+
+    /// How often something that was just found possible was not: never, if all is well.
+    pub(crate) const fn missteps(&self) -> u64 {
+        self.missteps
     }
 
     fn get(&self, node: NodeKey) -> Result<&Node, UnknownNode> {
@@ -269,13 +291,6 @@ fn free_under(offer: &NodeOffer, holds: &[Hold]) -> Result<Free, OfferError> {
         node: offer.node,
         holds: holds.len(),
     })
-}
-
-/// Follows through what was just found possible.
-pub(crate) fn done<T, E: std::fmt::Debug>(outcome: Result<T, E>) {
-    if let Err(error) = outcome {
-        debug_assert!(false, "the fleet is out of step: {error:?}");
-    }
 }
 
 #[cfg(test)]

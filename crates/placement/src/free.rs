@@ -116,6 +116,15 @@ impl Free {
         self.gpus.iter().copied().map(u64::from).sum()
     }
 
+    /// Whether there is more of anything than there was.
+    pub(crate) fn has_more_than(&self, before: &Self) -> bool {
+        let gpus = self.gpus.iter().zip(&before.gpus);
+        self.cpu_milli > before.cpu_milli
+            || self.memory_mib > before.memory_mib
+            || self.disk_mib > before.disk_mib
+            || gpus.into_iter().any(|(now, then)| now > then)
+    }
+
     /// How many GPUs are wholly free.
     pub(crate) fn whole_gpus(&self) -> usize {
         self.wholly_free().count()

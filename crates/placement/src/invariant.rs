@@ -28,6 +28,15 @@ pub enum Violation {
         /// The node.
         node: NodeKey,
     },
+    /// What searches go by is not what the pools offer.
+    #[error("what is noted of what the pools cost is not what they cost")]
+    Mispriced,
+    /// What was just found possible was not.
+    #[error("{times} times a placement that was just found could not be held or released")]
+    OutOfStep {
+        /// How often.
+        times: u64,
+    },
     /// The sites' owners or node counts are not those of the nodes.
     #[error("{site}: its owner or its number of nodes is not that of the nodes there")]
     Site {
@@ -43,7 +52,13 @@ pub fn check(fleet: &Fleet) -> Result<(), Violation> {
         check_node(&offer, node)?;
     }
     check_slots(fleet)?;
-    check_sites(fleet)
+    if !fleet.stock.is_in_order() {
+        return Err(Violation::Mispriced);
+    }
+    match fleet.missteps() {
+        0 => check_sites(fleet),
+        times => Err(Violation::OutOfStep { times }),
+    }
 }
 
 fn check_node(offer: &NodeOffer, node: &Node) -> Result<(), Violation> {
@@ -60,17 +75,18 @@ fn check_node(offer: &NodeOffer, node: &Node) -> Result<(), Violation> {
     }
 }
 
-/// Every open node is in the slot of what is free on it, and in no other.
+/// Every open node is in the slot of its kind and of what is free on it, and in no other.
 fn check_slots(fleet: &Fleet) -> Result<(), Violation> {
     let mut filed = BTreeMap::new();
-    for pool in &fleet.stock.pools {
-        for (_, slot) in pool.slots() {
-            filed.extend(slot.nodes.iter().map(|node| (node, &slot.free)));
+    for (pool, found) in (0..).zip(&fleet.stock.pools) {
+        for slot in found.slots() {
+            let state = (pool, slot.kind, slot.free.clone());
+            filed.extend(slot.nodes.iter().map(|node| (node, state.clone())));
         }
     }
     for (key, node) in fleet.nodes() {
-        let free = node.open.then(|| node.free.sorted());
-        if filed.remove(&key) != free.as_ref() {
+        let state = (node.pool, node.kind, node.free.sorted());
+        if filed.remove(&key) != node.open.then_some(state) {
             return Err(Violation::Misfiled { node: key });
         }
     }

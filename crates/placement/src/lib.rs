@@ -12,6 +12,8 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod bits;
+mod brief;
 pub mod congestion;
 pub mod constraint;
 pub mod fleet;
@@ -26,9 +28,9 @@ pub mod plan;
 mod pool;
 mod quotas;
 mod quote;
+mod rates;
 pub mod relaxation;
 pub mod request;
-mod room;
 mod search;
 mod text;
 pub mod unplaced;
@@ -41,7 +43,7 @@ pub use constraint::Constraint;
 pub use fleet::{Fleet, HoldError, NodeOffer, OfferError, ReleaseError, RemoveError, UnknownNode};
 pub use free::{Free, GpuSet};
 pub use invariant::Violation;
-pub use place::{Placement, find, place, place_group};
+pub use place::{GroupError, Placement, find, place, place_group};
 pub use plan::{Expected, Plan};
 pub use quotas::{Cell, DemandClass, Quotas, Spent};
 pub use quote::quote;

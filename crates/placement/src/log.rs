@@ -35,6 +35,12 @@ impl<T: Copy> Log<T> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn forget(&mut self) {
+        self.first = self.end();
+        self.entries.clear();
+    }
+
     /// The position after the last entry.
     pub(crate) fn end(&self) -> Position {
         self.first + self.entries.len() as u64
@@ -43,7 +49,8 @@ impl<T: Copy> Log<T> {
     /// What was appended from `position` on; `None` when some of it is forgotten.
     pub(crate) fn since(&self, position: Position) -> Option<impl Iterator<Item = T> + '_> {
         let skip = usize::try_from(position.checked_sub(self.first)?).ok()?;
-        Some(self.entries.iter().skip(skip).copied())
+        let news = self.entries.range(skip.min(self.entries.len())..);
+        Some(news.copied())
     }
 }
 

@@ -1,118 +1,126 @@
 //! What is remembered of earlier searches, so that the next ones are fast.
 //!
-//! Nothing here can change an answer: what is remembered is checked against the pools before it is
-//! used, and what was not asked for in a long while is forgotten and worked out anew.
+//! Nothing here can change an answer: what is remembered says which pools need no look, and follows
+//! what the pools tell; what was not asked for in a long while is forgotten and worked out anew.
 
 mod audience;
 mod generations;
-mod shelf;
 
 use crate::ask::Ask;
+use crate::bits::Bits;
+use crate::brief::Brief;
 use crate::fleet::Stock;
+use crate::log::Position;
 use crate::pool::PoolId;
 use crate::request::Request;
+use crate::view::{is_of_class, stands_well};
 
-pub(crate) use audience::Audience;
-use audience::Spot;
+use audience::{Audience, Wish};
 use generations::Generations;
-use shelf::Shelf;
-pub(crate) use shelf::{Best, Offered};
 
-/// How many states all shelves of a generation remember together: 48 bytes each.
-const SHELF_BUDGET: usize = 1 << 20;
-/// How many pools are noted as full for all asks of a generation together: 8 bytes each.
-const FULL_BUDGET: usize = 1 << 22;
-/// How many pools all audiences of a generation have together: 4 bytes each, and a bit.
-const AUDIENCE_BUDGET: usize = 1 << 21;
+/// How many bytes all asks of a generation may take, and all audiences of a kind.
+const ASKS_BUDGET: usize = 1 << 24;
+const AUDIENCES_BUDGET: usize = 1 << 24;
+/// What one of them takes beside its bits, the entry of the map counted.
+const EACH: usize = 256;
 
-/// Shelves and audiences for what was asked lately.
+/// What is known of asks, classes and places that were asked for lately.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory {
-    pub(crate) shelves: Shelves,
-    audiences: Generations<Spot, Audience>,
     asks: Generations<Ask, Known>,
-    next_ask: AskId,
+    classes: Audiences,
+    places: Audiences,
 }
 
-/// A number for what a replica asks of its node.
-pub(crate) type AskId = u32;
+type Audiences = Generations<Wish, Audience>;
 
 /// What is known of an ask.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
-    pub(crate) id: AskId,
-    /// When each pool that had no room had last got some; none ever did at zero.
-    full: Vec<u64>,
+    /// What it asks, packed.
+    pub(crate) asked: Brief,
+    /// Pools that may have room. The others have none.
+    pub(crate) open: Bits,
+    read: Position,
 }
-
-/// Shelves by what they are for.
-#[derive(Clone, Debug)]
-pub(crate) struct Shelves(Generations<(AskId, PoolId), Shelf>);
 
 /// What a search may use.
 pub(crate) struct Recalled<'a> {
     pub(crate) known: &'a mut Known,
-    pub(crate) shelves: &'a mut Shelves,
-    /// The pools at the places asked for, if places are asked for.
-    pub(crate) audience: Option<&'a Audience>,
+    /// The pools of the classes asked for, and those at the places, if any are asked for.
+    pub(crate) of_class: Option<&'a Bits>,
+    pub(crate) there: Option<&'a Bits>,
+}
+
+impl Recalled<'_> {
+    /// The pools that may have room, and are where and what is asked for.
+    pub(crate) fn open(&self) -> impl Iterator<Item = PoolId> + '_ {
+        self.known.open.in_all([self.of_class, self.there])
+    }
+
+    pub(crate) fn is_open(&self, pool: PoolId) -> bool {
+        let has = |bits: Option<&Bits>| bits.is_none_or(|bits| bits.has(pool));
+        self.known.open.has(pool) && has(self.of_class) && has(self.there)
+    }
 }
 
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            shelves: Shelves(Generations::new(SHELF_BUDGET)),
-            audiences: Generations::new(AUDIENCE_BUDGET),
-            asks: Generations::new(FULL_BUDGET),
-            next_ask: 0,
+            asks: Generations::new(ASKS_BUDGET),
+            classes: Generations::new(AUDIENCES_BUDGET),
+            places: Generations::new(AUDIENCES_BUDGET),
         }
     }
 }
 
 impl Memory {
-    /// What is remembered that is of use for the request.
+    /// What is remembered that is of use for the request, brought up to date.
     pub(crate) fn recall(&mut self, stock: &Stock, request: &Request) -> Recalled<'_> {
-        let audience = Spot::of(request).map(|spot| {
-            let new = |_: &Spot| Audience::default();
-            let audience = self.audiences.get(spot, stock.pools.len(), new);
-            audience.follow(stock, request);
-            &*audience
+        let of_class = Wish::of_class(request);
+        let of_class = of_class.map(|wish| {
+            let audience = self.classes.get(wish, weight(stock), Audience::default);
+            audience.follow(stock, |common| is_of_class(request, common))
         });
-        let next = &mut self.next_ask;
-        let new = |_: &Ask| {
-            *next = next.wrapping_add(1);
-            Known {
-                id: *next,
-                full: Vec::new(),
-            }
-        };
+        let there = Wish::of_place(request);
+        let there = there.map(|wish| {
+            let audience = self.places.get(wish, weight(stock), Audience::default);
+            audience.follow(stock, |common| stands_well(request, common))
+        });
+        let new = || Known::new(&request.ask);
+        let known = self.asks.get(request.ask, weight(stock), new);
+        known.follow(stock);
         Recalled {
-            known: self.asks.get(request.ask, stock.pools.len(), new),
-            shelves: &mut self.shelves,
-            audience,
+            known,
+            of_class,
+            there,
         }
     }
+}
+
+/// How many bytes something takes that has a bit for each pool.
+fn weight(stock: &Stock) -> usize {
+    EACH + stock.pools.len() / 8
 }
 
 impl Known {
-    /// Whether the pool had no room, and nothing got free there since `improved`.
-    pub(crate) fn is_full(&self, pool: PoolId, improved: u64) -> bool {
-        let noted = self.full.get(pool as usize);
-        noted.is_some_and(|&noted| noted == improved)
-    }
-
-    /// Notes that the pool has no room, and had none since `improved`.
-    pub(crate) fn note_full(&mut self, pool: PoolId, improved: u64) {
-        let at = pool as usize;
-        if at >= self.full.len() {
-            self.full.resize(at + 1, 0);
+    fn new(ask: &Ask) -> Self {
+        Self {
+            asked: Brief::asked(ask),
+            open: Bits::default(),
+            read: 0,
         }
-        self.full[at] = improved;
     }
-}
 
-impl Shelves {
-    /// The shelf of a pool for an ask.
-    pub(crate) fn shelf(&mut self, ask: AskId, pool: PoolId, states: usize) -> &mut Shelf {
-        self.0.get((ask, pool), states.max(8), |_| Shelf::default())
+    /// Opens the pools that came to have room.
+    fn follow(&mut self, stock: &Stock) {
+        if let Some(news) = stock.news.since(self.read) {
+            for one in news.filter(|one| one.brief.may_have(self.asked)) {
+                self.open.insert(one.pool);
+            }
+        } else {
+            self.open = Bits::below(stock.pools.len());
+        }
+        self.read = stock.news.end();
     }
 }

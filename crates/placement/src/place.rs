@@ -11,11 +11,11 @@ mod fabric;
 
 use remuda_types::{NodeKey, Price, ProviderId, SiteId};
 
-use crate::fleet::{Fleet, done};
+use crate::fleet::Fleet;
 use crate::free::GpuSet;
-use crate::pool::PoolId;
-use crate::request::{Replicas, Request, Together};
-use crate::search::{Rank, Where, best};
+use crate::quotas::Spent;
+use crate::request::{Replicas, Request, RequestError, Together};
+use crate::search::{Sought, Where};
 use crate::unplaced::Unplaced;
 use crate::view::Taken;
 
@@ -39,14 +39,31 @@ pub struct Placement {
 /// The fleet is as before when this returns; it is taken mutably for what it remembers.
 pub fn find(fleet: &mut Fleet, request: &Request) -> Option<Placement> {
     let taken = Taken::default();
-    let (rank, pool) = best(fleet, request, &taken, &Where::Anywhere)?;
-    fleet.placement(request, &rank, pool)
+    let rank = Sought::one_more(request, &taken, Where::Anywhere).best(fleet)?;
+    fleet.placement(request, rank.node)
 }
 
 /// The best node for one replica, or why there is none. To explain takes a look at every state
 /// that nodes are in: [`find`] is for those who do not ask.
 pub fn place(fleet: &mut Fleet, request: &Request) -> Result<Placement, Unplaced> {
     find(fleet, request).ok_or_else(|| Unplaced::explain(fleet, request, &Taken::default(), (0, 1)))
+}
+
+/// Why a group has no place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// What is asked makes no sense, whatever the fleet is.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// There is no room for all.
+    #[error(transparent)]
+    Unplaced(Box<Unplaced>),
+}
+
+impl From<Unplaced> for GroupError {
+    fn from(unplaced: Unplaced) -> Self {
+        Self::Unplaced(Box::new(unplaced))
+    }
 }
 
 /// Nodes for all the replicas of a group, in the order of preference, or for none of them. Each
@@ -56,65 +73,94 @@ pub fn place_group(
     fleet: &mut Fleet,
     request: &Request,
     replicas: Replicas,
-) -> Result<Vec<Placement>, Unplaced> {
-    match request.together {
-        Together::No => placed(fleet, request, replicas, &Where::Anywhere).0,
-        Together::Fabric => fabric::place(fleet, request, replicas),
+) -> Result<Vec<Placement>, GroupError> {
+    request.check_group()?;
+    if request.together == Together::Fabric {
+        return fabric::place(fleet, request, replicas).map_err(GroupError::from);
+    }
+    let mut group = Group::default();
+    let whole = group.grow(fleet, request, replicas, Where::Anywhere);
+    let unplaced = (!whole).then(|| group.explain(fleet, request, replicas));
+    group.release(fleet, request);
+    match unplaced {
+        Some(unplaced) => Err(unplaced.into()),
+        None => Ok(group.placements),
     }
 }
 
 /// What a group costs by the hour, as places are compared.
 type Cost = u128;
 
-/// Places a group where it may look, and releases it again.
-fn placed(
-    fleet: &mut Fleet,
-    request: &Request,
-    replicas: Replicas,
-    place: &Where<'_>,
-) -> (Result<Vec<Placement>, Unplaced>, Cost) {
-    let (mut taken, mut cost) = (Taken::default(), 0);
-    let mut placements: Vec<Placement> = Vec::new();
-    let mut spent = Vec::new();
-    let outcome = loop {
-        let members = u32::try_from(placements.len()).unwrap_or(u32::MAX);
-        if members == replicas.get() {
-            break Ok(());
+/// Members of a group that are held while the others are placed.
+#[derive(Debug, Default)]
+struct Group {
+    placements: Vec<Placement>,
+    spent: Vec<Spent>,
+    cost: Cost,
+    taken: Taken,
+}
+
+impl Group {
+    /// Adds members until there are as many as wanted; says whether there are.
+    fn grow(
+        &mut self,
+        fleet: &mut Fleet,
+        request: &Request,
+        wanted: Replicas,
+        place: Where<'_>,
+    ) -> bool {
+        while self.members() < wanted.get() {
+            let sought = Sought::one_more(request, &self.taken, place);
+            let Some(rank) = sought.best(fleet) else {
+                return false;
+            };
+            let Some(member) = fleet.placement(request, rank.node) else {
+                return false;
+            };
+            let held = fleet.hold_on(member.node, request.shape(), member.gpus);
+            if !fleet.follows(&held) {
+                return false;
+            }
+            self.spent.extend(fleet.spend(request, member.node));
+            self.cost += Cost::from(rank.cost);
+            self.taken.owners.insert(member.provider);
+            self.taken.sites.insert(member.site);
+            self.placements.push(member);
         }
-        let found = best(fleet, request, &taken, place);
-        let member = found.and_then(|(rank, pool)| {
-            cost += Cost::from(rank.cost);
-            fleet.placement(request, &rank, pool)
-        });
-        let Some(member) = member else {
-            let progress = (members, replicas.get());
-            break Err(Unplaced::explain(fleet, request, &taken, progress));
-        };
-        done(fleet.hold_on(member.node, request.shape(), member.gpus));
-        spent.extend(fleet.spend(request, member.node));
-        taken.owners.insert(member.provider);
-        taken.sites.insert(member.site);
-        placements.push(member);
-    };
-    for member in placements.iter().rev() {
-        done(fleet.release_on(member.node, request.shape(), member.gpus));
+        true
     }
-    for spent in spent.into_iter().rev() {
-        fleet.give_back_spent(spent);
+
+    fn members(&self) -> u32 {
+        u32::try_from(self.placements.len()).unwrap_or(u32::MAX)
     }
-    (outcome.map(|()| placements), cost)
+
+    /// Why the group has no further member.
+    fn explain(&self, fleet: &Fleet, request: &Request, wanted: Replicas) -> Unplaced {
+        let progress = (self.members(), wanted.get());
+        Unplaced::explain(fleet, request, &self.taken, progress)
+    }
+
+    /// Gives back what is held and spent, the youngest first.
+    fn release(&mut self, fleet: &mut Fleet, request: &Request) {
+        for member in self.placements.iter().rev() {
+            let released = fleet.release_on(member.node, request.shape(), member.gpus);
+            fleet.follows(&released);
+        }
+        for spent in self.spent.drain(..).rev() {
+            fleet.give_back_spent(spent);
+        }
+    }
 }
 
 impl Fleet {
-    fn placement(&self, request: &Request, rank: &Rank, pool: PoolId) -> Option<Placement> {
-        let common = &self.stock.pools[pool as usize].common;
-        let node = rank.node();
+    fn placement(&self, request: &Request, node: NodeKey) -> Option<Placement> {
+        let (common, offering) = self.described(node)?;
         Some(Placement {
             node,
             site: common.site,
             provider: common.provider,
             gpus: self.free(node)?.choose(request.ask.gpus())?,
-            price: common.quote(request.shape()),
+            price: offering.quote(request.shape()),
         })
     }
 }

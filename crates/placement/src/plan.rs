@@ -7,7 +7,8 @@
 //! could have run anywhere. Here a task's weight also grows as what it can use becomes scarce
 //! beside what is free in all: the scarce is guarded, and nothing else changes.
 //!
-//! A plan is made off the critical path, now and then; it does not change as nodes fill. Making one looks at every state that nodes are in.
+//! A plan is made off the critical path, now and then; it does not change as nodes fill. Making one
+//! looks at every state that nodes are in.
 
 use remuda_types::{Class, Shape};
 
@@ -21,7 +22,7 @@ use crate::worth::{Outlook, usable};
 /// The most tasks that a plan tells apart; what is rarer is left out.
 const TASKS_MAX: usize = 128;
 /// Tasks are taken, most frequent first, until they make up this much of what is expected.
-const COVERAGE_PERCENT: u64 = 95;
+const COVERAGE_PERCENT: u128 = 95;
 /// How much more a task counts at most because what it can use is scarce.
 const SCARCITY_MAX: u64 = 50;
 /// One, in the fixed point of the weights.
@@ -68,20 +69,20 @@ impl Plan {
         expected: impl IntoIterator<Item = (&'a Expected, u64)>,
         congestion: Congestion,
     ) -> Self {
-        let mut counted: Vec<_> = expected.into_iter().collect();
+        let asks_gpus = |(task, _): &(&Expected, u64)| task.ask.gpus().count() > 0;
+        let mut counted: Vec<_> = expected.into_iter().filter(asks_gpus).collect();
         counted.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         let cpu_milli_per_gpu = cpu_milli_per_gpu(&counted);
         keep_frequent(&mut counted);
-        let total = counted.iter().map(|(_, count)| count).sum::<u64>().max(1);
+        let total = sum(&counted).max(1);
         let free = free_gpu_milli(fleet);
         let tasks = counted.into_iter().map(|(expected, count)| Task {
             ask: expected.ask,
             classes: expected.classes.clone(),
             weight: weight(count, total, free, usable_by(fleet, expected)),
         });
-        let tasks = tasks.filter(|task| task.ask.gpus().count() > 0).collect();
         Self {
-            tasks,
+            tasks: tasks.collect(),
             cpu_milli_per_gpu,
             congestion,
         }
@@ -106,33 +107,35 @@ fn runs_on(classes: &[Class], class: Class) -> bool {
 
 /// The CPU that the expected tasks take beside each GPU: GPUs left with less are stranded.
 fn cpu_milli_per_gpu(counted: &[(&Expected, u64)]) -> u64 {
-    let with_gpu = counted
-        .iter()
-        .filter(|(task, _)| task.ask.gpus().count() > 0);
     let (mut cpu, mut gpus) = (0_u128, 0_u128);
-    for (task, count) in with_gpu {
+    for (task, count) in counted {
         let shape = task.ask.shape();
-        cpu += u128::from(shape.cpu_milli) * u128::from(*count);
-        gpus += u128::from(shape.gpu_milli) * u128::from(*count);
+        cpu = cpu.saturating_add(u128::from(shape.cpu_milli) * u128::from(*count));
+        gpus = gpus.saturating_add(u128::from(shape.gpu_milli) * u128::from(*count));
     }
-    let per_gpu = cpu * u128::from(WHOLE_GPU_MILLI) / gpus.max(1);
+    let per_gpu = cpu.saturating_mul(u128::from(WHOLE_GPU_MILLI)) / gpus.max(1);
     u64::try_from(per_gpu).unwrap_or(u64::MAX)
 }
 
 fn keep_frequent(counted: &mut Vec<(&Expected, u64)>) {
-    let total: u64 = counted.iter().map(|(_, count)| count).sum();
-    let (mut covered, mut keep) = (0_u64, 0);
+    let total = sum(counted);
+    let (mut covered, mut keep) = (0_u128, 0);
     while keep < counted.len().min(TASKS_MAX) && covered * 100 < total * COVERAGE_PERCENT {
-        covered += counted[keep].1;
+        covered += u128::from(counted[keep].1);
         keep += 1;
     }
     counted.truncate(keep);
 }
 
-fn weight(count: u64, total: u64, free: u64, usable: u64) -> u64 {
+/// How many tasks are expected in all.
+fn sum(counted: &[(&Expected, u64)]) -> u128 {
+    counted.iter().map(|(_, count)| u128::from(*count)).sum()
+}
+
+fn weight(count: u64, total: u128, free: u64, usable: u64) -> u64 {
     let scarcity = u128::from(free) * u128::from(ONE) / u128::from(usable.max(1));
     let scarcity = scarcity.min(u128::from(SCARCITY_MAX * ONE));
-    let weight = u128::from(count) * scarcity / u128::from(total);
+    let weight = u128::from(count) * scarcity / total;
     u64::try_from(weight).unwrap_or(u64::MAX)
 }
 
@@ -140,15 +143,14 @@ fn free_gpu_milli(fleet: &Fleet) -> u64 {
     let states = fleet.open_states();
     states
         .map(|(_, free, nodes)| free.gpu_milli() * nodes)
-        .sum()
+        .fold(0, u64::saturating_add)
 }
 
 /// How much of all that is free a task can use, in thousandths of a GPU.
 fn usable_by(fleet: &Fleet, task: &Expected) -> u64 {
     let shape = task.ask.shape();
-    let of = |(common, free, nodes): (&crate::pool::Common, &Free, u64)| {
-        let there = runs_on(&task.classes, common.class)
-            && shape.gpu_memory_mib <= common.capacity.gpu_memory_mib;
+    let of = |((class, memory_mib), free, nodes): ((Class, u64), &Free, u64)| {
+        let there = runs_on(&task.classes, class) && shape.gpu_memory_mib <= memory_mib;
         if there {
             usable(&task.ask, free) * nodes
         } else {
@@ -156,4 +158,45 @@ fn usable_by(fleet: &Fleet, task: &Expected) -> u64 {
         }
     };
     fleet.open_states().map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expected(gpu_milli: u64, cpu_milli: u64) -> Expected {
+        let shape = Shape {
+            gpu_milli,
+            cpu_milli,
+            ..Shape::default()
+        };
+        Expected::new(shape, vec![]).unwrap()
+    }
+
+    fn plan(expected: &[(Expected, u64)]) -> Plan {
+        let counted = expected.iter().map(|(task, count)| (task, *count));
+        Plan::new(&Fleet::new(), counted, Congestion::default())
+    }
+
+    #[test]
+    fn tasks_without_gpus_do_not_crowd_out_the_others() {
+        let gpus = [(expected(1_000, 1), 3), (expected(500, 1), 2)];
+        let many = (expected(0, 1), 1_000_000);
+        let with_many = [gpus[0].clone(), many, gpus[1].clone()];
+        assert_eq!(plan(&with_many), plan(&gpus));
+        assert_eq!(plan(&gpus).tasks.len(), 2);
+    }
+
+    #[test]
+    fn counts_at_the_edge_add_up() {
+        let most = [1_000, 2_000, 3_000].map(|milli| (expected(milli, u64::MAX), u64::MAX));
+        let planned = plan(&most);
+        assert_eq!(planned.tasks.len(), 3);
+        assert!(
+            planned
+                .tasks
+                .iter()
+                .all(|task| task.weight == planned.tasks[0].weight)
+        );
+    }
 }

@@ -6,9 +6,9 @@ use remuda_types::{Class, Country, Price, Shape};
 
 use crate::ask::Ask;
 use crate::constraint::Constraint;
-use crate::request::{Avoid, Request};
+use crate::request::{Avoid, Request, Together};
 use crate::text::{Gpus, Mib, Milli, Usd};
-use crate::view::View;
+use crate::view::{Has, View};
 
 /// One change to a request; as text, `try a maximum price of 2.40 USD/h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +35,8 @@ pub enum Relaxation {
     ShareOwners,
     /// Let replicas share a site.
     ShareSites,
+    /// Let replicas stand on several fabrics.
+    ShareNoFabric,
     /// Avoid nothing.
     AvoidNothing,
 }
@@ -57,8 +59,9 @@ impl Relaxation {
     pub(crate) fn smallest<'a>(views: impl Iterator<Item = View<'a>>) -> Option<Self> {
         let change = |view: View<'a>| {
             let constraint = view.only_failure()?;
-            let (size, relaxation) = admitting(&view, constraint)?;
-            let order: Order = (size, constraint, view.quote());
+            let has = view.has()?;
+            let (size, relaxation) = admitting(&view, has, constraint)?;
+            let order: Order = (size, constraint, has.offering.quote(view.request.shape()));
             Some((order, relaxation))
         };
         let smallest = views.filter_map(change).min();
@@ -75,6 +78,7 @@ impl Relaxation {
             Self::MaxPrice(price) => relaxed.max_price = Some(price),
             Self::ShareOwners => relaxed.spread.owners = false,
             Self::ShareSites => relaxed.spread.sites = false,
+            Self::ShareNoFabric => relaxed.together = Together::No,
             Self::AvoidNothing => relaxed.avoid = Avoid::default(),
             Self::DistanceKm(km) => {
                 if let Some(near) = &mut relaxed.near {
@@ -111,6 +115,7 @@ impl Relaxation {
             | Self::MaxPrice(_)
             | Self::ShareOwners
             | Self::ShareSites
+            | Self::ShareNoFabric
             | Self::AvoidNothing => shape,
         };
         Ask::new(smaller).unwrap_or(ask)
@@ -119,8 +124,12 @@ impl Relaxation {
 
 /// The change that admits a node which only `constraint` keeps out, and its size. `None` where no
 /// request could have the node: it is not open, or has none of what is asked.
-fn admitting(view: &View<'_>, constraint: Constraint) -> Option<(Size, Relaxation)> {
-    let (request, common, free) = (view.request, view.common, view.free()?);
+fn admitting(
+    view: &View<'_>,
+    Has { free, offering }: Has<'_>,
+    constraint: Constraint,
+) -> Option<(Size, Relaxation)> {
+    let (request, common) = (view.request, view.common);
     let shape = request.shape();
     match constraint {
         Constraint::NotOpen => None,
@@ -133,19 +142,20 @@ fn admitting(view: &View<'_>, constraint: Constraint) -> Option<(Size, Relaxatio
         }
         Constraint::GpuMemory => less(
             shape.gpu_memory_mib,
-            common.capacity.gpu_memory_mib,
+            offering.capacity.gpu_memory_mib,
             Relaxation::GpuMemoryMib,
         ),
         Constraint::Cpu => less(shape.cpu_milli, free.cpu_milli(), Relaxation::CpuMilli),
         Constraint::Memory => less(shape.memory_mib, free.memory_mib(), Relaxation::MemoryMib),
         Constraint::Disk => less(shape.disk_mib, free.disk_mib(), Relaxation::DiskMib),
         Constraint::Price => {
-            let (max, quote) = (request.max_price?.micros_per_hour(), view.quote());
+            let (max, quote) = (request.max_price?.micros_per_hour(), offering.quote(shape));
             let size = size(quote.micros_per_hour().saturating_sub(max), max);
             Some((size, Relaxation::MaxPrice(quote)))
         }
         Constraint::OwnerSpread => Some((LESS_SAFE, Relaxation::ShareOwners)),
         Constraint::SiteSpread => Some((LESS_SAFE, Relaxation::ShareSites)),
+        Constraint::Fabric => Some((LESS_SAFE, Relaxation::ShareNoFabric)),
         Constraint::Avoided => Some((LESS_SAFE, Relaxation::AvoidNothing)),
     }
 }
@@ -195,6 +205,7 @@ impl Display for Relaxation {
             Self::MaxPrice(price) => write!(f, "a maximum price of {}", Usd(*price)),
             Self::ShareOwners => f.write_str("letting replicas share an owner"),
             Self::ShareSites => f.write_str("letting replicas share a site"),
+            Self::ShareNoFabric => f.write_str("letting replicas stand on several fabrics"),
             Self::AvoidNothing => f.write_str("avoiding nothing"),
         }
     }

@@ -88,6 +88,11 @@ pub enum RequestError {
     /// GPU memory without a GPU.
     #[error("gpu_memory_mib is set but gpu_milli is 0: ask for a GPU, or leave gpu_memory_mib out")]
     GpuMemoryWithoutGpu,
+    /// One fabric is at one site, of one owner.
+    #[error(
+        "together is `fabric` and spread is set: one fabric is at one site, so take one of them out"
+    )]
+    FabricAndSpread,
     /// A group of none.
     #[error("replicas is 0: ask for at least 1")]
     NoReplicas,
@@ -116,6 +121,15 @@ impl Request {
             together: Together::No,
             avoid: Avoid::default(),
         }
+    }
+
+    /// Whether a group can be asked for like this, whatever the fleet is.
+    pub(crate) fn check_group(&self) -> Result<(), RequestError> {
+        let spreads = self.spread != Spread::default();
+        if spreads && self.together == Together::Fabric {
+            return Err(RequestError::FabricAndSpread);
+        }
+        Ok(())
     }
 
     /// The resources asked for.

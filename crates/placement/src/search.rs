@@ -1,20 +1,24 @@
-//! The best node for a request: pool by pool, the cheapest first, and in each the best state.
+//! The best node for a request: pool by pool, those first that may be the cheapest, and in each the
+//! best state.
 //!
-//! The order of preference is that of [`Rank`]. Pools whose cost is the same are all looked at, so
-//! the answer is that of a scan over all nodes; a property test holds it to that.
+//! The order of preference is that of [`Rank`]. A pool is passed over only where it has no room, or
+//! where none of its nodes can be as cheap as the best so far; so the answer is that of a scan over
+//! all nodes, and a property test holds it to that.
 
 use remuda_types::NodeKey;
+use smallvec::SmallVec;
 
-use crate::fleet::{Fleet, Stock};
-use crate::memory::{Audience, Best, Offered, Recalled};
-use crate::pool::PoolId;
+use crate::fleet::{Fleet, Rung, Stock};
+use crate::free::{Free, Slack};
+use crate::memory::Recalled;
+use crate::pool::{Kind, KindId, Pool, PoolId, Slot};
 use crate::quotas::Cell;
 use crate::request::Request;
 use crate::view::{Taken, admits, keeps_away, suits};
+use crate::worth::Loss;
 
-/// Where fewer than one pool in so many is at the places asked for, those are looked at one by one
-/// instead of being picked out of all.
-const FEW: usize = 8;
+/// So few pools are looked at one by one, instead of being picked out of all.
+const FEW: usize = 16;
 
 /// What a node is preferred by; the least is the best. First what it costs, congestion counted;
 /// then what it loses for what is expected; then how much is left on it; then which GPUs; then its
@@ -22,60 +26,66 @@ const FEW: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     pub(crate) cost: u64,
-    pub(crate) offered: Offered,
+    pub(crate) loss: Loss,
+    pub(crate) slack: Slack,
+    pub(crate) free: Free,
+    pub(crate) node: NodeKey,
 }
 
 /// Where to look.
+#[derive(Clone, Copy)]
 pub(crate) enum Where<'a> {
     /// In the whole fleet.
     Anywhere,
-    /// In these pools only.
+    /// In these pools only, which admit the request.
     Pools(&'a [PoolId]),
 }
 
-impl Rank {
-    pub(crate) const fn node(&self) -> NodeKey {
-        self.offered.node
-    }
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Sought<'a> {
+    pub(crate) request: &'a Request,
+    /// Where the earlier members of the group are.
+    pub(crate) taken: &'a Taken,
+    pub(crate) place: Where<'a>,
+    /// So few pools are looked at one by one.
+    few: usize,
 }
 
-/// The best node for one more replica of the request's.
-pub(crate) fn best(
-    fleet: &mut Fleet,
-    request: &Request,
-    taken: &Taken,
-    place: &Where<'_>,
-) -> Option<(Rank, PoolId)> {
-    let recalled = fleet.memory.recall(&fleet.stock, request);
-    let audience = recalled.audience;
-    let mut search = Search {
-        request,
-        taken,
-        recalled,
-        best: None,
-    };
-    let stock = &mut fleet.stock;
-    if matches!(place, Where::Anywhere) {
-        for cells in fleet.quotas.tiers(request) {
-            let pools = stock.pools_of(&cells, request);
-            search.one_by_one(stock, &pools);
-            if search.best.is_some() {
-                return search.best;
-            }
+impl<'a> Sought<'a> {
+    /// A node for one more replica of the request's.
+    pub(crate) const fn one_more(request: &'a Request, taken: &'a Taken, place: Where<'a>) -> Self {
+        Self {
+            request,
+            taken,
+            place,
+            few: FEW,
         }
     }
-    match (place, audience) {
-        (Where::Pools(pools), _) => search.one_by_one(stock, pools),
-        (Where::Anywhere, Some(audience)) if is_few(audience, stock) => {
-            search.one_by_one(stock, audience.pools());
-        }
-        (Where::Anywhere, _) => {
-            for market in 0..stock.markets().len() {
-                search.walk(stock, market);
+
+    /// The best node.
+    pub(crate) fn best(self, fleet: &mut Fleet) -> Option<Rank> {
+        let stock = &mut fleet.stock;
+        let mut search = Search {
+            sought: self,
+            recalled: fleet.memory.recall(stock, self.request),
+            best: None,
+        };
+        match self.place {
+            Where::Pools(pools) => search.visit_each(stock, pools),
+            Where::Anywhere => {
+                for cells in fleet.quotas.tiers(self.request) {
+                    let pools = stock.pools_of(&cells, self.request);
+                    search.visit_each(stock, &pools);
+                    if search.best.is_some() {
+                        return search.best;
+                    }
+                }
+                search.visit_all(stock);
             }
         }
+        search.best
     }
-    search.best
 }
 
 impl Stock {
@@ -89,93 +99,106 @@ impl Stock {
     }
 }
 
-fn is_few(audience: &Audience, stock: &Stock) -> bool {
-    audience.pools().len() * FEW < stock.pools.len()
-}
-
 /// A search on its way.
-struct Search<'a> {
-    request: &'a Request,
-    taken: &'a Taken,
-    recalled: Recalled<'a>,
-    best: Option<(Rank, PoolId)>,
+struct Search<'a, 'm> {
+    sought: Sought<'a>,
+    recalled: Recalled<'m>,
+    best: Option<Rank>,
 }
 
-impl Search<'_> {
-    /// Walks the pools of one kind of node from the cheapest, until no other can be the best.
-    fn walk(&mut self, stock: &mut Stock, market: usize) {
-        let mut passed = 0;
-        while let Some((at, pool, cost)) = self.next(stock, market, passed) {
-            if self.is_beaten_by(cost) {
+impl Search<'_, '_> {
+    fn visit_each(&mut self, stock: &mut Stock, pools: &[PoolId]) {
+        for pool in pools {
+            self.visit(stock, *pool);
+        }
+    }
+
+    fn visit_all(&mut self, stock: &mut Stock) {
+        let few = self.sought.few;
+        let open = self.recalled.open().take(few.saturating_add(1));
+        let mut open: SmallVec<[PoolId; FEW + 1]> = open.collect();
+        if open.len() > few {
+            self.climb(stock);
+        } else {
+            let shape = self.sought.request.shape();
+            open.sort_unstable_by_key(|pool| stock.board()[*pool as usize].bound(shape));
+            self.visit_each(stock, &open);
+        }
+    }
+
+    /// Visits pools from the cheapest, until no other can be the best.
+    fn climb(&mut self, stock: &mut Stock) {
+        let shape = self.sought.request.shape();
+        let by = stock.order(shape, |pool| self.recalled.is_open(pool));
+        let mut rung = Rung::default();
+        loop {
+            let wanted = |pool| self.recalled.is_open(pool);
+            let most = self.best.as_ref().map(|best| best.cost);
+            let Some((pool, next)) = stock.next((by, rung), shape, most, wanted) else {
                 return;
-            }
-            self.look(stock, pool, cost);
-            passed = at + 1;
+            };
+            self.visit(stock, pool);
+            rung = next;
         }
     }
 
-    /// The next pool on the market that may have room: its row, and what it costs.
-    fn next(&self, stock: &Stock, market: usize, from: usize) -> Option<(usize, PoolId, u64)> {
-        let (request, market) = (self.request, &stock.markets()[market]);
-        let wanted = request.classes.is_empty() || request.classes.contains(&market.class);
-        if from == 0 && !(wanted && market.could_take(&request.ask)) {
-            return None;
+    /// Looks for the best node in a pool, unless none there can be the best.
+    fn visit(&mut self, stock: &mut Stock, id: PoolId) {
+        let Sought { request, taken, .. } = self.sought;
+        let (note, pool) = (&stock.board()[id as usize], &stock.pools[id as usize]);
+        let is_too_dear = self.is_beaten_by(note.bound(request.shape()));
+        if is_too_dear || !note.may_suit(request) || keeps_away(request, taken, &pool.common) {
+            return;
         }
-        let audience = self.recalled.audience;
-        let there = |pool| audience.is_none_or(|audience| audience.has(pool));
-        let rows = (from..).zip(market.rows().get(from..)?);
-        let mut open =
-            rows.filter(|(_, (_, pool))| there(*pool) && self.may_have_room(stock, *pool));
-        let (at, (price, pool)) = open.next()?;
-        Some((at, *pool, market.cost(*price, request.shape())))
-    }
-
-    /// Looks at pools in the order of what they cost.
-    fn one_by_one(&mut self, stock: &mut Stock, pools: &[PoolId]) {
-        let open = pools
-            .iter()
-            .filter(|pool| self.may_have_room(stock, **pool));
-        let costs = open.filter_map(|&id| {
-            let pool = &stock.pools[id as usize];
-            suits(self.request, &pool.common).then(|| (pool.cost(self.request.shape()), id))
-        });
-        let mut costs: Vec<_> = costs.collect();
-        costs.sort_unstable();
-        for (cost, id) in costs {
-            if self.is_beaten_by(cost) {
-                return;
-            }
-            self.look(stock, id, cost);
+        stock.make_current(id);
+        if !self.look(stock, &stock.pools[id as usize]) {
+            self.recalled.known.open.remove(id);
         }
-    }
-
-    fn may_have_room(&self, stock: &Stock, pool: PoolId) -> bool {
-        let note = &stock.board()[pool as usize];
-        note.most.may_have(self.request.ask.gpus())
-            && !self.recalled.known.is_full(pool, note.improved)
     }
 
     fn is_beaten_by(&self, cost: u64) -> bool {
-        self.best.as_ref().is_some_and(|(best, _)| best.cost < cost)
+        self.best.as_ref().is_some_and(|best| best.cost < cost)
     }
 
-    /// Looks for the best node in a pool.
-    fn look(&mut self, stock: &mut Stock, id: PoolId, cost: u64) {
-        let Recalled { known, shelves, .. } = &mut self.recalled;
-        let improved = stock.board()[id as usize].improved;
-        let pool = stock.current(id);
-        let common = &pool.common;
-        if !suits(self.request, common) || keeps_away(self.request, self.taken, common) {
+    /// Looks at the states of a pool; says whether any has room.
+    fn look(&mut self, stock: &Stock, pool: &Pool) -> bool {
+        let (mut has_room, mut cost) = (false, None);
+        for slot in pool.roomy(self.recalled.known.asked) {
+            if slot.free.has_room(&self.sought.request.ask) {
+                has_room = true;
+                let (kind, cost) = match cost {
+                    Some(known @ (kind, _)) if kind == slot.kind => known,
+                    _ => *cost.insert((slot.kind, self.cost(stock, pool, slot.kind))),
+                };
+                self.weigh(pool.kind(kind), slot, cost);
+            }
+        }
+        has_room
+    }
+
+    fn cost(&self, stock: &Stock, pool: &Pool, kind: KindId) -> u64 {
+        stock.cost(pool, &pool.kind(kind).offering, self.sought.request.shape())
+    }
+
+    /// Takes a state that has room, and would cost this, if it is the best so far.
+    fn weigh(&mut self, kind: &Kind, slot: &Slot, cost: u64) {
+        let request = self.sought.request;
+        if self.is_beaten_by(cost) || !suits(request, &kind.offering) {
             return;
         }
-        let shelf = shelves.shelf(known.id, id, pool.states());
-        match shelf.best(pool, &self.request.ask, &self.request.avoid.nodes) {
-            Best::None => known.note_full(id, improved),
-            Best::Avoided => {}
-            Best::Node(offered) => {
-                let found = (Rank { cost, offered }, id);
-                self.best = self.best.take().into_iter().chain([found]).min();
-            }
+        let Some(node) = slot.first_beside(&request.avoid.nodes) else {
+            return;
+        };
+        let loss = kind.outlook().loss(slot.value, &slot.free, &request.ask);
+        let rank = Rank {
+            cost,
+            loss,
+            slack: slot.free.slack(),
+            free: slot.free.clone(),
+            node,
+        };
+        if self.best.as_ref().is_none_or(|best| rank < *best) {
+            self.best = Some(rank);
         }
     }
 }

@@ -37,17 +37,18 @@ impl Unplaced {
         (placed, replicas): (u32, u32),
     ) -> Self {
         let mut eliminated = BTreeMap::new();
-        for view in views(fleet, request, taken) {
+        let seen = views(fleet, request, taken).inspect(|view| {
             if let Some(constraint) = view.first_failure() {
                 *eliminated.entry(constraint).or_insert(0) += view.nodes;
             }
-        }
+        });
+        let relaxation = Relaxation::smallest(seen);
         Self {
             nodes: fleet.len(),
             placed,
             replicas,
             eliminated: eliminated.into_iter().collect(),
-            relaxation: Relaxation::smallest(views(fleet, request, taken)),
+            relaxation,
             request: Box::new(request.clone()),
         }
     }

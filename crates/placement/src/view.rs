@@ -2,38 +2,56 @@
 
 use std::collections::BTreeSet;
 
-use remuda_types::{Price, ProviderId, SiteId};
+use remuda_types::{Class, ProviderId, SiteId};
 
+use crate::brief::Brief;
 use crate::constraint::Constraint;
 use crate::fleet::Fleet;
 use crate::free::Free;
-use crate::pool::{Common, Pool, Slot};
+use crate::pool::{Common, Offering, Pool, Slot};
 use crate::request::Request;
 
-/// What the earlier members of a group are not to be beside.
+/// Where the earlier members of a group are: what the others are not to be beside, or are to be.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) owners: BTreeSet<ProviderId>,
     pub(crate) sites: BTreeSet<SiteId>,
+    /// The fabric that the group is on, if it is on one.
+    pub(crate) fabric: Option<(SiteId, Class)>,
 }
 
-/// Nodes of one pool to which the same happens: those free alike, all open or all closed, all to be
-/// avoided or none; or all that are open, where what they have in common eliminates them.
+impl Taken {
+    /// Whether the group is on another fabric.
+    fn is_off_fabric(&self, common: &Common) -> bool {
+        let there = (common.site, common.class);
+        self.fabric.is_some_and(|fabric| fabric != there)
+    }
+}
+
+/// Nodes of one pool to which the same happens: those free alike, all to be avoided or none; or all
+/// that are open, where what they have in common eliminates them; or all that are closed.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) request: &'a Request,
     pub(crate) common: &'a Common,
-    /// What eliminates all nodes of the pool.
+    /// What eliminates them for what they have in common.
     shared: Shared,
-    /// What is free on each, or on the best of them where they are eliminated whatever is free.
-    free: Option<&'a Free>,
+    /// What each has; or the best of them, if one would do but for what eliminates all.
+    has: Option<Has<'a>>,
     open: bool,
     avoided: bool,
     /// How many they are.
     pub(crate) nodes: usize,
 }
 
-/// Which constraints eliminate a pool for what its nodes have in common, one bit for each.
+/// What a node has.
+#[derive(Clone, Copy)]
+pub(crate) struct Has<'a> {
+    pub(crate) free: &'a Free,
+    pub(crate) offering: &'a Offering,
+}
+
+/// Which constraints eliminate nodes for what they have in common, one bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shared(u16);
 
@@ -41,55 +59,68 @@ struct Shared(u16);
 pub(crate) fn views<'a>(
     fleet: &'a Fleet,
     request: &'a Request,
-    taken: &Taken,
+    taken: &'a Taken,
 ) -> impl Iterator<Item = View<'a>> {
     let pools = fleet.stock.pools.iter().filter(|pool| pool.nodes > 0);
-    pools.flat_map(move |pool| {
-        let shared = Shared::of(request, taken, &pool.common);
-        let view = View {
-            request,
-            common: &pool.common,
-            shared,
-            free: None,
-            open: true,
-            avoided: false,
-            nodes: 0,
-        };
-        let closed = View {
-            open: false,
-            nodes: count(pool.closed),
-            ..view
-        };
-        let all = shared.comes_before(Constraint::Gpu).then(|| View {
-            free: roomy(pool, request),
-            nodes: count(pool.nodes - pool.closed),
-            ..view
-        });
-        let each = all.is_none().then(|| {
-            let slots = pool.slots();
-            slots.flat_map(move |(_, slot)| open_views(slot, view))
-        });
-        let open = all.into_iter().chain(each.into_iter().flatten());
-        open.chain([closed]).filter(|view| view.nodes > 0)
-    })
+    pools.flat_map(move |pool| views_of(pool, request, taken))
 }
 
-/// What is free on a node of the pool that has room, if there is one that is not to be avoided.
-fn roomy<'a>(pool: &'a Pool, request: &Request) -> Option<&'a Free> {
-    if !pool.room.most().may_have(request.ask.gpus()) {
-        return None;
-    }
-    let mut slots = pool.slots().map(|(_, slot)| slot);
-    let has = |slot: &&Slot| {
-        slot.free.has_room(&request.ask) && slot.among(&request.avoid.nodes) < slot.nodes.len()
+fn views_of<'a>(pool: &'a Pool, request: &'a Request, taken: &Taken) -> Vec<View<'a>> {
+    let view = View {
+        request,
+        common: &pool.common,
+        shared: Shared::of_place(request, taken, &pool.common),
+        has: None,
+        open: true,
+        avoided: false,
+        nodes: count(pool.nodes - pool.closed),
     };
-    slots.find(has).map(|slot| &slot.free)
+    let mut views = if view.shared.comes_before(Constraint::Gpu) {
+        let has = view
+            .shared
+            .is_one()
+            .then(|| best_that_would_do(pool, request));
+        let has = has.flatten();
+        vec![View { has, ..view }]
+    } else {
+        let states = pool
+            .slots()
+            .flat_map(|slot| views_of_state(pool, slot, view));
+        states.collect()
+    };
+    views.push(View {
+        open: false,
+        nodes: count(pool.closed),
+        ..view
+    });
+    views.retain(|view| view.nodes > 0);
+    views
 }
 
-fn open_views<'a>(slot: &'a Slot, view: View<'a>) -> [View<'a>; 2] {
+/// The cheapest of the nodes that have room and are not to be avoided.
+fn best_that_would_do<'a>(pool: &'a Pool, request: &Request) -> Option<Has<'a>> {
+    let has = |slot: &'a Slot| Has {
+        free: &slot.free,
+        offering: &pool.kind(slot.kind).offering,
+    };
+    let would_do = pool.roomy(Brief::asked(&request.ask)).filter(|slot| {
+        slot.free.has_room(&request.ask) && slot.first_beside(&request.avoid.nodes).is_some()
+    });
+    let suiting = would_do.map(has).filter(|has| suits(request, has.offering));
+    suiting.min_by_key(|has| has.offering.quote(request.shape()))
+}
+
+/// Nodes that are free alike: those that are not to be avoided, and those that are.
+fn views_of_state<'a>(pool: &'a Pool, slot: &'a Slot, view: View<'a>) -> [View<'a>; 2] {
+    let offering = &pool.kind(slot.kind).offering;
+    let free = &slot.free;
+    let view = View {
+        shared: view.shared.and(Shared::of_offering(view.request, offering)),
+        has: Some(Has { free, offering }),
+        ..view
+    };
     let avoided = slot.among(&view.request.avoid.nodes);
     [(false, slot.nodes.len() - avoided), (true, avoided)].map(|(avoided, nodes)| View {
-        free: Some(&slot.free),
         avoided,
         nodes,
         ..view
@@ -101,31 +132,60 @@ fn count(nodes: u64) -> usize {
 }
 
 impl Shared {
-    fn of(request: &Request, taken: &Taken, common: &Common) -> Self {
-        let fails = |constraint: &Constraint| match constraint {
-            Constraint::Class => excluded(&request.classes, &common.class),
-            Constraint::Country => excluded(&request.countries, &common.country),
-            Constraint::Distance => too_far(request, common),
-            Constraint::GpuMemory => {
-                request.shape().gpu_memory_mib > common.capacity.gpu_memory_mib
-            }
-            Constraint::Price => over_price(request, common),
-            Constraint::OwnerSpread => {
-                request.spread.owners && taken.owners.contains(&common.provider)
-            }
-            Constraint::SiteSpread => request.spread.sites && taken.sites.contains(&common.site),
-            Constraint::Avoided => {
-                request.avoid.owners.contains(&common.provider)
-                    || request.avoid.sites.contains(&common.site)
-            }
-            Constraint::NotOpen
-            | Constraint::Gpu
-            | Constraint::Cpu
-            | Constraint::Memory
-            | Constraint::Disk => false,
-        };
-        let failing = Constraint::ALL.into_iter().filter(fails);
-        Self(failing.fold(0, |bits, constraint| bits | bit(constraint)))
+    /// What where they are, and whose, has against nodes.
+    fn of_place(request: &Request, taken: &Taken, common: &Common) -> Self {
+        let (spread, avoid) = (&request.spread, &request.avoid);
+        let (owner, site) = (&common.provider, &common.site);
+        Self::none()
+            .with(Constraint::Class, excluded(&request.classes, &common.class))
+            .with(
+                Constraint::Country,
+                excluded(&request.countries, &common.country),
+            )
+            .with(Constraint::Distance, too_far(request, common))
+            .with(
+                Constraint::OwnerSpread,
+                spread.owners && taken.owners.contains(owner),
+            )
+            .with(
+                Constraint::SiteSpread,
+                spread.sites && taken.sites.contains(site),
+            )
+            .with(Constraint::Fabric, taken.is_off_fabric(common))
+            .with(
+                Constraint::Avoided,
+                avoid.owners.contains(owner) || avoid.sites.contains(site),
+            )
+    }
+
+    /// What nodes are, and what they cost, that is against them.
+    fn of_offering(request: &Request, offering: &Offering) -> Self {
+        Self::none()
+            .with(
+                Constraint::GpuMemory,
+                request.shape().gpu_memory_mib > offering.capacity.gpu_memory_mib,
+            )
+            .with(Constraint::Price, over_price(request, offering))
+    }
+
+    const fn none() -> Self {
+        Self(0)
+    }
+
+    const fn with(self, constraint: Constraint, eliminates: bool) -> Self {
+        if eliminates {
+            Self(self.0 | bit(constraint))
+        } else {
+            self
+        }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn is_one(self) -> bool {
+        self.0.is_power_of_two()
     }
 
     const fn has(self, constraint: Constraint) -> bool {
@@ -142,21 +202,25 @@ const fn bit(constraint: Constraint) -> u16 {
     1 << constraint as u16
 }
 
-/// Whether such a request ever goes to nodes of this pool: what does not change while the pool is.
+/// Whether the class and the place of a pool will do: what does not change while the pool is.
 pub(crate) fn admits(request: &Request, common: &Common) -> bool {
-    suits(request, common) && stands_well(request, common)
+    is_of_class(request, common) && stands_well(request, common)
 }
 
-/// Whether what the nodes of a pool are, and what they cost, will do.
-pub(crate) fn suits(request: &Request, common: &Common) -> bool {
+/// Whether the class of a pool will do.
+pub(crate) fn is_of_class(request: &Request, common: &Common) -> bool {
     !excluded(&request.classes, &common.class)
-        && request.shape().gpu_memory_mib <= common.capacity.gpu_memory_mib
-        && !over_price(request, common)
 }
 
 /// Whether the place where a pool stands will do.
 pub(crate) fn stands_well(request: &Request, common: &Common) -> bool {
     !excluded(&request.countries, &common.country) && !too_far(request, common)
+}
+
+/// Whether what nodes offer, and what they cost, will do.
+pub(crate) fn suits(request: &Request, offering: &Offering) -> bool {
+    request.shape().gpu_memory_mib <= offering.capacity.gpu_memory_mib
+        && !over_price(request, offering)
 }
 
 /// Whether the request, or the members of its group so far, keep away from this owner or site.
@@ -178,14 +242,14 @@ impl View<'_> {
     pub(crate) fn only_failure(&self) -> Option<Constraint> {
         let mut failures = self.failures();
         let first = failures.next()?;
-        // Without room on any of them no single change admits one.
-        let alone = failures.next().is_none() && self.free.is_some();
+        // Where none of them would do no single change admits one.
+        let alone = failures.next().is_none() && self.has.is_some();
         alone.then_some(first)
     }
 
-    /// What is free on each of them, if that is known.
-    pub(crate) const fn free(&self) -> Option<&Free> {
-        self.free
+    /// What each of them has, or the best of them, if that is known.
+    pub(crate) const fn has(&self) -> Option<Has<'_>> {
+        self.has
     }
 
     fn failures(&self) -> impl Iterator<Item = Constraint> {
@@ -196,7 +260,7 @@ impl View<'_> {
 
     fn fails(&self, constraint: Constraint) -> bool {
         let (request, shape) = (self.request, self.request.shape());
-        let short = |short: &dyn Fn(&Free) -> bool| self.free.is_some_and(short);
+        let short = |short: &dyn Fn(&Free) -> bool| self.has.is_some_and(|has| short(has.free));
         match constraint {
             Constraint::NotOpen => !self.open,
             Constraint::Gpu => short(&|free| !free.has_gpus(request.ask.gpus())),
@@ -210,12 +274,9 @@ impl View<'_> {
             | Constraint::GpuMemory
             | Constraint::Price
             | Constraint::OwnerSpread
-            | Constraint::SiteSpread => self.shared.has(constraint),
+            | Constraint::SiteSpread
+            | Constraint::Fabric => self.shared.has(constraint),
         }
-    }
-
-    pub(crate) fn quote(&self) -> Price {
-        self.common.quote(self.request.shape())
     }
 
     /// How far the nodes are from the place asked, if one was.
@@ -237,9 +298,9 @@ fn too_far(request: &Request, common: &Common) -> bool {
         .is_some_and(|near| near.place.distance_km(common.place) > f64::from(near.max_distance_km))
 }
 
-fn over_price(request: &Request, common: &Common) -> bool {
+fn over_price(request: &Request, offering: &Offering) -> bool {
     let max = request.max_price;
-    max.is_some_and(|max| common.quote(request.shape()) > max)
+    max.is_some_and(|max| offering.quote(request.shape()) > max)
 }
 
 /// An empty list excludes nothing.

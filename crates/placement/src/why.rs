@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use remuda_types::{NodeKey, Price};
 
+use crate::congestion;
 use crate::fleet::Fleet;
 use crate::free::{Free, Slack};
-use crate::pool::Pool;
+use crate::pool::{Offering, Pool};
 use crate::request::{Replicas, Request, Spread, Together};
 use crate::text::Usd;
-use crate::view::{Taken, admits, distance_km, keeps_away};
+use crate::view::{Taken, admits, distance_km, keeps_away, suits};
 use crate::worth::{Loss, Outlook};
 
 /// No price at all.
@@ -67,6 +68,8 @@ struct Search<'a> {
     fleet: &'a Fleet,
     request: &'a Request,
     taken: Taken,
+    /// What is in use of each cell that took a member, and how much there is.
+    loads: BTreeMap<usize, (u128, u128)>,
     /// Every state that has room, by its lowest key; and the nodes that have taken a member.
     fits: BTreeMap<Fit, Candidate<'a>>,
 }
@@ -84,6 +87,7 @@ struct Fit {
 /// A node that fits, and those after it that are alike.
 struct Candidate<'a> {
     pool: &'a Pool,
+    offering: &'a Offering,
     outlook: Rc<Outlook>,
     more: Vec<NodeKey>,
 }
@@ -94,6 +98,7 @@ impl<'a> Search<'a> {
             fleet,
             request,
             taken: Taken::default(),
+            loads: BTreeMap::new(),
             fits: BTreeMap::new(),
         };
         let goes_there = |pool: &&Pool| {
@@ -101,45 +106,61 @@ impl<'a> Search<'a> {
             admits(request, common) && !keeps_away(request, &Taken::default(), common)
         };
         for pool in fleet.stock.pools.iter().filter(goes_there) {
-            let kind = (pool.common.class, pool.common.capacity.gpu_memory_mib);
-            let outlook = Rc::new(fleet.stock.plan().outlook(kind.0, kind.1));
-            for (_, slot) in pool.slots() {
-                let wanted = |node: &NodeKey| !request.avoid.nodes.contains(node);
-                // Descending, so that the lowest comes off first.
-                let nodes = slot.nodes.iter().rev().filter(wanted).collect();
-                search.offer(pool, &outlook, slot.free.clone(), nodes);
-            }
+            search.offer_all(pool);
         }
         search
     }
 
-    fn offer(
-        &mut self,
-        pool: &'a Pool,
-        outlook: &Rc<Outlook>,
-        free: Free,
-        mut nodes: Vec<NodeKey>,
-    ) {
-        let ask = &self.request.ask;
-        let Some(node) = nodes.pop().filter(|_| free.has_room(ask)) else {
+    fn offer_all(&mut self, pool: &'a Pool) {
+        let (request, plan) = (self.request, self.fleet.stock.plan());
+        let mut outlooks = BTreeMap::new();
+        for slot in pool.slots() {
+            let offering = &pool.kind(slot.kind).offering;
+            if !suits(request, offering) {
+                continue;
+            }
+            let memory_mib = offering.capacity.gpu_memory_mib;
+            let new = || Rc::new(plan.outlook(pool.common.class, memory_mib));
+            let outlook = Rc::clone(outlooks.entry(memory_mib).or_insert_with(new));
+            let wanted = |node: &NodeKey| !request.avoid.nodes.contains(node);
+            let candidate = Candidate {
+                pool,
+                offering,
+                outlook,
+                // Descending, so that the lowest comes off first.
+                more: slot.nodes.iter().rev().filter(wanted).collect(),
+            };
+            self.offer(slot.free.clone(), candidate);
+        }
+    }
+
+    /// Puts the nodes of a candidate that are free like this up for choice, the lowest first.
+    fn offer(&mut self, free: Free, mut candidate: Candidate<'a>) {
+        if !free.has_room(&self.request.ask) {
             return;
-        };
-        let fit = Fit {
-            cost: pool.cost(self.request.shape()),
-            loss: outlook.loss(outlook.value(&free), &free, ask),
+        }
+        if let Some(node) = candidate.more.pop() {
+            let fit = self.fit(free, node, &candidate);
+            self.fits.insert(fit, candidate);
+        }
+    }
+
+    fn fit(&self, free: Free, node: NodeKey, candidate: &Candidate<'a>) -> Fit {
+        let (outlook, shape) = (&candidate.outlook, self.request.shape());
+        let (used, total) = self.load(candidate.pool.cell);
+        let step = congestion::step(used, total);
+        Fit {
+            cost: self.fleet.stock.cost_at(step, candidate.offering, shape),
+            loss: outlook.loss(outlook.value(&free), &free, &self.request.ask),
             slack: free.slack(),
             free,
             node,
-        };
-        let (outlook, more) = (Rc::clone(outlook), nodes);
-        self.fits.insert(
-            fit,
-            Candidate {
-                pool,
-                outlook,
-                more,
-            },
-        );
+        }
+    }
+
+    fn load(&self, cell: usize) -> (u128, u128) {
+        let changed = self.loads.get(&cell).copied();
+        changed.unwrap_or_else(|| self.fleet.stock.load(cell))
     }
 
     fn next(&mut self) -> Option<(NodeKey, Why)> {
@@ -155,37 +176,62 @@ impl<'a> Search<'a> {
     }
 
     fn take(&mut self, fit: &Fit, candidate: Candidate<'a>) {
-        let Candidate {
-            pool,
-            outlook,
-            more,
-        } = candidate;
-        self.taken.owners.insert(pool.common.provider);
-        self.taken.sites.insert(pool.common.site);
+        let common = &candidate.pool.common;
+        self.taken.owners.insert(common.provider);
+        self.taken.sites.insert(common.site);
+        self.fill(&candidate);
         let ask = &self.request.ask;
         let gpus = fit.free.choose(ask.gpus());
         if let Some(left) = gpus.and_then(|gpus| fit.free.minus(ask, gpus)) {
-            self.offer(pool, &outlook, left.sorted(), vec![fit.node]);
+            let outlook = Rc::clone(&candidate.outlook);
+            let more = vec![fit.node];
+            let same = Candidate {
+                outlook,
+                more,
+                ..candidate
+            };
+            self.offer(left.sorted(), same);
         }
-        self.offer(pool, &outlook, fit.free.clone(), more);
+        self.offer(fit.free.clone(), candidate);
+    }
+
+    /// Counts a member into the load of its cell, and weighs what is left there anew if that
+    /// changed what it counts as.
+    fn fill(&mut self, candidate: &Candidate<'a>) {
+        let (cell, shape) = (candidate.pool.cell, self.request.shape());
+        let (used, total) = self.load(cell);
+        let has_gpus = candidate.offering.capacity.gpus > 0;
+        let more = if has_gpus {
+            shape.gpu_milli
+        } else {
+            shape.cpu_milli
+        };
+        let filled = used + u128::from(more);
+        self.loads.insert(cell, (filled, total));
+        if congestion::step(used, total) != congestion::step(filled, total) {
+            let is_there = |_: &Fit, there: &mut Candidate<'a>| there.pool.cell == cell;
+            let there: Vec<_> = self.fits.extract_if(.., is_there).collect();
+            for (old, candidate) in there {
+                let fit = self.fit(old.free, old.node, &candidate);
+                self.fits.insert(fit, candidate);
+            }
+        }
     }
 
     fn why(&self, fit: &Fit, candidate: &Candidate<'_>) -> Why {
-        let quote = |pool: &Pool| pool.common.quote(self.request.shape());
+        let quote = |of: &Candidate<'_>| of.offering.quote(self.request.shape());
         let others = || self.fits.values();
         let alike = |node: &NodeKey| Fit {
             node: *node,
             ..fit.clone()
         };
         let next = candidate.more.last().map(alike);
-        let next = next.map(|next| (next, quote(candidate.pool)));
+        let next = next.map(|next| (next, quote(candidate)));
         let first = self.fits.first_key_value();
-        let first = first.map(|(fit, candidate)| (fit.clone(), quote(candidate.pool)));
+        let first = first.map(|(fit, candidate)| (fit.clone(), quote(candidate)));
         let next = next.into_iter().chain(first).min();
-        let price = quote(candidate.pool);
-        let cheapest = others()
-            .map(|other| quote(other.pool))
-            .fold(price, Price::min);
+        let price = quote(candidate);
+        let cheapest = others().map(quote).fold(price, Price::min);
         let above = price.micros_per_hour() - cheapest.micros_per_hour();
         Why {
             considered: self.fleet.len(),

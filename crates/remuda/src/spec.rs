@@ -129,6 +129,25 @@ mod tests {
         proptest::collection::vec(line, 0..8).prop_map(|lines| lines.join("\n"))
     }
 
+    #[test]
+    fn a_class_with_a_plus_must_be_known() {
+        let spec = |class: &str| {
+            let text = format!(
+                "name: a\nmodel: {{name: m}}\nplacement:\n  classes:\n    - cpu\n    - {class}\n"
+            );
+            Spec::parse(Path::new("a.yaml"), &text)
+        };
+        assert!(spec("a100-sxm-80+").is_ok());
+        let Err(SpecError::Faults { faults, .. }) = spec("mi300x-192+") else {
+            unreachable!("it is not known what is better");
+        };
+        assert_eq!(faults[0].line, 6);
+        assert!(
+            faults[0].problem.contains("leave out the `+`"),
+            "{faults:?}"
+        );
+    }
+
     fn taken_or_placed(text: &str) -> Result<(), TestCaseError> {
         let Err(SpecError::Faults { faults, .. }) = Spec::parse(Path::new("a.yaml"), text) else {
             return Ok(());

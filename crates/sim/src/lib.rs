@@ -5,7 +5,6 @@
 //! does not belong here: decisions of the network's own, wall clocks, and printing.
 #![forbid(unsafe_code)]
 
-pub use remuda_placement as placement;
 pub use remuda_planner as planner;
 
 pub mod availability;

@@ -6,6 +6,8 @@
 //! the `openb` trace: a few shapes very often, many rarely, most of a GPU or less, some of eight.
 
 mod demand;
+mod departures;
+mod trial;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -14,6 +16,8 @@ use remuda_placement::NodeOffer;
 use remuda_types::{Capacity, Class, Country, NodeKey, Place, Price, ProviderId, SiteId};
 
 pub use demand::Demand;
+pub use departures::Departures;
+pub use trial::{Running, Trial, TrialError};
 
 /// GPUs of a mean site.
 const SITE_GPUS: u32 = 1_450;
@@ -21,6 +25,10 @@ const SITE_GPUS: u32 = 1_450;
 const COUNTRIES: u32 = 93;
 /// One site in so many belongs to the provider of the one before it.
 const SHARED_PROVIDER: u32 = 10;
+/// A node that reports for itself has up to so many thousandths less memory than its kind, and of
+/// disk.
+const MEMORY_LESS_MILLI: u64 = 40;
+const DISK_LESS_MILLI: u64 = 750;
 /// How much sites of the world differ in size, and in price: the sigma of a log-normal.
 const SIZE_SIGMA: f64 = 0.7;
 const PRICE_SIGMA: f64 = 0.3;
@@ -65,6 +73,18 @@ const fn kind(
     }
 }
 
+/// How alike the nodes of a rack are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nodes {
+    /// Of one kind they have the same.
+    #[default]
+    Alike,
+    /// Each reports its own memory and free disk, and is counted as the network counts it.
+    Reporting,
+    /// Each has its own price as well, within a few per cent.
+    Priced,
+}
+
 /// What there is in the world.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -86,10 +106,26 @@ struct Ground {
 impl World {
     /// A world of about so many GPUs: the last site is cut short when they are reached.
     pub fn draw(seed: u64, gpus: u64) -> Self {
-        Self::of_sites(seed, gpus, SITE_GPUS)
+        Self::draw_with(seed, gpus, Nodes::Alike)
     }
 
-    /// The same with so many GPUs at a mean site.
+    /// The same of nodes that are so alike.
+    pub fn draw_with(seed: u64, gpus: u64, nodes: Nodes) -> Self {
+        let mut world = Self::of_sites(seed, gpus, SITE_GPUS);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x6e6f_6465);
+        let offers = world.offers.iter_mut();
+        match nodes {
+            Nodes::Alike => {}
+            Nodes::Reporting => offers.for_each(|offer| report(&mut rng, offer)),
+            Nodes::Priced => offers.for_each(|offer| {
+                report(&mut rng, offer);
+                price(&mut rng, offer);
+            }),
+        }
+        world
+    }
+
+    /// The same with so many GPUs at a mean site, its nodes alike.
     pub fn of_sites(seed: u64, gpus: u64, site_gpus: u32) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut world = Self {
@@ -149,6 +185,31 @@ impl World {
             price: micros(gpu_usd_micros * f64::from(gpus)),
         }
     }
+}
+
+/// What a node of this kind might say that it has.
+fn report(rng: &mut ChaCha8Rng, offer: &mut NodeOffer) {
+    let Capacity {
+        memory_mib,
+        disk_mib,
+        ..
+    } = offer.capacity;
+    let reported = Capacity {
+        memory_mib: less(rng, memory_mib, MEMORY_LESS_MILLI),
+        disk_mib: less(rng, disk_mib, DISK_LESS_MILLI),
+        ..offer.capacity
+    };
+    offer.capacity = reported.in_steps();
+}
+
+fn less(rng: &mut ChaCha8Rng, amount: u64, at_most_milli: u64) -> u64 {
+    amount - rng.random_range(0..=amount * at_most_milli / 1_000)
+}
+
+fn price(rng: &mut ChaCha8Rng, offer: &mut NodeOffer) {
+    let percent = rng.random_range(97..=103_u64);
+    let micros = offer.price.micros_per_hour() * percent / 100 + rng.random_range(0..1_000);
+    offer.price = Price::from_micros_per_hour(micros);
 }
 
 fn ground(rng: &mut ChaCha8Rng, site: u32, provider: u32) -> Ground {
@@ -226,6 +287,28 @@ mod tests {
         for offer in &world.offers {
             fleet.upsert(offer).unwrap();
         }
+    }
+
+    #[test]
+    fn nodes_that_report_for_themselves_differ_and_are_counted_in_steps() {
+        let alike = World::draw(1, 20_000).offers;
+        let differing = World::draw_with(1, 20_000, Nodes::Priced).offers;
+        let capacities: BTreeSet<_> = differing.iter().map(|of| of.capacity).collect();
+        let prices: BTreeSet<_> = differing.iter().map(|of| of.price).collect();
+        assert!(capacities.len() > 100, "{}", capacities.len());
+        assert!(prices.len() > differing.len() / 2, "{}", prices.len());
+        for (one, other) in alike.iter().zip(&differing) {
+            assert_eq!((one.node, one.site), (other.node, other.site));
+            assert_eq!(other.capacity.in_steps(), other.capacity);
+            assert!(other.capacity.memory_mib * 10 >= one.capacity.memory_mib * 9);
+        }
+        let only_capacity = World::draw_with(1, 20_000, Nodes::Reporting).offers;
+        assert!(
+            alike
+                .iter()
+                .zip(&only_capacity)
+                .all(|(one, other)| one.price == other.price)
+        );
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! The kind of accelerator: `h100-sxm-80`, `rtx4090-24`, `cpu`.
 
+mod choice;
+mod known;
+
 use std::fmt;
 use std::str::FromStr;
 
 use crate::id::text_serde;
+
+pub use choice::{ClassChoice, ClassChoiceError};
 
 /// A hardware class: 1 to 31 characters of `a-z`, `0-9` and `-`. Stored inline: copies are cheap.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -14,7 +14,7 @@ pub mod shape;
 pub mod tier;
 pub mod time;
 
-pub use class::{Class, ClassError};
+pub use class::{Class, ClassChoice, ClassChoiceError, ClassError};
 pub use digest::{Digest, DigestError, Label};
 pub use id::{
     ApiKeyId, CommandId, Entropy, GatewayKey, IdError, LeaseId, NodeKey, ProjectId, ProviderId,

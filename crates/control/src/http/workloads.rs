@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use remuda_network::Command;
 use remuda_network::state::{KeyOwner, Model, Scope, Terms};
-use remuda_types::{Label, ProjectId, TenantId, WorkloadId};
+use remuda_types::{ClassChoice, Label, ProjectId, TenantId, WorkloadId};
 use remuda_wire::api::replica::{ScaleWorkload, Workload};
 use remuda_wire::api::{Page, PageQuery, WorkloadSpec};
 use serde::Deserialize;
@@ -155,7 +155,7 @@ fn sealed(
         spec: act.seal(owner, labels::WORKLOAD_SPEC, &text),
         tier: spec.tier,
         shape: spec.resources,
-        classes: spec.placement.classes.clone(),
+        classes: ClassChoice::classes_of(&spec.placement.classes),
         countries: spec.placement.countries.clone(),
         max_price: asked.max_price,
         near: asked.near,

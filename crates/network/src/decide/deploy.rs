@@ -1,6 +1,6 @@
 //! Workloads: deployed, scaled, stopped.
 
-use remuda_placement::{Placement, Replicas};
+use remuda_placement::{GroupError, Placement, Replicas};
 use remuda_types::{ProjectId, ReplicaId, WorkloadId};
 
 use super::demand::known_project;
@@ -31,7 +31,10 @@ pub(super) fn deploy(
     let wanted = terms.request()?;
     let group = Replicas::new(replicas)?;
     let placements = remuda_placement::place_group(&mut draft.index.fleet, &wanted, group)
-        .map_err(|unplaced| Refusal::NoCapacity(Box::new(unplaced)))?;
+        .map_err(|error| match error {
+            GroupError::Request(error) => Refusal::Request(error),
+            GroupError::Unplaced(unplaced) => Refusal::NoCapacity(unplaced),
+        })?;
 
     let workload = WorkloadId::derived(draft.id, 0);
     let accepted = Event::WorkloadAccepted {

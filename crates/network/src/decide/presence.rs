@@ -38,8 +38,8 @@ pub(super) fn connected(
             way_out,
         });
     }
-    if capacity != node.capacity {
-        resize(draft, id, node, capacity)?;
+    if counts_as_other(node, capacity) {
+        resize(draft, id, node, capacity.in_steps())?;
     }
     match node.presence {
         Presence::Up(_) | Presence::Left(_) => {}
@@ -50,6 +50,12 @@ pub(super) fn connected(
         }
     }
     Ok(())
+}
+
+/// Whether a node's capacity is another than is known of it. What was taken note of before there
+/// were steps stays as it is while the node says the same.
+fn counts_as_other(node: &Node, capacity: Capacity) -> bool {
+    node.capacity != capacity && node.capacity != capacity.in_steps()
 }
 
 /// What a node is that came back: it takes leases, unless its provider is about to leave.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use remuda_ledger::{Account, Entry, Purpose, Rail};
-use remuda_types::{Country, Label, Money, Place, ProviderId, SiteId};
+use remuda_types::{Capacity, Country, Label, Money, Place, ProviderId, SiteId};
 
 use super::draft::Draft;
 use crate::bond;
@@ -132,14 +132,15 @@ pub(super) fn enrol_node(draft: &mut Draft<'_>, terms: &EnrolNode) -> Result<(),
             problem,
         });
     }
-    check_offer(draft, terms, site)?;
+    let capacity = terms.capacity.in_steps();
+    check_offer(draft, terms, capacity, site)?;
     cover(draft, terms)?;
     draft.push(Event::NodeEnrolled {
         node: terms.node,
         provider: terms.provider,
         site: terms.site,
         class: terms.class,
-        capacity: terms.capacity,
+        capacity,
         price: terms.price,
         at: draft.now,
     });
@@ -147,12 +148,17 @@ pub(super) fn enrol_node(draft: &mut Draft<'_>, terms: &EnrolNode) -> Result<(),
 }
 
 /// Placement has the last word on what a node may offer.
-fn check_offer(draft: &mut Draft<'_>, terms: &EnrolNode, site: &Site) -> Result<(), Refusal> {
+fn check_offer(
+    draft: &mut Draft<'_>,
+    terms: &EnrolNode,
+    capacity: Capacity,
+    site: &Site,
+) -> Result<(), Refusal> {
     let node = Node {
         provider: terms.provider,
         site: terms.site,
         class: terms.class,
-        capacity: terms.capacity,
+        capacity,
         price: terms.price,
         enrolled: draft.now,
         presence: Presence::Away(draft.now),

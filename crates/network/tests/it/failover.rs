@@ -1,11 +1,11 @@
 //! Nodes that are lost, come back, or come back smaller.
 
-use remuda_network::command::ObservedPhase;
+use remuda_network::command::{EnrolNode, ObservedPhase};
 use remuda_network::state::{EndReason, Phase, Presence};
 use remuda_network::{Command, Event};
-use remuda_types::{Capacity, Tier};
+use remuda_types::{Capacity, Class, Tier};
 
-use crate::world::{World, capacity, lax, secs, terms};
+use crate::world::{World, capacity, key, lax, per_hour, secs, terms};
 
 #[test]
 fn replicas_of_a_lost_node_are_placed_again_in_the_same_batch() {
@@ -141,6 +141,47 @@ fn a_node_that_comes_back_smaller_keeps_what_still_fits() {
         },
     });
     assert_eq!(text, "capacity: gpus is 65: one node has at most 64");
+}
+
+#[test]
+fn a_node_is_counted_in_steps_and_a_report_of_nearly_the_same_is_no_event() {
+    let mut world = World::new(lax());
+    let (provider, _) = world.node(1, "1.00");
+    let site = world.site(provider, 9);
+    let reported = |memory_mib| Capacity {
+        memory_mib,
+        disk_mib: 3_600_123,
+        ..capacity()
+    };
+    let node = key(9);
+    world.run(Command::EnrolNode(Box::new(EnrolNode {
+        node,
+        provider,
+        site,
+        class: Class::CPU,
+        capacity: reported(64_204),
+        price: per_hour("1.00"),
+    })));
+    let counted = |world: &World| {
+        let known = world.state().nodes[&node].capacity;
+        (known.memory_mib, known.disk_mib)
+    };
+    assert_eq!(counted(&world), (63_488, 3_538_944));
+    let mut said = |memory_mib| {
+        world.run(Command::NodeConnected {
+            node,
+            capacity: reported(memory_mib),
+        })
+    };
+    let came = said(64_204);
+    assert!(matches!(came[..], [Event::NodePresent { .. }]), "{came:?}");
+    assert_eq!(said(63_999), []);
+    let smaller = said(61_500);
+    assert!(
+        matches!(smaller[..], [Event::NodeResized { capacity, .. }] if capacity.memory_mib == 61_440),
+        "{smaller:?}"
+    );
+    assert_eq!(counted(&world), (61_440, 3_538_944));
 }
 
 #[test]

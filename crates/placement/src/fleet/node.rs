@@ -6,12 +6,15 @@ use super::error::HoldError;
 use crate::ask::Ask;
 use crate::constraint::Constraint;
 use crate::free::{Free, GpuSet};
-use crate::pool::PoolId;
+use crate::pool::{Kind, KindId, PoolId, SlotId};
 
 /// One node of the fleet.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) pool: PoolId,
+    pub(crate) kind: KindId,
+    /// Where it is in its pool while it is open.
+    pub(crate) slot: SlotId,
     pub(crate) open: bool,
     pub(crate) free: Free,
     /// Oldest first.
@@ -41,6 +44,18 @@ impl Node {
             Constraint::Gpu
         };
         HoldError::NoRoom { node, short }
+    }
+
+    /// How much of it is in use, and how much there is: of its GPUs, or of its CPU where it has
+    /// none.
+    pub(crate) fn load(&self, kind: &Kind) -> (u128, u128) {
+        let capacity = &kind.offering.capacity;
+        let gpu_milli = u64::from(capacity.gpus) * 1_000;
+        let (free, total) = match gpu_milli {
+            0 => (self.free.cpu_milli(), capacity.cpu_milli),
+            gpu_milli => (self.free.gpu_milli(), gpu_milli),
+        };
+        (u128::from(total - free), u128::from(total))
     }
 
     fn sorted_holds(&self) -> Vec<Hold> {

@@ -1,22 +1,30 @@
-//! The nodes as a search sees them: in pools of nodes alike, whose prices follow their sites' load.
+//! The nodes as a search sees them: in pools, whose prices follow their sites' load.
+
+mod prices;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use remuda_types::{Capacity, Class, NodeKey, Price, ProviderId, SiteId};
+use remuda_types::{Class, NodeKey, ProviderId, SiteId};
 
 use super::error::OfferError;
-use super::market::Market;
+use super::ladder::Ladder;
 use super::node::Node;
-use crate::congestion;
+use crate::brief::Brief;
 use crate::free::Free;
+use crate::log::Log;
 use crate::plan::Plan;
-use crate::pool::{Common, Pool, PoolId};
-use crate::room::Most;
+use crate::pool::{Common, KindId, Offering, Pool, PoolId};
 use crate::worth::Outlook;
+
+use prices::Note;
 
 /// So many outlooks are shared by pools; beyond it they are made anew.
 const OUTLOOKS_MAX: usize = 1_024;
+/// So many of the last improvements are kept for those who follow them; 16 bytes each.
+const NEWS_MAX: usize = 1 << 14;
+/// So many of the last pools that came to be.
+const FOUNDED_MAX: usize = 1 << 12;
 
 /// The nodes, pool by pool.
 #[derive(Clone, Debug, Default)]
@@ -31,28 +39,26 @@ pub(crate) struct Stock {
     outlooks: BTreeMap<(Class, u64), Arc<Outlook>>,
     /// Counts plans.
     plans: u32,
-    /// Numbers of pools that no node is in, and of cells and markets that no pool is in.
+    /// Numbers of pools that no node is in, and of cells that no pool is in.
     unused: Vec<PoolId>,
     unused_cells: Vec<usize>,
-    unused_markets: Vec<usize>,
-    /// Counts numbers of pools that were used again: what was worked out for the old one is void.
-    reuses: u32,
-    /// Counts how often any pool got room that it had not.
-    improvements: u64,
     /// What a search asks of each pool first.
     board: Vec<Note>,
-    markets: Vec<Market>,
-    by_kind: BTreeMap<(Class, Capacity), usize>,
+    /// The pools by what a thousandth of a GPU costs at least, and by what one of a core does.
+    by_gpu: Ladder,
+    by_cpu: Ladder,
+    /// What came to be free where it was not.
+    pub(crate) news: Log<News>,
+    /// Pools that came to be, under new numbers or old ones.
+    pub(crate) founded: Log<PoolId>,
 }
 
-/// What a search asks of a pool first.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Note {
-    /// The most that any of its nodes has free.
-    pub(crate) most: Most,
-    /// When it last got room that it had not: what was found full is so until this changes. No two
-    /// pools, and no two times, have the same.
-    pub(crate) improved: u64,
+/// A state that an open node of a pool came to be in, and that has more of something than the one
+/// before had.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct News {
+    pub(crate) brief: Brief,
+    pub(crate) pool: PoolId,
 }
 
 /// Who owns a site, and how many of the fleet's nodes stand there.
@@ -76,11 +82,6 @@ impl Stock {
         &self.plan
     }
 
-    /// Counts numbers of pools that were used again.
-    pub(crate) const fn reuses(&self) -> u32 {
-        self.reuses
-    }
-
     pub(crate) const fn sites(&self) -> &BTreeMap<SiteId, Owner> {
         &self.sites
     }
@@ -90,20 +91,17 @@ impl Stock {
         self.sites.clear();
     }
 
-    /// What a search asks of each pool first.
-    pub(crate) fn board(&self) -> &[Note] {
-        &self.board
-    }
-
-    /// The pools of each class and capacity, by price.
-    pub(crate) fn markets(&self) -> &[Market] {
-        &self.markets
+    /// As if more had come about since than is kept.
+    #[cfg(test)]
+    pub(crate) fn forget_news(&mut self) {
+        self.news.forget();
+        self.founded.forget();
     }
 
     /// The pools of each class at each site, by site and class.
-    pub(crate) fn cells(&self) -> impl Iterator<Item = &[PoolId]> {
-        let cells = self.by_cell.values();
-        cells.map(|&cell| &self.cells[cell].pools[..])
+    pub(crate) fn cells(&self) -> impl Iterator<Item = ((SiteId, Class), &[PoolId])> {
+        let cells = self.by_cell.iter();
+        cells.map(|(&at, &cell)| (at, &self.cells[cell].pools[..]))
     }
 
     /// The pools of one class at one site.
@@ -121,24 +119,14 @@ impl Stock {
         }
     }
 
-    /// The pool, its states valued under the plan that holds now.
-    pub(crate) fn current(&mut self, id: PoolId) -> &Pool {
+    /// Sees to it that the pool's states are valued under the plan that holds now.
+    pub(crate) fn make_current(&mut self, id: PoolId) {
         if self.pools[id as usize].plan != self.plans {
-            let common = self.pools[id as usize].common.clone();
-            let outlook = self.outlook(&common);
+            let class = self.pools[id as usize].common.class;
+            let (plan, outlooks) = (&self.plan, &mut self.outlooks);
+            let outlook = |memory_mib| outlook(plan, outlooks, (class, memory_mib));
             self.pools[id as usize].see(outlook, self.plans);
         }
-        &self.pools[id as usize]
-    }
-
-    /// What the plan says of such nodes.
-    pub(crate) fn outlook(&mut self, common: &Common) -> Arc<Outlook> {
-        if self.outlooks.len() > OUTLOOKS_MAX {
-            self.outlooks.clear();
-        }
-        let kind = (common.class, common.capacity.gpu_memory_mib);
-        let new = || Arc::new(self.plan.outlook(kind.0, kind.1));
-        Arc::clone(self.outlooks.entry(kind).or_insert_with(new))
     }
 
     /// A site has one owner; it may pass to another with the only node that stands there.
@@ -162,47 +150,38 @@ impl Stock {
         })
     }
 
-    /// The pool of nodes like these, made if there is none.
-    pub(crate) fn pool(&mut self, common: Common) -> PoolId {
+    /// The pool and kind of nodes like these, made if there are none.
+    pub(crate) fn kind(&mut self, common: Common, offering: Offering) -> (PoolId, KindId) {
+        let pool = self.pool(common);
+        // A kind that is made is seen as the pool's others are.
+        self.make_current(pool);
+        let found = &mut self.pools[pool as usize];
+        if let Some(kind) = found.kind_of(&offering) {
+            return (pool, kind);
+        }
+        let gpus = (found.common.class, offering.capacity.gpu_memory_mib);
+        let outlook = outlook(&self.plan, &mut self.outlooks, gpus);
+        let kind = found.add_kind(offering, outlook);
+        self.refresh(pool);
+        (pool, kind)
+    }
+
+    fn pool(&mut self, common: Common) -> PoolId {
         if let Some(&pool) = self.by_common.get(&common) {
             return pool;
         }
         let cell = self.cell(common.site, common.class);
-        let market = self.market(common.class, common.capacity);
-        let effective = self.effective(common.price, cell);
-        let outlook = self.outlook(&common);
-        let pool = Pool::new(
-            common.clone(),
-            (cell, market),
-            effective,
-            (outlook, self.plans),
-        );
-        let id = self.number(pool);
+        let id = self.number(Pool::new(common.clone(), cell, self.plans));
         self.by_common.insert(common, id);
         self.cells[cell].pools.push(id);
-        self.markets[market].list((effective, id));
+        self.founded.push(id, FOUNDED_MAX);
+        let rows = self.board[id as usize].rows(id);
+        self.list(rows);
         id
     }
 
-    fn market(&mut self, class: Class, capacity: Capacity) -> usize {
-        if let Some(&market) = self.by_kind.get(&(class, capacity)) {
-            return market;
-        }
-        let market = self.unused_markets.pop().unwrap_or(self.markets.len());
-        let new = Market::new(class, capacity);
-        if market == self.markets.len() {
-            self.markets.push(new);
-        } else {
-            self.markets[market] = new;
-        }
-        self.by_kind.insert((class, capacity), market);
-        market
-    }
-
-    fn number(&mut self, mut pool: Pool) -> PoolId {
+    fn number(&mut self, pool: Pool) -> PoolId {
         if let Some(id) = self.unused.pop() {
-            self.reuses = self.reuses.wrapping_add(1);
-            pool.incarnation = self.reuses;
             self.pools[id as usize] = pool;
             return id;
         }
@@ -211,22 +190,22 @@ impl Stock {
         PoolId::try_from(self.pools.len() - 1).unwrap_or(PoolId::MAX)
     }
 
-    /// Forgets a pool that its last node has left.
-    pub(crate) fn retire_if_empty(&mut self, id: PoolId) {
-        let pool = &self.pools[id as usize];
-        if pool.nodes == 0 && self.by_common.remove(&pool.common).is_some() {
-            let (cell, market) = (pool.cell, pool.market);
-            let common = pool.common.clone();
+    /// Forgets a kind that its last node has left, and its pool if that was its last kind.
+    pub(crate) fn retire_if_empty(&mut self, id: PoolId, kind: KindId) {
+        let pool = &mut self.pools[id as usize];
+        pool.retire_if_empty(kind);
+        if pool.nodes > 0 {
+            self.refresh(id);
+        } else if self.by_common.remove(&pool.common).is_some() {
+            let cell = pool.cell;
+            let (site, class) = (pool.common.site, pool.common.class);
             self.cells[cell].pools.retain(|&other| other != id);
-            self.markets[market].withdraw((pool.effective, id));
+            self.withdraw(self.board[id as usize].rows(id));
+            self.board[id as usize] = Note::default();
             self.unused.push(id);
             if self.cells[cell].pools.is_empty() {
-                self.by_cell.remove(&(common.site, common.class));
+                self.by_cell.remove(&(site, class));
                 self.unused_cells.push(cell);
-            }
-            if self.markets[market].rows().is_empty() {
-                self.by_kind.remove(&(common.class, common.capacity));
-                self.unused_markets.push(market);
             }
         }
     }
@@ -246,29 +225,26 @@ impl Stock {
     }
 
     /// Counts a node in.
-    pub(crate) fn put_in(&mut self, key: NodeKey, node: &Node) {
+    pub(crate) fn put_in(&mut self, key: NodeKey, node: &mut Node) {
         let pool = &mut self.pools[node.pool as usize];
-        pool.nodes += 1;
         let (site, provider) = (pool.common.site, pool.common.provider);
         let owner = Owner { provider, nodes: 0 };
         self.sites.entry(site).or_insert(owner).nodes += 1;
-        if node.open {
-            pool.enter(key, &node.free);
-        } else {
-            pool.closed += 1;
-        }
-        let (used, total) = load(&pool.common.capacity, &node.free);
+        pool.count_in(node.kind, node.open);
+        let (used, total) = node.load(pool.kind(node.kind));
         let cell = pool.cell;
+        if node.open {
+            node.slot = pool.enter(key, node.kind, &node.free);
+            self.tell(node.pool, &node.free);
+        }
         self.cells[cell].used += used;
         self.cells[cell].total += total;
         self.weigh(cell);
-        self.note(node.pool, true);
     }
 
     /// Counts a node out.
     pub(crate) fn take_out(&mut self, key: NodeKey, node: &Node) {
         let pool = &mut self.pools[node.pool as usize];
-        pool.nodes -= 1;
         let site = pool.common.site;
         if let Some(owner) = self.sites.get_mut(&site) {
             owner.nodes -= 1;
@@ -276,90 +252,51 @@ impl Stock {
                 self.sites.remove(&site);
             }
         }
-        if node.open {
-            pool.leave(key, &node.free);
-        } else {
-            pool.closed -= 1;
-        }
-        let (used, total) = load(&pool.common.capacity, &node.free);
+        pool.count_out(node.kind, node.open);
+        let (used, total) = node.load(pool.kind(node.kind));
         let cell = pool.cell;
+        if node.open {
+            pool.leave(key, node.slot);
+        }
         self.cells[cell].used -= used;
         self.cells[cell].total -= total;
         self.weigh(cell);
-        self.note(node.pool, false);
     }
 
     /// Takes note of what is free on a node now.
     pub(crate) fn change(&mut self, key: NodeKey, node: &mut Node, free: Free) {
         let pool = &mut self.pools[node.pool as usize];
-        let (before, _) = load(&pool.common.capacity, &node.free);
-        let (after, _) = load(&pool.common.capacity, &free);
+        let (before, _) = node.load(pool.kind(node.kind));
         if node.open {
-            pool.leave(key, &node.free);
-            pool.enter(key, &free);
+            pool.leave(key, node.slot);
+            node.slot = pool.enter(key, node.kind, &free);
         }
-        let more = free.gpu_milli() > node.free.gpu_milli()
-            || free.cpu_milli() > node.free.cpu_milli()
-            || free.memory_mib() > node.free.memory_mib()
-            || free.disk_mib() > node.free.disk_mib();
+        let improved = node.open && free.has_more_than(&node.free);
+        node.free = free;
+        let (after, _) = node.load(pool.kind(node.kind));
         let cell = pool.cell;
         self.cells[cell].used = self.cells[cell].used - before + after;
-        node.free = free;
         self.weigh(cell);
-        if node.open {
-            self.note(node.pool, more);
-        }
-    }
-
-    /// Prices a cell anew when its load passed a step.
-    fn weigh(&mut self, cell: usize) {
-        let Cell { used, total, .. } = self.cells[cell];
-        let step = congestion::step(used, total);
-        if step != self.cells[cell].step {
-            self.cells[cell].step = step;
-            self.price(cell);
-        }
-    }
-
-    fn price(&mut self, cell: usize) {
-        for at in 0..self.cells[cell].pools.len() {
-            let id = self.cells[cell].pools[at];
-            let effective = self.effective(self.pools[id as usize].common.price, cell);
-            let pool = &mut self.pools[id as usize];
-            if pool.effective == effective {
-                continue;
-            }
-            let market = &mut self.markets[pool.market];
-            market.withdraw((pool.effective, id));
-            pool.effective = effective;
-            market.list((effective, id));
-        }
-    }
-
-    fn effective(&self, price: Price, cell: usize) -> Price {
-        self.plan
-            .congestion()
-            .effective(price, self.cells[cell].step)
-    }
-
-    /// Notes what a pool has now; `improved` if it may have room that it had not.
-    fn note(&mut self, id: PoolId, improved: bool) {
-        let note = &mut self.board[id as usize];
-        note.most = self.pools[id as usize].room.most();
         if improved {
-            self.improvements += 1;
-            note.improved = self.improvements;
+            self.tell(node.pool, &node.free);
         }
+    }
+
+    fn tell(&mut self, pool: PoolId, free: &Free) {
+        let brief = Brief::of(free);
+        self.news.push(News { brief, pool }, NEWS_MAX);
     }
 }
 
-/// How much of a node is in use, and how much there is: of its GPUs, or of its CPU where it has
-/// none.
-fn load(capacity: &Capacity, free: &Free) -> (u128, u128) {
-    let gpu_milli = u64::from(capacity.gpus) * 1_000;
-    let (free, total) = match gpu_milli {
-        0 => (free.cpu_milli(), capacity.cpu_milli),
-        gpu_milli => (free.gpu_milli(), gpu_milli),
-    };
-    (u128::from(total - free), u128::from(total))
+/// What the plan says of such GPUs.
+fn outlook(
+    plan: &Plan,
+    known: &mut BTreeMap<(Class, u64), Arc<Outlook>>,
+    gpus: (Class, u64),
+) -> Arc<Outlook> {
+    if known.len() > OUTLOOKS_MAX {
+        known.clear();
+    }
+    let new = || Arc::new(plan.outlook(gpus.0, gpus.1));
+    Arc::clone(known.entry(gpus).or_insert_with(new))
 }

@@ -1,67 +1,60 @@
-//! The pools where what some requests ask of a place holds: in these countries, this near.
+//! The pools of which something that requests ask holds, whatever the pools have free: that they
+//! are of these classes, or stand in these countries and this near.
 
-use remuda_types::Country;
+use remuda_types::{Class, Country};
+use smallvec::SmallVec;
 
+use crate::bits::Bits;
 use crate::fleet::Stock;
-use crate::pool::PoolId;
+use crate::log::Position;
+use crate::pool::{Common, PoolId};
 use crate::request::{Near, Request};
-use crate::view::stands_well;
 
-/// What requests ask of a place.
+/// What requests ask of pools.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Spot {
-    countries: Vec<Country>,
-    near: Option<Near>,
+pub(super) enum Wish {
+    Classes(SmallVec<[Class; 4]>),
+    Place(SmallVec<[Country; 8]>, Option<Near>),
 }
 
-/// The pools there.
+/// The pools of which a wish holds.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Audience {
-    pools: Vec<PoolId>,
-    /// One bit for each pool, there or not.
-    bits: Vec<u64>,
-    known: usize,
-    reuses: u32,
+pub(super) struct Audience {
+    pools: Bits,
+    read: Position,
 }
 
-impl Spot {
-    /// What the request asks of a place, if it asks anything.
-    pub(super) fn of(request: &Request) -> Option<Self> {
+impl Wish {
+    /// What the request asks of class, if it asks anything.
+    pub(super) fn of_class(request: &Request) -> Option<Self> {
+        let classes = &request.classes;
+        (!classes.is_empty()).then(|| Self::Classes(SmallVec::from_slice(classes)))
+    }
+
+    /// What the request asks of place, if it asks anything.
+    pub(super) fn of_place(request: &Request) -> Option<Self> {
         let anywhere = request.countries.is_empty() && request.near.is_none();
-        (!anywhere).then(|| Self {
-            countries: request.countries.clone(),
-            near: request.near,
-        })
+        let countries = || SmallVec::from_slice(&request.countries);
+        (!anywhere).then(|| Self::Place(countries(), request.near))
     }
 }
 
 impl Audience {
-    /// The pools there.
-    pub(crate) fn pools(&self) -> &[PoolId] {
-        &self.pools
-    }
-
-    /// Whether the pool is there.
-    pub(crate) fn has(&self, pool: PoolId) -> bool {
-        let word = self.bits.get(pool as usize / 64);
-        word.is_some_and(|word| word >> (pool % 64) & 1 == 1)
-    }
-
-    /// Takes note of pools that are new.
-    pub(super) fn follow(&mut self, stock: &Stock, request: &Request) {
-        if self.reuses != stock.reuses() {
-            *self = Self {
-                reuses: stock.reuses(),
-                ..Self::default()
-            };
-        }
-        self.bits.resize(stock.pools.len().div_ceil(64), 0);
-        for at in self.known..stock.pools.len() {
-            if stands_well(request, &stock.pools[at].common) {
-                self.pools.push(PoolId::try_from(at).unwrap_or(PoolId::MAX));
-                self.bits[at / 64] |= 1 << (at % 64);
+    /// The pools of which the wish holds, those counted that came to be lately.
+    pub(super) fn follow(&mut self, stock: &Stock, holds_of: impl Fn(&Common) -> bool) -> &Bits {
+        let mut note = |pool: PoolId| {
+            if holds_of(&stock.pools[pool as usize].common) {
+                self.pools.insert(pool);
+            } else {
+                self.pools.remove(pool);
             }
+        };
+        if let Some(founded) = stock.founded.since(self.read) {
+            founded.for_each(note);
+        } else {
+            (0..).zip(&stock.pools).for_each(|(pool, _)| note(pool));
         }
-        self.known = stock.pools.len();
+        self.read = stock.founded.end();
+        &self.pools
     }
 }

@@ -30,7 +30,7 @@ impl<K: Eq + Hash, V> Generations<K, V> {
     }
 
     /// The value of a key, made and remembered with this weight if it is not known.
-    pub(super) fn get(&mut self, key: K, weight: usize, new: impl FnOnce(&K) -> V) -> &mut V {
+    pub(super) fn get(&mut self, key: K, weight: usize, new: impl FnOnce() -> V) -> &mut V {
         if self.weight > self.budget {
             self.old = std::mem::take(&mut self.young);
             self.weight = 0;
@@ -39,7 +39,7 @@ impl<K: Eq + Hash, V> Generations<K, V> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(vacant) => {
                 let value = self.old.remove(vacant.key());
-                let value = value.unwrap_or_else(|| new(vacant.key()));
+                let value = value.unwrap_or_else(new);
                 self.weight += weight;
                 vacant.insert(value)
             }
@@ -56,9 +56,9 @@ mod tests {
         let mut map = Generations::new(2);
         let mut made = Vec::new();
         for key in [1, 2, 1, 3, 1, 4, 1, 5, 1, 2] {
-            let value = *map.get(key, 1, |key| {
-                made.push(*key);
-                *key * 10
+            let value = *map.get(key, 1, || {
+                made.push(key);
+                key * 10
             });
             assert_eq!(value, key * 10);
         }

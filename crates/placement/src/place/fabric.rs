@@ -1,16 +1,20 @@
 //! A group on one fabric: all its members at one site, on nodes of one class.
 
-use super::{Cost, Placement, placed};
+use remuda_types::{Class, SiteId};
+
+use super::{Cost, Group, Placement};
+use crate::brief::Brief;
 use crate::fleet::Fleet;
-use crate::pool::{Pool, PoolId};
+use crate::pool::PoolId;
 use crate::request::{Replicas, Request};
 use crate::search::Where;
 use crate::unplaced::Unplaced;
-use crate::view::{Taken, admits, keeps_away};
+use crate::view::{Taken, admits, keeps_away, suits};
 
 /// The pools of one fabric that the request goes to.
 struct Fabric {
-    /// What the group would cost if all members went to the cheapest pool.
+    at: (SiteId, Class),
+    /// What the group would cost if all members went to the cheapest nodes.
     least: Cost,
     pools: Vec<PoolId>,
 }
@@ -26,55 +30,90 @@ pub(super) fn place(
     let mut fabrics = fabrics(fleet, request, replicas);
     fabrics.sort_by_key(|fabric| fabric.least);
     let mut best: Option<(Cost, Vec<Placement>)> = None;
-    let mut roomiest = 0;
     for fabric in &fabrics {
         if best.as_ref().is_some_and(|(cost, _)| *cost <= fabric.least) {
             break;
         }
-        let room = fabric.room(fleet, request);
-        roomiest = room.max(roomiest);
-        if room >= u64::from(replicas.get()) {
-            let (group, cost) = placed(fleet, request, replicas, &Where::Pools(&fabric.pools));
-            let found = group.ok().map(|group| (cost, group));
-            best = best.into_iter().chain(found).min_by_key(|(cost, _)| *cost);
+        if fabric.room(fleet, request) < u64::from(replicas.get()) {
+            continue;
         }
+        let (mut group, whole) = fabric.group(fleet, request, replicas);
+        group.release(fleet, request);
+        let found = whole.then_some((group.cost, group.placements));
+        best = best.into_iter().chain(found).min_by_key(|(cost, _)| *cost);
     }
     best.map(|(_, group)| group)
-        .ok_or_else(|| explain(fleet, request, replicas, roomiest))
+        .ok_or_else(|| explain(fleet, request, replicas, &fabrics))
 }
 
+/// The fabrics with nodes that may do, by site and class.
 fn fabrics(fleet: &Fleet, request: &Request, replicas: Replicas) -> Vec<Fabric> {
-    let found = |id: &PoolId| &fleet.stock.pools[*id as usize];
+    let stock = &fleet.stock;
+    let (asked, none) = (Brief::asked(&request.ask), Taken::default());
     let goes_there = |id: &PoolId| {
-        let pool = found(id);
-        pool.room.most().may_have(request.ask.gpus())
-            && admits(request, &pool.common)
-            && !keeps_away(request, &Taken::default(), &pool.common)
+        let pool = &stock.pools[*id as usize];
+        let may_have_room = || pool.roomy(asked).next().is_some();
+        admits(request, &pool.common)
+            && !keeps_away(request, &none, &pool.common)
+            && may_have_room()
     };
-    let fabric = |pools: &[PoolId]| {
+    let fabric = |(at, pools): ((SiteId, Class), &[PoolId])| {
         let pools: Vec<PoolId> = pools.iter().copied().filter(goes_there).collect();
-        let costs = pools.iter().map(|id| found(id).cost(request.shape()));
+        let pool = |id: &PoolId| &stock.pools[*id as usize];
+        let kinds = pools
+            .iter()
+            .flat_map(|id| pool(id).kinds().map(move |(_, kind)| (id, kind)));
+        let costs = kinds
+            .filter(|(_, kind)| suits(request, &kind.offering))
+            .map(|(id, kind)| stock.cost(pool(id), &kind.offering, request.shape()));
         let least = Cost::from(costs.min()?) * Cost::from(replicas.get());
-        Some(Fabric { least, pools })
+        Some(Fabric { at, least, pools })
     };
-    fleet.stock.cells().filter_map(fabric).collect()
+    stock.cells().filter_map(fabric).collect()
 }
 
 impl Fabric {
     /// How many members have room there.
     fn room(&self, fleet: &Fleet, request: &Request) -> u64 {
         let pools = self.pools.iter().map(|&id| &fleet.stock.pools[id as usize]);
-        let rooms = pools.flat_map(Pool::slots).map(|(_, slot)| {
-            let nodes = slot.nodes.len() as u64;
-            slot.free.room_for(&request.ask).saturating_mul(nodes)
+        let asked = Brief::asked(&request.ask);
+        let rooms = pools.flat_map(|pool| {
+            let slots = pool.roomy(asked);
+            slots.filter(|slot| suits(request, &pool.kind(slot.kind).offering))
+        });
+        let rooms = rooms.map(|slot| {
+            let nodes = slot.nodes.len() - slot.among(&request.avoid.nodes);
+            slot.free
+                .room_for(&request.ask)
+                .saturating_mul(nodes as u64)
         });
         rooms.fold(0, u64::saturating_add)
     }
+
+    /// As many members as have room there, held; and whether they are all.
+    fn group(&self, fleet: &mut Fleet, request: &Request, replicas: Replicas) -> (Group, bool) {
+        let mut group = Group::default();
+        let whole = group.grow(fleet, request, replicas, Where::Pools(&self.pools));
+        (group, whole)
+    }
 }
 
-/// The fabric with most room says how far the group came.
-fn explain(fleet: &Fleet, request: &Request, replicas: Replicas, roomiest: u64) -> Unplaced {
-    let placed = roomiest.min(u64::from(replicas.get()) - 1);
-    let placed = u32::try_from(placed).unwrap_or(u32::MAX);
-    Unplaced::explain(fleet, request, &Taken::default(), (placed, replicas.get()))
+/// The fabric with most room says how far the group came, and what keeps the next from it. Where
+/// none has any, each node says what is against one replica.
+fn explain(
+    fleet: &mut Fleet,
+    request: &Request,
+    replicas: Replicas,
+    fabrics: &[Fabric],
+) -> Unplaced {
+    let rooms = fabrics.iter().map(|of| (of.room(fleet, request), of));
+    let most = rooms.rev().max_by_key(|(room, _)| *room);
+    let Some((_, roomiest)) = most.filter(|(room, _)| *room > 0) else {
+        return Group::default().explain(fleet, request, replicas);
+    };
+    let (mut group, _) = roomiest.group(fleet, request, replicas);
+    group.taken.fabric = Some(roomiest.at);
+    let unplaced = group.explain(fleet, request, replicas);
+    group.release(fleet, request);
+    unplaced
 }

@@ -26,7 +26,7 @@ fn scan(fleet: &Fleet, request: &Request) -> Option<NodeKey> {
         let left = fleet.quotas().left(request, cell(&offer));
         Some((Reverse(left), rank(fleet, request, &offer, node)?))
     });
-    ranks.min().map(|(_, rank)| rank.node())
+    ranks.min().map(|(_, rank)| rank.node)
 }
 
 /// What happens: quotas are set, a replica comes by one of a few requests, one leaves, or a draft

@@ -13,7 +13,7 @@ use crate::free::GpuSet;
 use crate::invariant;
 use crate::place::find;
 use crate::plan::{Expected, Plan};
-use crate::pool::Common;
+use crate::pool::{Common, Offering};
 use crate::quote::quote_of;
 use crate::request::{Avoid, Near};
 use crate::view::admits;
@@ -25,6 +25,8 @@ enum Step {
     Remove(u8),
     Open(u8, bool),
     Plan(Vec<(Shape, u64)>, u32),
+    /// What came about is no longer told to those who come late.
+    Forget,
     /// Places by one of the history's few requests, so that what is remembered is used.
     Place(usize),
     /// Releases one of what was placed.
@@ -53,8 +55,9 @@ pub(crate) fn offers() -> impl Strategy<Value = NodeOffer> {
         memory_mib: memory * 4_096,
         disk_mib: 10_240,
     });
-    (0_u8..8, 0_u8..4, 0_u8..3, capacity, 0_u64..3).prop_map(
-        |(node, site, of_class, capacity, dollars)| NodeOffer {
+    let micros = (0_u64..3, 0_u64..3).prop_map(|(dollars, more)| dollars * 1_000_000 + more * 700);
+    (0_u8..8, 0_u8..4, 0_u8..3, capacity, micros).prop_map(
+        |(node, site, of_class, capacity, micros)| NodeOffer {
             node: key(node),
             provider: ProviderId::from_u128(u128::from(site % 2)),
             site: SiteId::from_u128(u128::from(site)),
@@ -62,7 +65,7 @@ pub(crate) fn offers() -> impl Strategy<Value = NodeOffer> {
             place: place(site * 10),
             class: class(of_class),
             capacity,
-            price: Price::from_micros_per_hour(dollars * 1_000_000),
+            price: Price::from_micros_per_hour(micros),
         },
     )
 }
@@ -119,6 +122,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0_u8..8).prop_map(Step::Remove),
         1 => (0_u8..8, any::<bool>()).prop_map(|(node, open)| Step::Open(node, open)),
         1 => (vec((shapes(), 1_u64..9), 0..5), 0_u32..2_000).prop_map(|(mix, scale)| Step::Plan(mix, scale)),
+        1 => Just(Step::Forget),
         8 => (0_usize..3).prop_map(Step::Place),
         4 => (0_usize..64).prop_map(Step::Release),
     ];
@@ -140,6 +144,7 @@ impl World {
             Step::Remove(node) => drop(self.fleet.remove(key(node))),
             Step::Open(node, open) => drop(self.fleet.set_open(key(node), open)),
             Step::Plan(mix, scale) => self.plan(&mix, scale),
+            Step::Forget => self.fleet.stock.forget_news(),
             Step::Place(which) => {
                 let request = self.requests[which].clone();
                 self.place(&request)?;
@@ -168,7 +173,16 @@ impl World {
     }
 
     fn place(&mut self, request: &Request) -> Result<(), TestCaseError> {
-        let expected = scan(&self.fleet, request).map(|rank| rank.node());
+        let expected = scan(&self.fleet, request).map(|rank| rank.node);
+        for few in [0, usize::MAX] {
+            let taken = Taken::default();
+            let of = Sought {
+                few,
+                ..Sought::one_more(request, &taken, Where::Anywhere)
+            };
+            let found = of.best(&mut self.fleet).map(|rank| rank.node);
+            prop_assert_eq!(found, expected);
+        }
         let placed = find(&mut self.fleet, request);
         prop_assert_eq!(placed.as_ref().map(|placed| placed.node), expected);
         if let Some(placed) = placed {
@@ -197,7 +211,8 @@ pub(crate) fn rank(
 ) -> Option<Rank> {
     let (common, avoid) = (Common::of(offer), &request.avoid);
     let avoided = avoid.nodes.contains(&offer.node) || avoid.sites.contains(&offer.site);
-    if avoided || !node.open || !admits(request, &common) || !node.free.has_room(&request.ask) {
+    let will_do = admits(request, &common) && suits(request, &Offering::of(offer));
+    if avoided || !node.open || !will_do || !node.free.has_room(&request.ask) {
         return None;
     }
     let plan = fleet.stock.plan();
@@ -208,12 +223,10 @@ pub(crate) fn rank(
     let free = node.free.sorted();
     Some(Rank {
         cost: quote_of(effective, &offer.capacity, request.shape()).micros_per_hour(),
-        offered: Offered {
-            loss: outlook.loss(outlook.value(&free), &free, &request.ask),
-            slack: node.free.slack(),
-            free,
-            node: offer.node,
-        },
+        loss: outlook.loss(outlook.value(&free), &free, &request.ask),
+        slack: node.free.slack(),
+        free,
+        node: offer.node,
     })
 }
 

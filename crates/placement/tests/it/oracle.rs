@@ -1,6 +1,6 @@
 //! Brute force: what placement should find, said again in the plainest way, from the public face.
 
-use remuda_placement::{Fleet, NodeOffer, Request, quote};
+use remuda_placement::{Fleet, NodeOffer, Request, Together, quote};
 use remuda_types::NodeKey;
 
 fn allowed<T: PartialEq>(list: &[T], one: &T) -> bool {
@@ -34,6 +34,11 @@ pub(crate) fn cheapest_group(fleet: &Fleet, request: &Request, replicas: u32) ->
     extend(fleet, request, replicas, &mut Vec::new())
 }
 
+/// Whether two nodes are on one fabric.
+pub(crate) fn is_one_fabric(one: &NodeOffer, other: &NodeOffer) -> bool {
+    (one.site, one.class) == (other.site, other.class)
+}
+
 fn extend(
     fleet: &Fleet,
     request: &Request,
@@ -63,6 +68,7 @@ pub(crate) fn clashes(request: &Request, chosen: &[NodeOffer], offer: &NodeOffer
     let with = |other: &NodeOffer| {
         request.spread.owners && other.provider == offer.provider
             || request.spread.sites && other.site == offer.site
+            || request.together == Together::Fabric && !is_one_fabric(other, offer)
     };
     chosen.iter().any(with)
 }

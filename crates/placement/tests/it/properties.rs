@@ -2,20 +2,45 @@
 
 use proptest::prelude::*;
 use remuda_placement::{
-    Constraint, Fleet, Placement, Replicas, Request, Unplaced, invariant, place, place_group,
-    quote, whys,
+    Constraint, Fleet, GroupError, Placement, Replicas, Request, Unplaced, find, invariant, place,
+    place_group, quote, whys,
 };
 use remuda_types::{NodeKey, Shape};
 
 use crate::oracle;
-use crate::world::{fleets, key, requests, shapes};
+use crate::world::{
+    easy_requests, fabric_requests, fleets, key, planned_fleets, requests, roomy_fleets, shapes,
+};
 
+/// Places a group; the fleet must be as it was.
 fn group(fleet: &Fleet, request: &Request, replicas: u32) -> Result<Vec<Placement>, Unplaced> {
-    place_group(
-        &mut fleet.clone(),
-        request,
-        Replicas::new(replicas).unwrap(),
-    )
+    let mut tried = fleet.clone();
+    let placed = place_group(&mut tried, request, Replicas::new(replicas).unwrap());
+    assert_eq!(&tried, fleet);
+    assert_eq!(invariant::check(&tried), Ok(()));
+    placed.map_err(|error| match error {
+        GroupError::Unplaced(unplaced) => *unplaced,
+        GroupError::Request(error) => unreachable!("{error}"),
+    })
+}
+
+/// One member after another, each placed by itself with the earlier ones held.
+fn one_by_one(fleet: &Fleet, request: &Request, replicas: u32) -> Vec<NodeKey> {
+    let (mut fleet, mut request) = (fleet.clone(), request.clone());
+    let next = |_| {
+        let placed = find(&mut fleet, &request)?;
+        fleet
+            .hold_on(placed.node, request.shape(), placed.gpus)
+            .unwrap();
+        if request.spread.owners {
+            request.avoid.owners.insert(placed.provider);
+        }
+        if request.spread.sites {
+            request.avoid.sites.insert(placed.site);
+        }
+        Some(placed.node)
+    };
+    (0..replicas).map_while(next).collect()
 }
 
 fn total(placements: &[Placement]) -> u128 {
@@ -109,6 +134,57 @@ proptest! {
     }
 
     #[test]
+    fn a_group_under_a_plan_is_one_member_after_another_and_says_so(
+        fleet in planned_fleets(), request in easy_requests(), replicas in 1_u32..6,
+    ) {
+        let nodes = one_by_one(&fleet, &request, replicas);
+        let said = whys(&fleet, &request, Replicas::new(replicas).unwrap());
+        prop_assert!(said.iter().map(|(node, _)| *node).eq(nodes.iter().copied()));
+        match group(&fleet, &request, replicas) {
+            Ok(placed) => prop_assert!(placed.into_iter().map(|one| one.node).eq(nodes)),
+            Err(unplaced) => {
+                assert_counts(&unplaced, &fleet)?;
+                prop_assert_eq!(unplaced.placed as usize, nodes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_on_one_fabric_costs_what_brute_force_finds(
+        fleet in prop_oneof![fleets(), roomy_fleets()], request in fabric_requests(), replicas in 1_u32..4,
+    ) {
+        match group(&fleet, &request, replicas) {
+            Ok(placements) => {
+                let cheapest = oracle::cheapest_group(&fleet, &request, replicas);
+                prop_assert_eq!(Some(total(&placements)), cheapest);
+                let (mut holding, first) = (fleet.clone(), oracle::offer(&fleet, placements[0].node));
+                for placed in placements {
+                    let offer = oracle::offer(&holding, placed.node);
+                    prop_assert!(oracle::admits(&holding, &request, &offer));
+                    prop_assert!(oracle::is_one_fabric(&offer, &first));
+                    prop_assert_eq!(holding.hold_on(placed.node, request.shape(), placed.gpus), Ok(()));
+                }
+            }
+            Err(unplaced) => {
+                assert_counts(&unplaced, &fleet)?;
+                prop_assert_eq!(oracle::cheapest_group(&fleet, &request, unplaced.placed + 1), None);
+                prop_assert!(oracle::cheapest_group(&fleet, &request, unplaced.placed).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn the_relaxation_of_a_fabric_places_one_more(
+        fleet in prop_oneof![fleets(), roomy_fleets()], request in fabric_requests(), replicas in 1_u32..4,
+    ) {
+        let Err(unplaced) = group(&fleet, &request, replicas) else { return Ok(()) };
+        let Some(relaxation) = unplaced.relaxation else { return Ok(()) };
+        let relaxed = relaxation.applied_to(&request);
+        prop_assert_ne!(&relaxed, &request);
+        prop_assert!(group(&fleet, &relaxed, unplaced.placed + 1).is_ok(), "{}", relaxation);
+    }
+
+    #[test]
     fn the_relaxation_places_one_more(fleet in fleets(), request in requests(), replicas in 1_u32..4) {
         let Err(unplaced) = group(&fleet, &request, replicas) else { return Ok(()) };
         let Some(relaxation) = unplaced.relaxation else { return Ok(()) };
@@ -186,11 +262,13 @@ fn the_worlds_are_varied() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let (mut seen, mut placed, mut relaxed) = (std::collections::BTreeSet::new(), 0, 0);
-    for _ in 0..2_000 {
-        let drawn = (fleets(), requests())
-            .new_tree(&mut runner)
-            .unwrap()
-            .current();
+    for round in 0..2_000 {
+        let request = if round % 4 == 0 {
+            fabric_requests().boxed()
+        } else {
+            requests().boxed()
+        };
+        let drawn = (fleets(), request).new_tree(&mut runner).unwrap().current();
         match group(&drawn.0, &drawn.1, 2) {
             Ok(_) => placed += 1,
             Err(unplaced) => {

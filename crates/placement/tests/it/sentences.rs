@@ -1,8 +1,8 @@
 //! What placement says, word for word.
 
 use remuda_placement::{
-    Avoid, Fleet, Near, NodeOffer, Relaxation, Replicas, Request, Spread, Unplaced, place,
-    place_group, quote, whys,
+    Avoid, Fleet, GroupError, Near, NodeOffer, Relaxation, Replicas, Request, RequestError, Spread,
+    Together, Unplaced, place, place_group, quote, whys,
 };
 use remuda_types::{Capacity, Price, Shape};
 
@@ -56,9 +56,19 @@ fn refusal(fleet: &Fleet, request: &Request) -> Unplaced {
     place(&mut fleet.clone(), request).unwrap_err()
 }
 
+fn group_refusal(fleet: &mut Fleet, request: &Request, replicas: u32) -> Unplaced {
+    match place_group(fleet, request, Replicas::new(replicas).unwrap()) {
+        Err(GroupError::Unplaced(unplaced)) => *unplaced,
+        other => unreachable!("{other:?}"),
+    }
+}
+
 /// The refusal and its way out.
 fn said(fleet: &Fleet, request: &Request) -> (String, String) {
-    let unplaced = refusal(fleet, request);
+    both_of(&refusal(fleet, request))
+}
+
+fn both_of(unplaced: &Unplaced) -> (String, String) {
     let relaxation = unplaced.relaxation.map(|relaxation| relaxation.to_string());
     (unplaced.to_string(), relaxation.unwrap_or_default())
 }
@@ -141,7 +151,7 @@ fn a_group_says_how_far_it_came() {
             ..offer(3)
         },
     ];
-    let unplaced = place_group(&mut fleet(nodes), &request, Replicas::new(2).unwrap()).unwrap_err();
+    let unplaced = group_refusal(&mut fleet(nodes), &request, 2);
     assert_eq!(
         unplaced.to_string(),
         "placed 1 of 2; for the next: 3 nodes: 2 without 1 GPU free, 1 of an owner already used",
@@ -159,13 +169,63 @@ fn sites_are_kept_apart_without_their_owners() {
     };
     let mut two_gpus = offer(1);
     two_gpus.capacity.gpus = 2;
-    let unplaced =
-        place_group(&mut fleet([two_gpus]), &request, Replicas::new(2).unwrap()).unwrap_err();
+    let unplaced = group_refusal(&mut fleet([two_gpus]), &request, 2);
     assert_eq!(
         unplaced.to_string(),
         "placed 1 of 2; for the next: 1 node: 1 at a site already used"
     );
     assert_eq!(unplaced.relaxation, Some(Relaxation::ShareSites));
+}
+
+#[test]
+fn a_gang_says_how_much_of_it_one_fabric_takes() {
+    let mut request = one_gpu();
+    request.together = Together::Fabric;
+    let beside = |node| NodeOffer {
+        site: site(1),
+        provider: provider(1),
+        ..offer(node)
+    };
+    let mut two = fleet([offer(1), offer(2)]);
+    assert_eq!(
+        both_of(&group_refusal(&mut two, &request, 2)),
+        both(
+            "placed 1 of 2; for the next: 2 nodes: 1 without 1 GPU free, 1 on another fabric",
+            "try letting replicas stand on several fabrics"
+        ),
+    );
+    // A node that is to be avoided has no room for a member.
+    request.avoid.nodes = [key(2)].into();
+    let mut avoided = fleet([offer(1), beside(2)]);
+    assert_eq!(
+        both_of(&group_refusal(&mut avoided, &request, 2)),
+        both(
+            "placed 1 of 2; for the next: 2 nodes: 1 without 1 GPU free, 1 to be avoided",
+            "try avoiding nothing"
+        ),
+    );
+    request.countries = vec![country(DE)];
+    assert_eq!(
+        both_of(&group_refusal(&mut avoided, &request, 2)),
+        both(
+            "placed 0 of 2; for the next: 2 nodes: 2 not in DE",
+            "try allowing KR"
+        ),
+    );
+}
+
+#[test]
+fn a_gang_cannot_be_spread() {
+    let mut request = one_gpu();
+    request.together = Together::Fabric;
+    request.spread.sites = true;
+    let refused = place_group(&mut fleet([offer(1)]), &request, Replicas::new(1).unwrap());
+    let refused = refused.unwrap_err();
+    assert_eq!(refused, GroupError::Request(RequestError::FabricAndSpread));
+    assert_eq!(
+        refused.to_string(),
+        "together is `fabric` and spread is set: one fabric is at one site, so take one of them out"
+    );
 }
 
 #[test]
@@ -411,7 +471,7 @@ fn a_group_shares_a_node_until_it_is_full() {
         .map(|one| one.gpus.indices().collect())
         .collect();
     assert_eq!(gpus, [[0, 1], [2, 3]]);
-    let unplaced = place_group(&mut fleet, &request, Replicas::new(3).unwrap()).unwrap_err();
+    let unplaced = group_refusal(&mut fleet, &request, 3);
     assert_eq!(
         unplaced.to_string(),
         "placed 2 of 3; for the next: 1 node: 1 without 2 GPUs free"

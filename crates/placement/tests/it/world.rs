@@ -6,7 +6,9 @@ use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
-use remuda_placement::{Avoid, Fleet, Near, NodeOffer, Request, Spread};
+use remuda_placement::{
+    Avoid, Congestion, Expected, Fleet, Near, NodeOffer, Plan, Request, Spread, Together,
+};
 use remuda_types::{Capacity, Class, Country, NodeKey, Place, Price, ProviderId, Shape, SiteId};
 
 const COUNTRIES: [&str; 3] = ["DE", "JP", "KR"];
@@ -107,6 +109,78 @@ pub(crate) fn fleets() -> impl Strategy<Value = Fleet> {
             let _known = fleet.set_open(key(node), false).is_ok();
         }
         fleet
+    })
+}
+
+/// Five large nodes or so, open, at two sites and of two classes, at prices that are not far apart:
+/// groups find room in several places.
+pub(crate) fn roomy_fleets() -> impl Strategy<Value = Fleet> {
+    let offer = |node| {
+        let (gpus, cents) = (1_u32..5, 100_u64..200);
+        (0_u8..2, 1_usize..3, gpus, cents).prop_map(move |(at, of_class, gpus, cents)| NodeOffer {
+            node: key(node),
+            provider: provider(at),
+            site: site(at),
+            country: country(0),
+            place: place_east(0),
+            class: class(of_class),
+            capacity: Capacity {
+                gpus,
+                gpu_memory_mib: 81_920,
+                cpu_milli: 16_000,
+                memory_mib: 65_536,
+                disk_mib: 40_960,
+            },
+            price: Price::from_micros_per_hour(cents * 10_000 * u64::from(gpus)),
+        })
+    };
+    let nodes = [0_u8, 1, 2, 3, 4].map(|node| option::weighted(0.9, offer(node)));
+    nodes.prop_map(|nodes| {
+        let mut fleet = Fleet::new();
+        for offer in nodes.into_iter().flatten() {
+            fleet.upsert(&offer).unwrap();
+        }
+        fleet
+    })
+}
+
+/// Fleets with a plan for what is expected of them; places get dearer as they fill.
+pub(crate) fn planned_fleets() -> impl Strategy<Value = Fleet> {
+    let expected = vec((shapes(), 1_u64..9), 0..4);
+    let fleets = prop_oneof![fleets(), roomy_fleets()];
+    (fleets, expected, 0_u32..500).prop_map(|(mut fleet, expected, scale_milli)| {
+        let expected = expected.into_iter().map(|(shape, count)| {
+            let task = Expected::new(shape, vec![]).unwrap();
+            (task, count)
+        });
+        let expected: Vec<_> = expected.collect();
+        let counted = expected.iter().map(|(task, count)| (task, *count));
+        let plan = Plan::new(&fleet, counted, Congestion::new(scale_milli, 4_000));
+        fleet.set_plan(plan);
+        fleet
+    })
+}
+
+/// Requests of which most limit little.
+pub(crate) fn easy_requests() -> impl Strategy<Value = Request> {
+    let plain = (shapes(), any::<(bool, bool)>());
+    let plain = plain.prop_map(|(shape, (spreads, sites))| {
+        let mut request = Request::new(shape).unwrap();
+        request.spread = Spread {
+            owners: false,
+            sites: spreads && sites,
+        };
+        request
+    });
+    prop_oneof![3 => plain, 1 => requests()]
+}
+
+/// Requests for a group on one fabric.
+pub(crate) fn fabric_requests() -> impl Strategy<Value = Request> {
+    easy_requests().prop_map(|mut request| {
+        request.spread = Spread::default();
+        request.together = Together::Fabric;
+        request
     })
 }
 

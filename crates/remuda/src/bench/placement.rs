@@ -5,19 +5,21 @@
 //! between decisions, as in production, where they are made off the path.
 
 mod durable;
+mod head;
 mod trial;
 
 use std::path::PathBuf;
 
-use clap::value_parser;
-use hdrhistogram::Histogram;
+use clap::{ValueEnum, value_parser};
+use remuda_sim::world::Nodes;
 use serde::Serialize;
 
 use super::usage;
 use crate::context::Context;
 use crate::progress;
 use crate::table;
-use trial::Trial;
+use head::{Head, micros, reach};
+use trial::Timekeeper;
 
 /// Placement: decisions in a network of the size of the world, each timed
 #[derive(Debug, clap::Args)]
@@ -34,6 +36,9 @@ pub(crate) struct Args {
     /// Of a thousand requests, so many have a shape that was never seen before
     #[arg(long, value_name = "COUNT", value_parser = value_parser!(u32).range(0..=1_000))]
     unseen_per_mille: Option<u32>,
+    /// How alike the nodes of a rack are
+    #[arg(long, value_enum, default_value_t = Likeness::Alike)]
+    nodes: Likeness,
     /// What the world is drawn from
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -44,20 +49,33 @@ pub(crate) struct Args {
     durable: Option<PathBuf>,
 }
 
+/// How alike the nodes of a rack are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Likeness {
+    /// They have the same
+    Alike,
+    /// Each reports its own memory and free disk
+    Reporting,
+    /// Each has its own price as well
+    Priced,
+}
+
+impl From<Likeness> for Nodes {
+    fn from(likeness: Likeness) -> Self {
+        match likeness {
+            Likeness::Alike => Self::Alike,
+            Likeness::Reporting => Self::Reporting,
+            Likeness::Priced => Self::Priced,
+        }
+    }
+}
+
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
 struct Figures {
-    bench: &'static str,
-    gpus: u64,
-    nodes: usize,
-    decisions: u64,
-    p50_us: f64,
-    p99_us: f64,
-    p999_us: f64,
-    max_us: f64,
+    #[serde(flatten)]
+    head: Head,
     decisions_per_s: u64,
-    rss_mib: u64,
-    load_percent: f64,
     unplaced: u64,
     /// Of the decisions that filled the network.
     fill_p50_us: f64,
@@ -80,25 +98,23 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
 fn in_memory(args: &Args, context: &Context) -> anyhow::Result<()> {
     let wheel = progress::wheel(context.output, "placing replicas");
-    let mut trial = Trial::new(args.seed, args.gpus, args.unseen_per_mille.unwrap_or(0))?;
-    let filled = trial.fill(args.load)?;
-    let gang = trial.gang();
-    let churned = trial.churn(args.load, args.decisions)?;
-    let load_percent = trial.load_percent();
-    let exit = trial.site_exit()?;
+    let unseen = args.unseen_per_mille.unwrap_or(0);
+    let mut run = Timekeeper::new((args.seed, args.gpus), args.nodes.into(), unseen)?;
+    let filled = run.fill(args.load)?;
+    let gang = run.gang()?;
+    let churned = run.churn(args.load, args.decisions)?;
+    let head = Head {
+        gpus: run.trial.gpus(),
+        nodes: run.trial.nodes(),
+        load_percent: run.load_percent(),
+        rss_mib: usage::rss_mib()?,
+        ..Head::of("placement", &churned.times)
+    };
+    let exit = run.site_exit()?;
     wheel.finish_and_clear();
     let figures = Figures {
-        bench: "placement",
-        gpus: trial.gpus(),
-        nodes: trial.nodes(),
-        decisions: churned.times.len(),
-        p50_us: micros(&churned.times, 0.5),
-        p99_us: micros(&churned.times, 0.99),
-        p999_us: micros(&churned.times, 0.999),
-        max_us: micros(&churned.times, 1.0),
+        head,
         decisions_per_s: churned.per_second(),
-        rss_mib: usage::rss_mib()?,
-        load_percent,
         unplaced: churned.unplaced,
         fill_p50_us: micros(&filled.times, 0.5),
         fill_p99_us: micros(&filled.times, 0.99),
@@ -106,35 +122,21 @@ fn in_memory(args: &Args, context: &Context) -> anyhow::Result<()> {
         gang_1024_us: gang.map(|span| span.as_secs_f64() * 1e6),
         site_exit_ms: exit.span.as_secs_f64() * 1e3,
         site_exit_replicas: exit.replicas,
-        plan_ms: trial.slowest_plan.as_secs_f64() * 1e3,
+        plan_ms: run.slowest_plan.as_secs_f64() * 1e3,
     };
     Ok(context.output.item(&figures, Figures::text)?)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^52")]
-fn micros(times: &Histogram<u64>, quantile: f64) -> f64 {
-    (times.value_at_quantile(quantile) as f64 / 10.0).round() / 100.0
-}
-
 impl Figures {
     fn text(&self) -> String {
-        let reach = |value: f64, unit: &str, reach: &str| format!("{value} {unit} (reach {reach})");
-        table::details(&[
-            ("GPUs", self.gpus.to_string()),
-            ("nodes", self.nodes.to_string()),
-            ("decisions", self.decisions.to_string()),
-            ("half of them within", reach(self.p50_us, "us", "2")),
-            ("99 % within", reach(self.p99_us, "us", "50")),
-            ("99.9 % within", reach(self.p999_us, "us", "500")),
-            ("the slowest", reach(self.max_us, "us", "5,000")),
+        let mut rows = self.head.rows("decisions", [2, 50, 500, 5_000]);
+        rows.extend([
             ("decisions per second", self.decisions_per_s.to_string()),
-            ("memory", format!("{} MiB (reach 1,024)", self.rss_mib)),
-            ("GPUs in use", format!("{:.1} %", self.load_percent)),
             ("without a place", self.unplaced.to_string()),
             (
                 "a gang of 1,024 GPUs on one fabric",
                 self.gang_1024_us
-                    .map_or("no place".to_owned(), |us| reach(us.round(), "us", "1,000")),
+                    .map_or("no place".to_owned(), |us| reach(us.round(), 1_000)),
             ),
             (
                 "a mean site placed elsewhere",
@@ -144,6 +146,7 @@ impl Figures {
                 ),
             ),
             ("a plan, off the path", format!("{:.0} ms", self.plan_ms)),
-        ])
+        ]);
+        table::details(&rows)
     }
 }

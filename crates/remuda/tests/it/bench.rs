@@ -128,6 +128,11 @@ fn a_network_is_filled_and_its_decisions_are_timed() {
     assert!(number(line, "p50_us") > 0.0 && number(line, "p50_us") <= number(line, "max_us"));
     assert!(number(line, "load_percent") > 50.0, "{line}");
 
+    let priced = [&first[..], &["--nodes", "priced"]].concat();
+    let line = &json(&program.run(&priced))[0];
+    assert_eq!(line["decisions"], 500);
+    assert!(number(line, "load_percent") > 50.0, "{line}");
+
     let folder = program.home().join("durable");
     let durable = [&first[..], &["--durable", folder.to_str().unwrap()]].concat();
     let line = &json(&program.run(&durable))[0];

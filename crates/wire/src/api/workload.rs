@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use remuda_types::{Class, Country, Shape, Tier};
+use remuda_types::{ClassChoice, Country, Shape, Tier};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -45,10 +45,10 @@ pub struct WorkloadSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlacementSpec {
-    /// Acceptable hardware classes; empty is any.
+    /// Acceptable hardware classes; `h100-sxm-80+` is that and any better; empty is any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
-    pub classes: Vec<Class>,
+    pub classes: Vec<ClassChoice>,
     /// Acceptable countries; empty is any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]

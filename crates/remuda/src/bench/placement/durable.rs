@@ -19,12 +19,13 @@ use remuda_control::network::state::{Near, Terms};
 use remuda_control::network::{Command, Event, Refusal};
 use remuda_control::sequencer::BATCH_MAX;
 use remuda_journal::{Batch, Claim, Journal, RecordDraft};
-use remuda_sim::placement::{NodeOffer, Request};
-use remuda_sim::world::Demand;
+use remuda_sim::world::{self as made, Demand, Departures};
 use remuda_types::{Span, Tier, WorkloadId, WorkloadKind};
 use serde::Serialize;
 
-use super::{Args, micros};
+use super::Args;
+use super::head::Head;
+use super::trial::{histogram, record};
 use crate::bench::folder;
 use crate::bench::usage::{self, rate};
 use crate::bench::world::{World, label};
@@ -37,30 +38,20 @@ use crate::table;
 const UNSEEN_PER_MILLE: u32 = 50;
 /// Projects that deploy.
 const PROJECTS: u32 = 100;
-/// A command that takes longer counts as this, in nanoseconds.
-const LONGEST_NS: u64 = 60_000_000_000;
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
 struct Figures {
-    bench: &'static str,
-    gpus: u64,
-    nodes: usize,
-    /// Placements made durable, and what else was.
-    decisions: u64,
+    /// Of deciding deployments that were made durable.
+    #[serde(flatten)]
+    head: Head,
+    /// What else was made durable counted too.
     commands: u64,
     refused: u64,
     events_per_placement: f64,
     durable_per_s: u64,
     durable_per_cpu_s: u64,
     commands_per_cpu_s: u64,
-    /// Of deciding a deployment.
-    p50_us: f64,
-    p99_us: f64,
-    p999_us: f64,
-    max_us: f64,
-    rss_mib: u64,
-    load_percent: f64,
 }
 
 /// The network, who deploys in it, and the journal.
@@ -71,8 +62,7 @@ struct Run {
     gpus: u64,
     used_gpu_milli: u64,
     deployed: u32,
-    /// Picks who leaves: the multiplicative generator of Knuth's MMIX.
-    dice: u64,
+    departures: Departures,
     times: Histogram<u64>,
     placed: u64,
     events: u64,
@@ -92,22 +82,19 @@ pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<
     let (wall, cpu) = (wall.elapsed(), usage::cpu()?.saturating_sub(cpu));
     wheel.finish_and_clear();
     let figures = Figures {
-        bench: "placement-durable",
-        gpus: run.gpus,
-        nodes: run.world.network.state().nodes.len(),
-        decisions: run.placed,
+        head: Head {
+            gpus: run.gpus,
+            nodes: run.world.network.state().nodes.len(),
+            rss_mib: usage::rss_mib()?,
+            load_percent: ratio(run.used_gpu_milli, run.gpus * 10),
+            ..Head::of("placement-durable", &run.times)
+        },
         commands,
         refused: run.refused,
         events_per_placement: ratio(run.events, run.placed),
         durable_per_s: rate(run.placed, wall),
         durable_per_cpu_s: rate(run.placed, cpu),
         commands_per_cpu_s: rate(commands, cpu),
-        p50_us: micros(&run.times, 0.5),
-        p99_us: micros(&run.times, 0.99),
-        p999_us: micros(&run.times, 0.999),
-        max_us: micros(&run.times, 1.0),
-        rss_mib: usage::rss_mib()?,
-        load_percent: ratio(run.used_gpu_milli, run.gpus * 10),
     };
     Ok(context.output.item(&figures, Figures::text)?)
 }
@@ -120,7 +107,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 impl Run {
     /// A network as full as it is to be kept: what fills it is not journaled.
     fn filled(args: &Args) -> anyhow::Result<Self> {
-        let drawn = remuda_sim::world::World::draw(args.seed, args.gpus);
+        let drawn = made::World::draw_with(args.seed, args.gpus, args.nodes.into());
         let policy = Policy {
             max_workloads: u32::MAX,
             // Nothing is settled while the run lasts but what the commands settle.
@@ -128,7 +115,7 @@ impl Run {
             ..Policy::default()
         };
         let mut world = World::new(policy)?;
-        enrol(&mut world, &drawn.offers)?;
+        enrol(&mut world, &drawn)?;
         (0..PROJECTS).try_for_each(|number| world.add_project(number))?;
         let unseen = args.unseen_per_mille.unwrap_or(UNSEEN_PER_MILLE);
         let mut run = Self {
@@ -138,8 +125,8 @@ impl Run {
             gpus: drawn.gpus,
             used_gpu_milli: 0,
             deployed: 0,
-            dice: args.seed | 1,
-            times: Histogram::new_with_bounds(1, LONGEST_NS, 3)?,
+            departures: Departures::new(args.seed),
+            times: histogram()?,
             placed: 0,
             events: 0,
             refused: 0,
@@ -173,9 +160,26 @@ impl Run {
         let request = self.demand.draw().context("the demand asks for nothing")?;
         self.deployed += 1;
         let projects = &self.world.projects;
+        let gpu_milli = request.shape().gpu_milli;
+        let terms = Terms {
+            kind: WorkloadKind::Service,
+            label: label(self.deployed),
+            spec: label(self.deployed),
+            tier: Tier::Standard,
+            shape: *request.shape(),
+            classes: request.classes,
+            countries: request.countries,
+            max_price: request.max_price,
+            near: request.near.map(|near| Near {
+                place: near.place,
+                max_distance_km: near.max_distance_km,
+            }),
+            tokens: None,
+            model: None,
+        };
         let command = Command::Deploy {
             project: projects[self.deployed as usize % projects.len()],
-            terms: Box::new(terms(&request, self.deployed)),
+            terms: Box::new(terms),
             replicas: 1,
         };
         let start = Instant::now();
@@ -183,13 +187,11 @@ impl Run {
             self.refused += 1;
             return Ok(());
         };
-        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.times.saturating_record(nanos);
+        record(&mut self.times, start);
         let workload = events.iter().find_map(|event| match event {
             Event::WorkloadAccepted { workload, .. } => Some(*workload),
             _ => None,
         });
-        let gpu_milli = request.shape().gpu_milli;
         self.used_gpu_milli += gpu_milli;
         self.running
             .push((workload.context("nothing was accepted")?, gpu_milli));
@@ -199,12 +201,8 @@ impl Run {
     }
 
     fn stop(&mut self, batch: &mut Batch) -> anyhow::Result<()> {
-        self.dice = self
-            .dice
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let which = (u128::from(self.dice) * self.running.len() as u128) >> 64;
-        let (workload, gpu_milli) = self.running.swap_remove(usize::try_from(which)?);
+        let leaves = self.departures.draw(&mut self.running);
+        let (workload, gpu_milli) = leaves.context("nothing runs")?;
         self.used_gpu_milli -= gpu_milli;
         let stopped = self.decide(&Command::StopWorkload { workload }, Some(batch))?;
         stopped.map(|_| ()).context("a stop was refused")
@@ -236,9 +234,9 @@ impl Run {
     }
 }
 
-fn enrol(world: &mut World, offers: &[NodeOffer]) -> anyhow::Result<()> {
+fn enrol(world: &mut World, drawn: &made::World) -> anyhow::Result<()> {
     let (mut providers, mut sites) = (BTreeMap::new(), BTreeMap::new());
-    for offer in offers {
+    for offer in &drawn.offers {
         if !providers.contains_key(&offer.provider) {
             let provider = world.add_provider(u32::try_from(providers.len())?)?;
             providers.insert(offer.provider, provider);
@@ -261,31 +259,12 @@ fn enrol(world: &mut World, offers: &[NodeOffer]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn terms(request: &Request, number: u32) -> Terms {
-    Terms {
-        kind: WorkloadKind::Service,
-        label: label(number),
-        spec: label(number),
-        tier: Tier::Standard,
-        shape: *request.shape(),
-        classes: request.classes.clone(),
-        countries: request.countries.clone(),
-        max_price: request.max_price,
-        near: request.near.map(|near| Near {
-            place: near.place,
-            max_distance_km: near.max_distance_km,
-        }),
-        tokens: None,
-        model: None,
-    }
-}
-
 impl Figures {
     fn text(&self) -> String {
-        table::details(&[
-            ("GPUs", self.gpus.to_string()),
-            ("nodes", self.nodes.to_string()),
-            ("placements made durable", self.decisions.to_string()),
+        let mut rows = self
+            .head
+            .rows("placements made durable", [2, 50, 500, 5_000]);
+        rows.extend([
             ("events for each", self.events_per_placement.to_string()),
             (
                 "placements per CPU-second",
@@ -297,12 +276,7 @@ impl Figures {
                 self.commands_per_cpu_s.to_string(),
             ),
             ("refused", self.refused.to_string()),
-            ("half decided within", format!("{} us", self.p50_us)),
-            ("99 % within", format!("{} us", self.p99_us)),
-            ("99.9 % within", format!("{} us", self.p999_us)),
-            ("the slowest", format!("{} us", self.max_us)),
-            ("memory", format!("{} MiB (reach 1,024)", self.rss_mib)),
-            ("GPUs in use", format!("{:.1} %", self.load_percent)),
-        ])
+        ]);
+        table::details(&rows)
     }
 }
