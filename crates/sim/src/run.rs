@@ -31,6 +31,7 @@ use remuda_network::{Command, Event};
 use remuda_types::{Span, Time, WorkloadId};
 
 use crate::availability::Availability;
+use crate::cities::City;
 use crate::scenario::Scenario;
 use crate::world::World;
 use agenda::Agenda;
@@ -93,6 +94,15 @@ enum What {
     Day(u64),
 }
 
+/// What is taken from outside instead of being drawn.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// What sites have to give, each the next of these.
+    pub traces: Vec<Availability>,
+    /// Where sites may stand; anywhere where there are none.
+    pub cities: Vec<City>,
+}
+
 /// A run.
 #[derive(Debug)]
 pub struct Simulation {
@@ -115,15 +125,18 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// A network as the scenario says, before anything happens. Where there are traces, each site
-    /// has to give what the next of them says.
-    pub fn new(scenario: Scenario, seed: u64, traces: Vec<Availability>) -> Result<Self, Failure> {
+    /// A network as the scenario and the inputs say, before anything happens.
+    pub fn new(scenario: Scenario, seed: u64, inputs: Inputs) -> Result<Self, Failure> {
         let broken = |broken| Failure::new(seed, START, START, broken);
         let small = scenario.gpus <= SMALL;
         let dice = |purpose| Dice::new(seed, purpose);
         let disk = Disk::new(dice(Purpose::Disk), 0.0, small);
         let mut control = Control::new(scenario.detection, disk, START);
-        let world = World::of_sites(seed, scenario.gpus, scenario.site_gpus);
+        let mut world = World::of_sites(seed, scenario.gpus, scenario.site_gpus);
+        if !inputs.cities.is_empty() {
+            let settled = world.settle(seed, &inputs.cities);
+            settled.map_err(|deserted| broken(deserted.into()))?;
+        }
         let ground =
             Ground::build(&world, &scenario.policy, &mut control, START).map_err(broken)?;
         control.disk_fails(scenario.disk.failing.0);
@@ -140,7 +153,7 @@ impl Simulation {
             control,
             control_wakes: None,
             wires: Wires::new(dice(Purpose::Wires), scenario.wires.clone()),
-            weather: Weather::new(dice(Purpose::Weather), scenario.clone(), traces),
+            weather: Weather::new(dice(Purpose::Weather), scenario.clone(), inputs.traces),
             tenants,
             truth: Truth::default(),
             dice: dice(Purpose::Machines),

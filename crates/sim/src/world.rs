@@ -9,11 +9,16 @@ mod demand;
 mod departures;
 mod trial;
 
+use std::collections::BTreeMap;
+
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+use rand_distr::weighted::WeightedIndex;
 use rand_distr::{Distribution, LogNormal};
 use remuda_placement::NodeOffer;
 use remuda_types::{Capacity, Class, Country, NodeKey, Place, Price, ProviderId, SiteId};
+
+use crate::cities::City;
 
 pub use demand::Demand;
 pub use departures::Departures;
@@ -94,6 +99,11 @@ pub struct World {
     pub gpus: u64,
 }
 
+/// Cities that no site can be drawn to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nobody lives in any of the cities: one with a population above 0 is expected")]
+pub struct Deserted;
+
 /// Where a site is, and whose.
 #[derive(Clone, Copy)]
 struct Ground {
@@ -143,6 +153,19 @@ impl World {
             world.build(&mut rng, ground, size, gpus);
         }
         world
+    }
+
+    /// Moves the sites to cities, drawn by how many live there.
+    pub fn settle(&mut self, seed: u64, cities: &[City]) -> Result<(), Deserted> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x0063_6974_6965_7300);
+        let weights = cities.iter().map(|city| city.population);
+        let drawn = WeightedIndex::new(weights).map_err(|_| Deserted)?;
+        let mut places = BTreeMap::new();
+        for offer in &mut self.offers {
+            let place = places.entry(offer.site);
+            offer.place = *place.or_insert_with(|| cities[drawn.sample(&mut rng)].place);
+        }
+        Ok(())
     }
 
     /// A site of so many GPUs, unless the world has enough before.

@@ -13,7 +13,8 @@ use clap::value_parser;
 use remuda_control::core::recover;
 use remuda_journal::{Reader, Seq};
 use remuda_sim::availability::Availability;
-use remuda_sim::run::{Detection, Outcome, Replay, Simulation};
+use remuda_sim::cities::{City, cities};
+use remuda_sim::run::{Detection, Inputs, Outcome, Replay, Simulation};
 use remuda_sim::scenario::{self, Scenario, Shipped};
 
 use super::audit::unopened;
@@ -55,9 +56,12 @@ pub(crate) struct Args {
     /// the next file
     #[arg(long, value_name = "FILE")]
     availability: Vec<PathBuf>,
+    /// Have the sites stand in the cities of this file (`city,Lat,Long,Population`)
+    #[arg(long, value_name = "FILE")]
+    cities: Option<PathBuf>,
     /// Replay the journal of a real network instead: control's data folder, or a copy of it.
     /// Service levels are then as control believed them
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "seeds", "gpus", "days", "site_gpus", "scenario", "detection", "availability"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "seeds", "gpus", "days", "site_gpus", "scenario", "detection", "availability", "cities"])]
     journal: Option<PathBuf>,
     /// Write a page with plots
     #[arg(long, value_name = "FILE")]
@@ -75,10 +79,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         return replay(dir, args, context);
     }
     let scenario = args.scenario()?;
-    let traces = args.traces()?;
+    let inputs = Inputs {
+        traces: args.traces()?,
+        cities: args.cities()?,
+    };
     for seed in args.seed..args.seed.saturating_add(args.seeds) {
         let start = Instant::now();
-        let outcome = simulate(scenario.clone(), seed, &traces, context)?;
+        let outcome = simulate(scenario.clone(), seed, &inputs, context)?;
         args.tell(&outcome, &args.scenario, start, context)?;
     }
     Ok(())
@@ -170,6 +177,17 @@ impl Args {
         })
     }
 
+    fn cities(&self) -> Result<Vec<City>, Failure> {
+        let read = self.cities.iter().map(|path| {
+            cities(path).map_err(|error| {
+                let way_out = "the columns city, Lat, Long and Population are expected";
+                Failure::new(Exit::Usage, "the cities cannot be used", way_out).caused_by(error)
+            })
+        });
+        read.collect::<Result<Vec<_>, _>>()
+            .map(|read| read.concat())
+    }
+
     fn traces(&self) -> Result<Vec<Availability>, Failure> {
         let trace = |path: &PathBuf| {
             let text = fs::read(path).map_err(|error| unread(path, error))?;
@@ -204,11 +222,11 @@ fn unread(path: &Path, error: io::Error) -> Failure {
 fn simulate(
     scenario: Scenario,
     seed: u64,
-    traces: &[Availability],
+    inputs: &Inputs,
     context: &Context,
 ) -> anyhow::Result<Outcome> {
     let bar = progress::count(context.output, "days", scenario.days);
-    let simulation = Simulation::new(scenario, seed, traces.to_vec())?;
+    let simulation = Simulation::new(scenario, seed, inputs.clone())?;
     let outcome = simulation.run(|day| bar.set_position(day))?;
     bar.finish_and_clear();
     Ok(outcome)

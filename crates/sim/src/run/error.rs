@@ -52,6 +52,9 @@ pub enum Broken {
     /// After a calm a replica is still not served.
     #[error("{0} does not serve though nothing ails the network")]
     Unrecovered(LeaseId),
+    /// The sites have nowhere to stand.
+    #[error("setting the network up: the sites have nowhere to stand")]
+    Deserted(#[from] crate::world::Deserted),
     /// A command that has to be taken was refused.
     #[error("setting the network up: a command was refused")]
     Refused(#[from] remuda_network::Refusal),

@@ -1,7 +1,8 @@
 //! Service levels of networks of some thousand GPUs, over days.
 
 use remuda_sim::availability::Availability;
-use remuda_sim::run::{Cause, Detection, Outcome, Simulation};
+use remuda_sim::cities::parse_cities;
+use remuda_sim::run::{Cause, Detection, Inputs, Outcome, Simulation};
 use remuda_sim::scenario::{Chance, Scenario};
 use remuda_types::{Money, Tier};
 
@@ -101,9 +102,32 @@ fn a_trace_takes_nodes_away_and_gives_them_back() {
     let trace = Availability::read("drawn", trace).unwrap();
     let mut scenario = small("calm", 2);
     (scenario.failures.gpu_hours, scenario.demand.load) = (0.0, Chance(0.5));
-    let outcome = Simulation::new(scenario, 6, vec![trace]).unwrap();
+    let inputs = Inputs {
+        traces: vec![trace],
+        ..Inputs::default()
+    };
+    let outcome = Simulation::new(scenario, 6, inputs).unwrap();
     let outcome = outcome.run(|_| ()).unwrap();
     assert!(outcome.nodes_lost > 100, "{}", outcome.nodes_lost);
     assert!(down_ms(&outcome, Tier::Standard, Cause::Trace) > 0);
     assert_eq!(down_ms(&outcome, Tier::Standard, Cause::Node), 0);
+}
+
+#[test]
+fn sites_stand_in_the_cities_that_are_given() {
+    let cities = parse_cities(b"city,Lat,Long,Population\nSeoul,37.5,127,10\nBusan,35,129,4\n");
+    let inputs = Inputs {
+        cities: cities.unwrap(),
+        ..Inputs::default()
+    };
+    let mut scenario = small("region-cut", 11);
+    scenario.cuts[0].radius_km = 600;
+    let outcome = Simulation::new(scenario, 5, inputs).unwrap();
+    let outcome = outcome.run(|_| ()).unwrap();
+    // Both cities lie within the radius, so the whole network was cut off.
+    assert!(
+        outcome.node_faults > outcome.nodes as u64,
+        "{}",
+        outcome.node_faults
+    );
 }

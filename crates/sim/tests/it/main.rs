@@ -9,7 +9,7 @@
 mod fleet;
 mod storm;
 
-use remuda_sim::run::{Failure, Outcome, Simulation};
+use remuda_sim::run::{Failure, Inputs, Outcome, Simulation};
 use remuda_sim::scenario::{Scenario, shipped};
 
 /// A scenario that comes with the program.
@@ -19,5 +19,5 @@ fn scenario(name: &str) -> Scenario {
 }
 
 fn run(scenario: Scenario, seed: u64) -> Result<Outcome, Failure> {
-    Simulation::new(scenario, seed, Vec::new())?.run(|_| ())
+    Simulation::new(scenario, seed, Inputs::default())?.run(|_| ())
 }
