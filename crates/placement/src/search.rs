@@ -1,7 +1,8 @@
 //! The best node for a request: pool by pool, those first that may be the cheapest, and in each the
 //! best state.
 //!
-//! The order of preference is that of [`Rank`]. A pool is passed over only where it has no room, or
+//! Where quotas are set, the cells with most left for the request come first. Then, and among
+//! these, the order of preference is that of [`Rank`]. A pool is passed over only where it has no room, or
 //! where none of its nodes can be as cheap as the best so far; so the answer is that of a scan over
 //! all nodes, and a property test holds it to that.
 
@@ -75,7 +76,8 @@ impl<'a> Sought<'a> {
             Where::Pools(pools) => search.visit_each(stock, pools),
             Where::Anywhere => {
                 for cells in fleet.quotas.tiers(self.request) {
-                    let pools = stock.pools_of(&cells, self.request);
+                    let mut pools = stock.pools_of(&cells, self.request);
+                    pools.retain(|pool| search.recalled.is_open(*pool));
                     search.visit_each(stock, &pools);
                     if search.best.is_some() {
                         return search.best;

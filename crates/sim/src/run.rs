@@ -320,6 +320,7 @@ impl Simulation {
         if self.control.wake(now, witness)? {
             self.truth.audit.upset_all();
             for number in 0..self.ground.machines.len() {
+                self.rouse(number);
                 let at = now + self.dice.up_to(RECONNECT);
                 self.ground.machines[number].reconnect(at);
                 self.plan_machine(number, at);
@@ -338,6 +339,17 @@ impl Simulation {
         let mut machines = (0..count).map(|step| &self.ground.machines[(first + step) % count]);
         let well = machines.find(|machine| machine.quiet && machine.is_reachable())?;
         Some(well.key)
+    }
+
+    /// A node that was not simulated second by second knew all that control knew, later hard ends
+    /// included.
+    fn rouse(&mut self, number: Number) {
+        let machine = &mut self.ground.machines[number];
+        if machine.quiet
+            && let Some(told) = self.control.assignment(machine.key)
+        {
+            machine.accept(told);
+        }
     }
 
     /// Lets a machine do what it is to do now, and looks what it serves.
@@ -507,6 +519,7 @@ impl Simulation {
             .as_millis()
             .is_multiple_of(service::MONTH.as_millis())
         {
+            self.truth.accrue(self.control.network.state(), now);
             self.truth.close_month(now);
         }
         let today = self.truth.close_day(now);

@@ -318,6 +318,13 @@ impl Scenario {
             );
             return Err(ScenarioError::value("calm", problem));
         }
+        if self.wires.lost.0 > 0.0 && !self.wires.every_report {
+            let problem = format!(
+                "{}: what is lost shows only where wires.every_report is true",
+                self.wires.lost.0
+            );
+            return Err(ScenarioError::value("wires.lost", problem));
+        }
         self.demand.check()?;
         rate("failures.gpu_hours", self.failures.gpu_hours)?;
         rate(
@@ -356,9 +363,11 @@ impl Demand {
             return Err(ScenarioError::value("demand.services", problem));
         }
         for mix in &self.services {
+            let all = u64::from(mix.needs) + u64::from(self.spare);
+            whole("demand.services.needs", u64::from(mix.needs), all)?;
             whole(
-                "demand.services.needs",
-                u64::from(mix.needs),
+                "demand.spare with services.needs",
+                all,
                 u64::from(REPLICAS_MAX),
             )?;
         }

@@ -63,8 +63,8 @@ pub(crate) struct Args {
     /// Service levels are then as control believed them
     #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "seeds", "gpus", "days", "site_gpus", "scenario", "detection", "availability", "cities"])]
     journal: Option<PathBuf>,
-    /// Write a page with plots
-    #[arg(long, value_name = "FILE")]
+    /// Write a page with plots, of one run
+    #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
     report: Option<PathBuf>,
     /// Only list the shipped scenarios
     #[arg(long)]
@@ -83,7 +83,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         traces: args.traces()?,
         cities: args.cities()?,
     };
-    for seed in args.seed..args.seed.saturating_add(args.seeds) {
+    for number in 0..args.seeds {
+        let seed = args.seed.checked_add(number).ok_or_else(too_many)?;
         let start = Instant::now();
         let outcome = simulate(scenario.clone(), seed, &inputs, context)?;
         args.tell(&outcome, &args.scenario, start, context)?;
@@ -106,6 +107,11 @@ fn replay(dir: &Path, args: &Args, context: &Context) -> anyhow::Result<()> {
     let outcome = replay.finish("a recorded history, as control believed it")?;
     wheel.finish_and_clear();
     args.tell(&outcome, &dir.display().to_string(), start, context)
+}
+
+fn too_many() -> Failure {
+    let message = "--seed and --seeds go beyond the last seed there is";
+    Failure::new(Exit::Usage, message, "begin with a smaller seed")
 }
 
 fn detection(text: &str) -> Result<Detection, String> {

@@ -128,7 +128,9 @@ impl Account {
         let charged_ms = bought_ms(self.charged, self.price) + accrued.as_millis();
         let micro_ms = bought_ms(Money::from_micros(1), self.price);
         let rounding = (self.settlements + 1) * (1 + micro_ms);
-        let allowed_ms = latency.as_millis() + self.upsets * moment(latency) + rounding;
+        // What accrues on a machine that has just died is taken back with the verdict.
+        let moments = self.upsets + u64::from(self.live);
+        let allowed_ms = latency.as_millis() + moments * moment(latency) + rounding;
         let served_ms = self.served.as_millis();
         if charged_ms <= served_ms + allowed_ms {
             return Ok(());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use remuda_network::invariant;
 use remuda_network::state::{Lease, Phase};
-use remuda_types::{LeaseId, NodeKey, ReplicaId, Span};
+use remuda_types::{LeaseId, NodeKey, ReplicaId, Span, Time};
 
 use super::Simulation;
 use super::error::Broken;
@@ -25,6 +25,13 @@ impl Simulation {
             return Ok(());
         }
         let state = self.control.network.state();
+        let overdue = |at: Time| at + Span::from_secs(5) < self.now();
+        for (id, replica) in &state.replicas {
+            // What has no lease waits for a node, and no longer than it said.
+            if replica.lease.is_none() && replica.retry.is_some_and(overdue) {
+                return Err(Broken::Waiting(*id));
+            }
+        }
         let wanted = state.replicas.values().filter_map(|replica| replica.lease);
         for id in wanted {
             let ready = state

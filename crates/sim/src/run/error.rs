@@ -52,6 +52,9 @@ pub enum Broken {
     /// After a calm a replica is still not served.
     #[error("{0} does not serve though nothing ails the network")]
     Unrecovered(LeaseId),
+    /// A replica was to be placed again by now.
+    #[error("{0} has no node, and nobody looked for one when it was time")]
+    Waiting(ReplicaId),
     /// The sites have nowhere to stand.
     #[error("setting the network up: the sites have nowhere to stand")]
     Deserted(#[from] crate::world::Deserted),

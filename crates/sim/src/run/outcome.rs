@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use remuda_network::Event;
 use remuda_network::state::{EndReason as End, Presence};
-use remuda_types::{Money, Tier};
+use remuda_types::{Money, Span, Tier};
 
 use super::ground::Ground;
 use super::machine::Machine;
@@ -23,6 +23,8 @@ pub struct Outcome {
     pub about: String,
     /// Simulated days.
     pub days: u64,
+    /// How long half of the replicas take at most to fetch what they need, and then to start.
+    pub pace: (Span, Span),
     /// GPUs at the start.
     pub gpus: u64,
     /// Nodes at the start.
@@ -76,6 +78,7 @@ impl Outcome {
             seed,
             about: scenario.about.clone(),
             days: scenario.days,
+            pace: (scenario.pace.prepare.0, scenario.pace.start.0),
             gpus: ground.gpus,
             nodes: ground.machines.len(),
             sites: ground.sites.len(),

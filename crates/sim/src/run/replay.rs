@@ -71,6 +71,7 @@ impl Replay {
                 .as_millis()
                 .is_multiple_of(MONTH.as_millis())
             {
+                self.truth.accrue(self.network.state(), next);
                 self.truth.close_month(next);
             }
             let today = self.truth.close_day(next);

@@ -32,7 +32,8 @@ pub struct Delivered {
     pub missed_months: u64,
     /// What was paid for it.
     pub paid: Money,
-    /// What as many leases as replicas are needed cost, at the price of its leases on average.
+    /// What the cheapest of its leases cost, as many at each time as replicas are needed. Replicas
+    /// alone would cost no less: so the ratio is an upper bound.
     pub bare: Money,
     /// What the tier's table of credits gives back of it.
     pub credits: Money,
@@ -70,8 +71,8 @@ pub(crate) struct Service {
     heard: Uptime,
     /// What each lease costs an hour.
     prices: BTreeMap<LeaseId, Price>,
-    /// What as many leases as replicas are needed cost since the month began, and up to when that
-    /// is counted.
+    /// What the cheapest leases, as many as replicas are needed, cost since the month began, and up
+    /// to when that is counted.
     bare: Money,
     bare_until: Time,
     failovers: u64,
@@ -167,18 +168,13 @@ impl Service {
         };
     }
 
-    /// Without redundancy it would have fewer leases, and they would be moved about as these are: so
-    /// they are counted at what these cost on average.
     fn count_bare(&mut self, now: Time) {
         let span = now.since(self.bare_until);
-        let prices = self.prices.values();
-        let all = prices.map(|price| price.for_span(span));
-        let all = all.fold(Money::ZERO, Money::saturating_add);
-        let leases = self.prices.len() as u64;
-        let needed = u64::from(self.kind.needed).min(leases);
-        self.bare = self
-            .bare
-            .saturating_add(all.fraction(needed, leases.max(1)));
+        let mut prices: Vec<_> = self.prices.values().copied().collect();
+        prices.sort_unstable();
+        let needed = prices.iter().take(self.kind.needed as usize);
+        let cost = needed.map(|price| price.for_span(span));
+        self.bare = cost.fold(self.bare, Money::saturating_add);
         self.bare_until = now;
     }
 
@@ -189,6 +185,13 @@ impl Service {
         );
         if let Some(replica) = self.replicas.get_mut(&id) {
             replica.lost |= lost;
+        }
+    }
+
+    /// A replica is not wanted any more: what comes after is no loss.
+    pub(crate) fn retire(&mut self, id: ReplicaId, now: Time) {
+        if let Some(replica) = self.replicas.get_mut(&id) {
+            replica.uptime.retire(now);
         }
     }
 

@@ -75,7 +75,7 @@ impl Simulation {
 
     pub(super) fn last_word(&mut self, number: Number) {
         let machine = &self.ground.machines[number];
-        if machine.quiet && machine.is_reachable() && self.control.is_there() {
+        if machine.is_reachable() && self.control.is_there() {
             let node = machine.key;
             self.control.last_word(node, self.now());
         }
@@ -114,6 +114,7 @@ impl Simulation {
                 self.plan_next(next);
             }
             Fault::Clock(number) => {
+                self.rouse(*number);
                 let (ahead, behind) = self.weather.clock();
                 self.ground.machines[*number].set_clock(ahead, behind);
                 self.touch(*number)?;
@@ -127,17 +128,10 @@ impl Simulation {
 
     fn afflict(&mut self, number: Number, how: Affliction, cause: Cause) -> Result<(), Broken> {
         let now = self.now();
-        let node = self.ground.machines[number].key;
         if self.ground.machines[number].gone {
             return Ok(());
         }
-        if self.ground.machines[number].quiet && self.control.is_there() {
-            // It knew all that control knew.
-            let told = self.control.assignment(node);
-            if let Some(told) = told {
-                self.ground.machines[number].accept(told);
-            }
-        }
+        self.rouse(number);
         if how != Affliction::Down {
             self.upset(number);
         }

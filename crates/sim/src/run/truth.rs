@@ -41,6 +41,8 @@ pub(crate) struct Truth {
     closed: BTreeMap<WorkloadId, Kind>,
     homes: BTreeMap<ReplicaId, WorkloadId>,
     leases: BTreeMap<LeaseId, Held>,
+    /// What counts as paid before it is settled.
+    ahead: BTreeMap<LeaseId, Money>,
     /// What each machine was last seen to serve.
     on: BTreeMap<NodeKey, Vec<LeaseId>>,
     pub(crate) delivered: BTreeMap<Kind, Delivered>,
@@ -153,6 +155,9 @@ impl Truth {
                 }
             }
             Event::ReplicaRemoved { replica } => {
+                if let Some(service) = self.service_of(replica) {
+                    service.retire(*replica, now);
+                }
                 self.homes.remove(replica);
             }
             Event::WorkloadStopping { workload } => self.close(*workload, now),
@@ -290,7 +295,19 @@ impl Truth {
         }
     }
 
+    /// What accrued and is not settled yet counts as paid, so that a month has what it cost.
+    pub(crate) fn accrue(&mut self, state: &State, now: Time) {
+        for (id, lease) in &state.leases {
+            let ready = lease.meter.accrue(lease.phase, now).ready;
+            let accrued = lease.price.for_span(ready);
+            self.pay(*id, accrued);
+            self.ahead.insert(*id, accrued);
+        }
+    }
+
     fn pay(&mut self, lease: LeaseId, amount: Money) {
+        let ahead = self.ahead.remove(&lease).unwrap_or_default();
+        let amount = amount.saturating_sub(ahead);
         let Some(held) = self.leases.get(&lease) else {
             return;
         };
@@ -302,12 +319,9 @@ impl Truth {
         }
     }
 
-    /// The run is over. What has accrued counts as paid.
+    /// The run is over.
     pub(crate) fn finish(&mut self, state: &State, now: Time) {
-        for (id, lease) in &state.leases {
-            let ready = lease.meter.accrue(lease.phase, now).ready;
-            self.pay(*id, lease.price.for_span(ready));
-        }
+        self.accrue(state, now);
         for workload in self.services.keys().copied().collect::<Vec<_>>() {
             self.close(workload, now);
         }

@@ -59,7 +59,7 @@ impl Tally {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// It was never up yet: what is asked for has no promise before it is delivered.
+    /// It was never up yet, or is not to be: there is no promise before it is delivered.
     Unborn,
     Up,
     Down(Cause),
@@ -106,6 +106,11 @@ impl Uptime {
         if self.is_down() {
             self.turn(Standing::Down(cause), now);
         }
+    }
+
+    /// It is not to be up any more.
+    pub(crate) fn retire(&mut self, now: Time) {
+        self.turn(Standing::Unborn, now);
     }
 
     fn turn(&mut self, standing: Standing, now: Time) {

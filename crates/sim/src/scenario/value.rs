@@ -4,6 +4,9 @@ use remuda_types::Span;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
+/// Nothing lasts for longer: a hundred years.
+const LENGTH_MAX_MS: u64 = 36_525 * 86_400_000;
+
 /// A probability or a share: 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Chance(pub f64);
@@ -49,6 +52,10 @@ impl<'de> Deserialize<'de> for Length {
             ))
         })?;
         let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        if millis > LENGTH_MAX_MS {
+            let problem = format!("`{text}` is too long: at most a hundred years are expected");
+            return Err(D::Error::custom(problem));
+        }
         Ok(Self(Span::from_millis(millis)))
     }
 }

@@ -2,9 +2,9 @@
 
 use remuda_sim::availability::Availability;
 use remuda_sim::cities::parse_cities;
-use remuda_sim::run::{Cause, Detection, Inputs, Outcome, Simulation};
-use remuda_sim::scenario::{Chance, Scenario};
-use remuda_types::{Money, Tier};
+use remuda_sim::run::{Cause, Delivered, Detection, Inputs, Outcome, Simulation};
+use remuda_sim::scenario::{Chance, Length, Scenario};
+use remuda_types::{Money, Span, Tier};
 
 use super::{run, scenario};
 
@@ -83,6 +83,17 @@ fn what_is_redundant_costs_what_it_costs() {
             "{kind:?}: {ratio}"
         );
     }
+    let mut large = Delivered::default();
+    let of_twelve = outcome
+        .delivered
+        .iter()
+        .filter(|(kind, _)| kind.needed >= 12);
+    of_twelve.for_each(|(_, delivered)| large.add(delivered));
+    let ratio = large.cost_ratio().unwrap();
+    assert!(
+        ratio <= 1.10,
+        "services of twelve replicas and more: {ratio}"
+    );
     let single = outcome.of(Tier::Enterprise).cost_ratio().unwrap();
     assert!((0.99..1.01).contains(&single), "{single}");
 }
@@ -130,4 +141,40 @@ fn sites_stand_in_the_cities_that_are_given() {
         "{}",
         outcome.node_faults
     );
+}
+
+/// So small that every promise is checked every minute, with nodes that sleep while all is well.
+#[test]
+fn every_promise_holds_where_nodes_sleep_while_all_is_well() {
+    for seed in 1..=3 {
+        let mut scenario = scenario("ten-times-worse");
+        (scenario.gpus, scenario.site_gpus, scenario.days) = (1_000, 40, 2);
+        scenario.demand.lifetime = Length(Span::from_secs(1_200));
+        let outcome = run(scenario, seed).unwrap_or_else(|failure| {
+            panic!("{failure}: {}", failure.broken);
+        });
+        assert!(outcome.nodes_lost > 5, "{}", outcome.nodes_lost);
+    }
+}
+
+#[test]
+fn a_control_that_is_replaced_and_clocks_that_are_set_end_nothing() {
+    let mut scenario = small("calm", 3);
+    (scenario.gpus, scenario.days) = (1_000, 3);
+    (scenario.failures.gpu_hours, scenario.control.per_year) = (0.0, 1_000.0);
+    scenario.control.down = Length(Span::from_secs(2));
+    scenario.clocks.off = Length(Span::from_secs(1));
+    scenario.clocks.step_node_hours = 24.0;
+    scenario.policy.lease_term = Some(Length(Span::from_secs(26 * 3_600)));
+    let outcome = run(scenario, 8).unwrap();
+    assert!(outcome.control_faults > 3, "{}", outcome.control_faults);
+    for tier in [Tier::MultiSite, Tier::Enterprise, Tier::Standard] {
+        let delivered = outcome.of(tier);
+        assert_eq!(
+            delivered.tally.all_down_ms(),
+            0,
+            "{tier}: {:?}",
+            delivered.tally
+        );
+    }
 }

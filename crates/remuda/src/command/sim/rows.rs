@@ -21,6 +21,8 @@ pub(super) struct Run {
     pub(super) about: String,
     pub(super) seed: u64,
     pub(super) days: u64,
+    prepare_ms: u64,
+    start_ms: u64,
     gpus: u64,
     nodes: usize,
     sites: usize,
@@ -78,6 +80,8 @@ impl Run {
             about: outcome.about.clone(),
             seed: outcome.seed,
             days: outcome.days,
+            prepare_ms: outcome.pace.0.as_millis(),
+            start_ms: outcome.pace.1.as_millis(),
             gpus: outcome.gpus,
             nodes: outcome.nodes,
             sites: outcome.sites,
@@ -109,6 +113,13 @@ impl Run {
                 format!(
                     "{}, {}, {}",
                     self.node_faults, self.nodes_suspected, self.nodes_lost
+                ),
+            ),
+            (
+                "half of the replicas come up in",
+                format!(
+                    "{} ms to fetch, {} ms to start",
+                    self.prepare_ms, self.start_ms
                 ),
             ),
             ("control replaced", self.control_faults.to_string()),

@@ -95,6 +95,9 @@ impl Control {
             }
             self.changed.insert(node);
             self.watch.joined(node, now)
+        } else if self.watch.verdict(&node).is_none() {
+            // It was well and not watched; now something is under way there.
+            self.watch.joined(node, now)
         } else {
             self.watch.report(node, now)
         };
