@@ -12,6 +12,9 @@ use remuda_types::{LeaseId, Money, Price, Span, Time};
 
 use super::error::Broken;
 
+/// How long what drains may take at most: the network's default.
+const DRAIN_GRACE: Span = Span::from_secs(30);
+
 /// One lease.
 #[derive(Clone, Debug)]
 struct Account {
@@ -25,6 +28,11 @@ struct Account {
     settlements: u64,
     /// How often what control believed could be wrong for a moment.
     upsets: u64,
+    /// It finishes what it has.
+    drains: bool,
+    /// Control was away while it did: the network has no word yet for when it was done, and charges
+    /// it to the end of its grace.
+    unseen: bool,
     live: bool,
 }
 
@@ -55,6 +63,8 @@ impl Audit {
                 charged: Money::ZERO,
                 settlements: 0,
                 upsets: 0,
+                drains: false,
+                unseen: false,
                 live: true,
             };
             self.leases.insert(lease, account);
@@ -67,6 +77,12 @@ impl Audit {
 
     pub(crate) fn believe(&mut self, lease: LeaseId, believed: bool, now: Time) {
         self.change(lease, now, |account| account.believed = believed);
+    }
+
+    pub(crate) fn drain(&mut self, lease: LeaseId) {
+        if let Some(account) = self.leases.get_mut(&lease) {
+            account.drains = true;
+        }
     }
 
     pub(crate) fn end(&mut self, lease: LeaseId, now: Time) {
@@ -82,6 +98,7 @@ impl Audit {
     pub(crate) fn upset_all(&mut self) {
         for account in self.leases.values_mut().filter(|account| account.live) {
             account.upsets += 1;
+            account.unseen |= account.drains;
         }
     }
 
@@ -130,7 +147,8 @@ impl Account {
         let rounding = (self.settlements + 1) * (1 + micro_ms);
         // What accrues on a machine that has just died is taken back with the verdict.
         let moments = self.upsets + u64::from(self.live);
-        let allowed_ms = latency.as_millis() + moments * moment(latency) + rounding;
+        let grace = u64::from(self.unseen) * DRAIN_GRACE.as_millis();
+        let allowed_ms = latency.as_millis() + moments * moment(latency) + rounding + grace;
         let served_ms = self.served.as_millis();
         if charged_ms <= served_ms + allowed_ms {
             return Ok(());

@@ -52,8 +52,10 @@ impl Simulation {
     fn check_charges(&mut self) -> Result<(), Broken> {
         let now = self.now();
         let state = self.control.network.state();
+        // A control that is away, or has not heard its nodes again, accrues nothing by itself.
+        let knows = self.control.knows_its_nodes(now);
         let accrued = |id: &LeaseId| {
-            let lease = state.leases.get(id);
+            let lease = state.leases.get(id).filter(|_| knows);
             lease.map_or(Span::ZERO, |lease| {
                 lease.meter.accrue(lease.phase, now).ready
             })

@@ -199,6 +199,11 @@ impl Control {
         !matches!(self.standing, Standing::Down(_))
     }
 
+    /// Whether control is there and has heard its nodes since it came.
+    pub(crate) fn knows_its_nodes(&self, now: Time) -> bool {
+        self.is_there() && self.settle_at <= now
+    }
+
     /// The next control: it knows what the journal knows.
     fn take_over(&mut self, now: Time) -> Result<(), Broken> {
         self.reread()?;

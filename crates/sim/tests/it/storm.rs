@@ -4,8 +4,8 @@ use std::error::Error;
 
 use super::{run, scenario};
 
-/// Seeds that broke a promise once, and some that never did.
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
+/// Some that never broke a promise, and those that did once.
+const SEEDS: [u64; 8] = [1, 2, 3, 4, 5, 6, 7, 1_051];
 
 fn weather(seed: u64) {
     let outcome = run(scenario("storm"), seed);
@@ -20,7 +20,7 @@ fn weather(seed: u64) {
 
 #[test]
 fn every_promise_holds_in_every_storm() {
-    SEEDS.for_each(weather);
+    SEEDS.into_iter().for_each(weather);
 }
 
 #[test]
