@@ -28,12 +28,18 @@ struct Account {
     settlements: u64,
     /// How often what control believed could be wrong for a moment.
     upsets: u64,
-    /// It finishes what it has.
-    drains: bool,
-    /// Control was away while it did: the network has no word yet for when it was done, and charges
-    /// it to the end of its grace.
-    unseen: bool,
+    drain: Drain,
     live: bool,
+}
+
+/// Whether a lease finishes what it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    No,
+    Yes,
+    /// Control was away meanwhile: the network has no word yet for when it was done, and charges it
+    /// to the end of its grace.
+    Unseen,
 }
 
 /// What is charged beside what is served; off in networks where nobody asks.
@@ -63,8 +69,7 @@ impl Audit {
                 charged: Money::ZERO,
                 settlements: 0,
                 upsets: 0,
-                drains: false,
-                unseen: false,
+                drain: Drain::No,
                 live: true,
             };
             self.leases.insert(lease, account);
@@ -81,7 +86,7 @@ impl Audit {
 
     pub(crate) fn drain(&mut self, lease: LeaseId) {
         if let Some(account) = self.leases.get_mut(&lease) {
-            account.drains = true;
+            account.drain = Drain::Yes;
         }
     }
 
@@ -98,7 +103,9 @@ impl Audit {
     pub(crate) fn upset_all(&mut self) {
         for account in self.leases.values_mut().filter(|account| account.live) {
             account.upsets += 1;
-            account.unseen |= account.drains;
+            if account.drain == Drain::Yes {
+                account.drain = Drain::Unseen;
+            }
         }
     }
 
@@ -147,7 +154,10 @@ impl Account {
         let rounding = (self.settlements + 1) * (1 + micro_ms);
         // What accrues on a machine that has just died is taken back with the verdict.
         let moments = self.upsets + u64::from(self.live);
-        let grace = u64::from(self.unseen) * DRAIN_GRACE.as_millis();
+        let grace = match self.drain {
+            Drain::Unseen => DRAIN_GRACE.as_millis(),
+            Drain::No | Drain::Yes => 0,
+        };
         let allowed_ms = latency.as_millis() + moments * moment(latency) + rounding + grace;
         let served_ms = self.served.as_millis();
         if charged_ms <= served_ms + allowed_ms {
