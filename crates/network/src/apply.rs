@@ -34,6 +34,7 @@ impl State {
     )]
     pub fn apply(&mut self, event: &Event) {
         match event {
+            Event::PlanAdopted { plan } => self.plan = Some(plan.clone()),
             Event::PolicySet { policy } => self.policy = (**policy).clone(),
             Event::GatewayAdmitted { gateway } => {
                 self.gateways.insert(*gateway);

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use remuda_ledger::Rail;
+use remuda_placement::{Plan, Quota};
 use remuda_types::{
     Capacity, Class, Country, Digest, GatewayKey, Label, LeaseId, Money, NodeKey, Place, Price,
     ProjectId, ProviderId, SiteId, TenantId, Time, TrancheId, WorkloadId,
@@ -204,6 +205,8 @@ pub enum Command {
         /// Which.
         tranche: TrancheId,
     },
+    /// A plan of the whole network was made, to be followed until the next.
+    AdoptPlan(Box<NewPlan>),
     /// Time passed: settle, expire, release, place again.
     Tick {
         /// Control has come back and does not know yet what its nodes served and its gateways
@@ -242,6 +245,17 @@ pub struct IssueKey {
     pub expires: Option<Time>,
     /// Requests a minute at a gateway; 0 is no limit.
     pub requests_per_minute: u32,
+}
+
+/// A plan to follow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewPlan {
+    /// One more than that of the plan in the state that it was made from; 1 is the first.
+    pub number: u64,
+    /// What each kind of demand is to have of each cell.
+    pub quotas: Vec<Quota>,
+    /// What is expected to be asked, and what congestion counts.
+    pub packing: Plan,
 }
 
 /// How a provider leaves.

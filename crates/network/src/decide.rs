@@ -16,6 +16,7 @@ mod lease;
 mod leave;
 mod observe;
 mod operator;
+mod plan;
 mod presence;
 mod supply;
 mod tick;
@@ -109,6 +110,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
             rows,
         } => tranche::post(draft, *gateway, *tranche, *seq, totals, *rows),
         Command::CloseTranche { gateway, tranche } => tranche::close(draft, *gateway, *tranche),
+        Command::AdoptPlan(plan) => plan::adopt(draft, plan),
         Command::Tick { adopting } => {
             tick::tick(draft, *adopting);
             Ok(())

@@ -14,7 +14,9 @@ use remuda_types::{
 };
 
 use crate::policy::Policy;
-use crate::state::{EndReason, Fault, KeyOwner, Meter, Phase, Presence, Scope, Standing, Terms};
+use crate::state::{
+    AdoptedPlan, EndReason, Fault, KeyOwner, Meter, Phase, Presence, Scope, Standing, Terms,
+};
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Encode, Decode, serde::Serialize, strum::VariantNames)]
@@ -352,6 +354,12 @@ pub enum Event {
         to_pool: Money,
         #[n(6)]
         at: Time,
+    },
+    /// Placement follows another plan.
+    #[n(40)]
+    PlanAdopted {
+        #[n(0)]
+        plan: Box<AdoptedPlan>,
     },
 }
 

@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use remuda_placement::{Fleet, GpuSet, NodeOffer};
+use remuda_placement::{DemandClass, Fleet, GpuSet, NodeOffer};
 use remuda_types::{
     ApiKeyId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId, TenantId,
     Time, TrancheId, WorkloadId,
 };
 
 use crate::event::Event;
-use crate::state::{KeyOwner, Node, Presence, Replica, Site, Standing, State};
+use crate::state::{AdoptedPlan, KeyOwner, Node, Presence, Replica, Site, Standing, State};
 
 /// Something the clock brings about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +69,9 @@ impl Index {
     /// The index of `state`, from nothing.
     pub fn rebuild(state: &State) -> Self {
         let mut index = Self::default();
+        if let Some(plan) = &state.plan {
+            index.follow(plan);
+        }
         for (id, provider) in &state.providers {
             index
                 .names
@@ -111,6 +114,7 @@ impl Index {
         }
         for (id, lease) in &state.leases {
             index.leases_of.insert((lease.workload, *id));
+            index.count_in(state, lease.workload, lease.node);
             index.refresh(state, Due::Lease(*id));
         }
         let ended = state.ended_leases.keys().copied().map(Due::Ended);
@@ -190,6 +194,9 @@ impl Index {
                 if let Some(lease) = state.leases.get(id) {
                     let fleet = &mut self.fleet;
                     done(fleet.release_on(lease.node, &lease.shape, lease.gpus()));
+                    if let Some((class, gpu_milli)) = demand_of(state, lease.workload) {
+                        fleet.count_out(&class, lease.node, gpu_milli);
+                    }
                     self.leases_of.remove(&(lease.workload, *id));
                 }
             }
@@ -277,6 +284,7 @@ impl Index {
                 done(self.fleet.hold_on(*node, shape, gpus));
                 if let Some(of) = state.replicas.get(replica) {
                     self.leases_of.insert((of.workload, *lease));
+                    self.count_in(state, of.workload, *node);
                 }
                 self.refresh(state, Due::Lease(*lease));
                 self.refresh(state, Due::Replica(*replica));
@@ -314,6 +322,7 @@ impl Index {
             Event::ProviderStands { provider, .. }
             | Event::HoldbackReleased { provider, .. }
             | Event::Forfeited { provider, .. } => self.refresh(state, Due::Provider(*provider)),
+            Event::PlanAdopted { plan } => self.follow(plan),
             Event::PolicySet { .. } => *self = Self::rebuild(state),
             Event::GatewayAdmitted { .. }
             | Event::ModelAdded { .. }
@@ -321,6 +330,19 @@ impl Index {
             | Event::WorkloadEnded { .. }
             | Event::ReplicaMoved { .. }
             | Event::MoneyMoved { .. } => {}
+        }
+    }
+
+    /// Has the fleet follow a plan.
+    fn follow(&mut self, plan: &AdoptedPlan) {
+        self.fleet.set_quotas(plan.quotas.iter().cloned());
+        self.fleet.set_plan(plan.packing.clone());
+    }
+
+    /// Counts a replica of the workload that is on the node against the quotas of its kind.
+    fn count_in(&mut self, state: &State, workload: WorkloadId, node: NodeKey) {
+        if let Some((class, gpu_milli)) = demand_of(state, workload) {
+            self.fleet.count_in(&class, node, gpu_milli);
         }
     }
 
@@ -386,6 +408,12 @@ impl Index {
             self.due_at.insert(due, at);
         }
     }
+}
+
+/// What kind of demand a workload's replicas are, and how much of it each, in thousandths of a GPU.
+fn demand_of(state: &State, workload: WorkloadId) -> Option<(DemandClass, u64)> {
+    let terms = &state.workloads.get(&workload)?.terms;
+    Some((terms.demand_class()?, terms.shape.gpu_milli))
 }
 
 /// What a node offers, as placement sees it.

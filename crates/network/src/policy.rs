@@ -1,7 +1,7 @@
 //! The network's parameters. Every window is here, so that a test network runs them in seconds.
 
 use minicbor::{Decode, Encode};
-use remuda_types::{Money, Span};
+use remuda_types::{Money, Price, Span};
 
 /// Parameters that the operator sets and every decision reads.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
@@ -88,6 +88,35 @@ pub struct Policy {
     /// How long after a tranche's deadline its last usage may arrive, control's own absence included; what is left is voided then.
     #[n(26)]
     pub post_grace: Span,
+    /// How often placement gets a plan of the whole network; zero is never.
+    #[n(30)]
+    #[cbor(default)]
+    pub plan_every: Span,
+    /// How much more of every kind of demand a plan expects than is there, in hundredths.
+    #[n(31)]
+    #[cbor(default)]
+    pub plan_headroom_percent: u32,
+    /// Kinds of demand that a plan tells apart; of more, those with most.
+    #[n(32)]
+    #[cbor(default)]
+    pub plan_classes_max: u32,
+    /// The most quotas that a plan may set.
+    #[n(33)]
+    #[cbor(default)]
+    pub plan_rows_max: u32,
+    /// What a GPU-hour that is not served counts as in a plan.
+    #[n(34)]
+    #[cbor(default)]
+    pub unserved_gpu_price: Price,
+    /// How much dearer than its price a full site counts: `a·(e^(b·load) − 1)`, this is `a`, in
+    /// thousandths.
+    #[n(35)]
+    #[cbor(default)]
+    pub congestion_scale_milli: u32,
+    /// And this is `b`, in thousandths.
+    #[n(36)]
+    #[cbor(default)]
+    pub congestion_steepness_milli: u32,
 }
 
 impl Default for Policy {
@@ -120,6 +149,13 @@ impl Default for Policy {
             start_within: Span::HOUR,
             drain_retry: Span::from_secs(10),
             post_grace: Span::from_secs(10 * 60),
+            plan_every: Span::from_secs(5 * 60),
+            plan_headroom_percent: 10,
+            plan_classes_max: 2_000,
+            plan_rows_max: 100_000,
+            unserved_gpu_price: Price::from_micros_per_hour(40_000_000),
+            congestion_scale_milli: 20,
+            congestion_steepness_milli: 4_000,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::policy::Policy;
 mod end;
 mod key;
 mod lease;
+mod plan;
 mod supply;
 mod tenant;
 mod workload;
@@ -24,6 +25,7 @@ mod workload;
 pub use end::{EndReason, Fault};
 pub use key::{ApiKey, KeyOwner, Scope};
 pub use lease::{Charged, EndedLease, Lease, Meter, Phase};
+pub use plan::AdoptedPlan;
 pub use supply::{Node, Presence, Provider, Site, Standing};
 pub use tenant::{Project, Tenant, Tranche};
 pub use workload::{Model, Near, Replica, Terms, TokenPrices, Workload};
@@ -87,4 +89,7 @@ pub struct State {
     /// for a longer memory.
     #[n(17)]
     pub forgotten: Time,
+    /// The plan that placement follows; none was made yet is none.
+    #[n(20)]
+    pub plan: Option<Box<AdoptedPlan>>,
 }

@@ -45,7 +45,7 @@ pub use free::{Free, GpuSet};
 pub use invariant::Violation;
 pub use place::{GroupError, Placement, find, place, place_group};
 pub use plan::{Expected, Plan};
-pub use quotas::{Cell, DemandClass, Quotas, Spent};
+pub use quotas::{Cell, DemandClass, Quota, Quotas};
 pub use quote::quote;
 pub use relaxation::Relaxation;
 pub use request::{Avoid, Near, Replicas, Request, RequestError, Spread, Together};

@@ -13,7 +13,7 @@ use remuda_types::{NodeKey, Price, ProviderId, SiteId};
 
 use crate::fleet::Fleet;
 use crate::free::GpuSet;
-use crate::quotas::Spent;
+use crate::quotas::DemandClass;
 use crate::request::{Replicas, Request, RequestError, Together};
 use crate::search::{Sought, Where};
 use crate::unplaced::Unplaced;
@@ -95,7 +95,6 @@ type Cost = u128;
 #[derive(Debug, Default)]
 struct Group {
     placements: Vec<Placement>,
-    spent: Vec<Spent>,
     cost: Cost,
     taken: Taken,
 }
@@ -109,6 +108,7 @@ impl Group {
         wanted: Replicas,
         place: Where<'_>,
     ) -> bool {
+        let class = DemandClass::of(request);
         while self.members() < wanted.get() {
             let sought = Sought::one_more(request, &self.taken, place);
             let Some(rank) = sought.best(fleet) else {
@@ -121,7 +121,9 @@ impl Group {
             if !fleet.follows(&held) {
                 return false;
             }
-            self.spent.extend(fleet.spend(request, member.node));
+            if let Some(class) = &class {
+                fleet.count_in(class, member.node, request.shape().gpu_milli);
+            }
             self.cost += Cost::from(rank.cost);
             self.taken.owners.insert(member.provider);
             self.taken.sites.insert(member.site);
@@ -140,14 +142,15 @@ impl Group {
         Unplaced::explain(fleet, request, &self.taken, progress)
     }
 
-    /// Gives back what is held and spent, the youngest first.
+    /// Gives back what is held, the youngest first.
     fn release(&mut self, fleet: &mut Fleet, request: &Request) {
+        let class = DemandClass::of(request);
         for member in self.placements.iter().rev() {
             let released = fleet.release_on(member.node, request.shape(), member.gpus);
             fleet.follows(&released);
-        }
-        for spent in self.spent.drain(..).rev() {
-            fleet.give_back_spent(spent);
+            if let Some(class) = &class {
+                fleet.count_out(class, member.node, request.shape().gpu_milli);
+            }
         }
     }
 }

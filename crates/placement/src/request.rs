@@ -28,11 +28,26 @@ pub struct Request {
 }
 
 /// Within so many kilometres of a place, great-circle, the bound included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    minicbor::Encode,
+    minicbor::Decode,
+    serde::Serialize,
+)]
+#[cbor(map)]
 pub struct Near {
     /// The place.
+    #[n(0)]
     pub place: Place,
     /// The farthest that will do.
+    #[n(1)]
     pub max_distance_km: u32,
 }
 

@@ -17,6 +17,7 @@ mod ground;
 mod machine;
 mod message;
 mod outcome;
+mod planning;
 mod replay;
 mod service;
 mod strike;
@@ -50,6 +51,7 @@ use wires::Wires;
 pub use cause::Cause;
 pub use error::{Broken, Failure};
 pub use outcome::{Day, Outcome};
+pub use planning::{Gaps, PlanError};
 pub use replay::Replay;
 pub use service::{Delivered, Kind};
 pub use uptime::Tally;
@@ -140,6 +142,7 @@ impl Simulation {
         let ground =
             Ground::build(&world, &scenario.policy, &mut control, START).map_err(broken)?;
         control.disk_fails(scenario.disk.failing.0);
+        control.begin_planning(START);
         control.tells_all = scenario.wires.every_report;
         let tenants = Tenants::new(
             seed,
@@ -235,6 +238,7 @@ impl Simulation {
         self.truth.finish(self.control.network.state(), end);
         self.outcome
             .take(&self.truth, self.control.commands, self.agenda.planned());
+        self.outcome.gaps = self.control.planning.gaps;
         Ok(self.outcome)
     }
 

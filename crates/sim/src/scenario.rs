@@ -82,6 +82,8 @@ pub struct Policy {
     pub lease_term: Option<Length>,
     /// How long before leaving a provider must say so.
     pub notice: Option<Length>,
+    /// How often the whole network is planned; every hour where nothing is said, 0 is never.
+    pub plan_every: Option<Length>,
 }
 
 /// How replicas come up.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_ledger::{Account, Entry};
-use remuda_placement::{GpuSet, NodeOffer, OfferError, Placement};
+use remuda_placement::{DemandClass, GpuSet, NodeOffer, OfferError, Placement};
 use remuda_types::{
     CommandId, LeaseId, Money, NodeKey, Price, ProviderId, ReplicaId, Shape, SiteId, Time,
     TransferId, WorkloadId,
@@ -15,7 +15,7 @@ use remuda_types::{
 
 use crate::event::Event;
 use crate::index::{Index, done};
-use crate::state::{Lease, Replica, State};
+use crate::state::{Lease, Replica, State, Terms};
 
 /// A batch in the making.
 pub(super) struct Draft<'a> {
@@ -44,6 +44,8 @@ pub(super) struct Granted {
 
 enum Undo {
     Held(NodeKey, Shape, GpuSet),
+    CountedIn(DemandClass, NodeKey, u64),
+    CountedOut(DemandClass, NodeKey, u64),
     Released(NodeKey, Shape, GpuSet),
     Closed(NodeKey),
     Offered(NodeOffer),
@@ -74,6 +76,8 @@ impl<'a> Draft<'a> {
             // What was just done can be undone; there is nobody else to change the fleet meanwhile.
             match undo {
                 Undo::Held(node, shape, gpus) => done(fleet.release_on(node, &shape, gpus)),
+                Undo::CountedIn(class, node, milli) => fleet.count_out(&class, node, milli),
+                Undo::CountedOut(class, node, milli) => fleet.count_in(&class, node, milli),
                 Undo::Released(node, shape, gpus) => done(fleet.hold_on(node, &shape, gpus)),
                 Undo::Closed(node) => done(fleet.set_open(node, true)),
                 Undo::Offered(offer) => done(fleet.upsert(&offer)),
@@ -168,8 +172,9 @@ impl<'a> Draft<'a> {
         workload: WorkloadId,
         replica: ReplicaId,
         placement: &Placement,
-        shape: Shape,
+        terms: &Terms,
     ) {
+        let shape = terms.shape;
         let Placement {
             node,
             provider,
@@ -180,6 +185,11 @@ impl<'a> Draft<'a> {
         } = *placement;
         if self.index.fleet.hold_on(node, &shape, gpus).is_ok() {
             self.undo.push(Undo::Held(node, shape, gpus));
+        }
+        if let Some(class) = terms.demand_class() {
+            self.index.fleet.count_in(&class, node, shape.gpu_milli);
+            let counted = Undo::CountedIn(class, node, shape.gpu_milli);
+            self.undo.push(counted);
         }
         self.granted.push(Granted {
             workload,
@@ -202,6 +212,12 @@ impl<'a> Draft<'a> {
         {
             self.undo
                 .push(Undo::Released(lease.node, lease.shape, gpus));
+        }
+        let workload = self.state.workloads.get(&lease.workload);
+        if let Some(class) = workload.and_then(|workload| workload.terms.demand_class()) {
+            let (node, gpu_milli) = (lease.node, lease.shape.gpu_milli);
+            self.index.fleet.count_out(&class, node, gpu_milli);
+            self.undo.push(Undo::CountedOut(class, node, gpu_milli));
         }
     }
 

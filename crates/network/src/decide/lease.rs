@@ -115,7 +115,7 @@ pub(super) fn grant(
         gpu_bits: placement.gpus.bits(),
     });
     draft.move_money(reserve.into_iter().collect());
-    draft.hold(grant.workload, grant.replica, placement, grant.terms.shape);
+    draft.hold(grant.workload, grant.replica, placement, grant.terms);
     Ok(lease)
 }
 

@@ -10,15 +10,16 @@
 //! replay to another state or no longer decode: keys of fields and variants are never reused, and
 //! the meaning of a recorded event never changes. New meaning is a new event.
 
-use remuda_network::Command;
-use remuda_network::command::{LeaveManner, ObservedPhase};
+use remuda_network::command::{LeaveManner, NewPlan, ObservedPhase};
+use remuda_network::placement::{Congestion, Plan, Quota};
 use remuda_network::state::{EndReason, KeyOwner};
+use remuda_network::{Command, Outlook};
 use remuda_types::{Digest, TrancheId};
 
 use crate::world::{GATEWAY, World, label, lax, secs, terms, usd};
 
-const EVENTS: &str = "817d10a922ef25162cc181bea28f049903ef5f0f11a6bb9f82b9d5b527fa92df";
-const STATE: &str = "e0242340dbb661a8a80422c78b535297af52a923b8abbb3b86a9cbb2d4c486df";
+const EVENTS: &str = "249d05728728912cf28df3548572ac76454bf404887b3089553ffb38e1c7ff6f";
+const STATE: &str = "87429a7ed2b25f6c2e90dd06081f1e2ef28113b45a7acbec674f5f042b2e1781";
 
 /// A day in the life: every part of the state has something in it at the end.
 fn story() -> World {
@@ -77,6 +78,20 @@ fn story() -> World {
         project,
         amount: usd("1.00"),
     });
+    let outlook = Outlook::of(world.state());
+    let expected = outlook.expected.iter().map(|(task, count)| (task, *count));
+    let fleet = world.network.index().fleet();
+    let packing = Plan::new(fleet, expected, Congestion::new(20, 4_000));
+    let quota = Quota {
+        class: terms(1).demand_class().unwrap(),
+        cell: fleet.cell_of(second).unwrap(),
+        gpu_milli: 2_000,
+    };
+    world.run(Command::AdoptPlan(Box::new(NewPlan {
+        number: 1,
+        quotas: vec![quota],
+        packing,
+    })));
     world.run(Command::LeaveProvider {
         provider: leaver,
         manner: LeaveManner::Now,
@@ -99,6 +114,7 @@ fn the_same_commands_give_the_same_bytes() {
     assert!(!told.providers.is_empty() && !told.models.is_empty() && !told.keys.is_empty());
     assert!(!told.leases.is_empty() && !told.ended_leases.is_empty());
     assert!(!told.tranches.is_empty() && !told.workloads.is_empty());
+    assert!(told.plan.is_some());
     assert!(
         told.providers
             .values()

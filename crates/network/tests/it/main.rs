@@ -14,6 +14,7 @@ mod golden;
 mod keys;
 mod lease_money;
 mod leave;
+mod plan;
 mod random;
 mod refusals;
 mod stop;

@@ -108,6 +108,7 @@ fn the_histories_reach_every_event_and_end() {
         "MoneyMoved",
         "HoldbackReleased",
         "Forfeited",
+        "PlanAdopted",
         "Stopped",
         "Completed",
         "Crashed",

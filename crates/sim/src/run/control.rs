@@ -15,6 +15,7 @@ use remuda_types::{CommandId, Digest, Entropy, NodeKey, Span, Time};
 use super::disk::{Append, Disk};
 use super::error::Broken;
 use super::message::Message;
+use super::planning::Planning;
 use super::watch::{Finding, Watch};
 use session::Session;
 
@@ -51,6 +52,7 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 pub(crate) struct Control {
     pub(crate) network: Network,
+    pub(crate) planning: Planning,
     disk: Disk,
     watch: Watch,
     detection: super::watch::Detection,
@@ -86,6 +88,7 @@ impl Control {
     pub(crate) fn new(detection: super::watch::Detection, disk: Disk, now: Time) -> Self {
         Self {
             network: Network::default(),
+            planning: Planning::default(),
             disk,
             watch: Watch::new(detection),
             detection,
@@ -253,6 +256,7 @@ impl Control {
         }
         self.judge(now, witness);
         self.tick(now);
+        self.plan(now)?;
         self.tell();
         Ok(took_over)
     }
@@ -295,6 +299,31 @@ impl Control {
         }
     }
 
+    /// From now on the network is planned as often as its policy says.
+    pub(crate) fn begin_planning(&mut self, now: Time) {
+        let every = self.network.state().policy.plan_every;
+        self.planning.begin(every, now);
+    }
+
+    /// Makes the plan that is due and has the network follow it. While control does not know its
+    /// nodes there is nothing to plan from.
+    fn plan(&mut self, now: Time) -> Result<(), Broken> {
+        if self.plan_due().is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        self.begin_planning(now);
+        let plan = self.planning.make(&self.network);
+        if let Some(command) = plan.map_err(Broken::from)? {
+            self.run(now, &command);
+        }
+        Ok(())
+    }
+
+    fn plan_due(&self) -> Option<Time> {
+        let due = self.planning.due.filter(|_| self.standing == Standing::Up);
+        due.map(|due| due.max(self.settle_at))
+    }
+
     fn tick_due(&self) -> Option<Time> {
         let due = self.network.index().next_due();
         due.map(|due| due.max(self.tick_at))
@@ -308,7 +337,13 @@ impl Control {
             Standing::ReadOnly(until) => Some(until),
             Standing::Up => self.tick_due(),
         };
-        let due = [own, retry, self.adopt_at, self.watch.next_deadline()];
+        let due = [
+            own,
+            retry,
+            self.plan_due(),
+            self.adopt_at,
+            self.watch.next_deadline(),
+        ];
         due.into_iter().flatten().min()
     }
 

@@ -55,6 +55,9 @@ pub enum Broken {
     /// A replica was to be placed again by now.
     #[error("{0} has no node, and nobody looked for one when it was time")]
     Waiting(ReplicaId),
+    /// There is no plan of the network.
+    #[error("the network cannot be planned")]
+    Plan(#[from] super::planning::PlanError),
     /// The sites have nowhere to stand.
     #[error("setting the network up: the sites have nowhere to stand")]
     Deserted(#[from] crate::world::Deserted),

@@ -22,6 +22,9 @@ const PROJECTS: u32 = 64;
 /// What every project may spend: more than a run can use up.
 const AMPLE: Money = Money::from_micros(100_000_000_000_000);
 
+/// A plan of a large network takes as long as thousands of decisions, and a run has years of them.
+const PLAN_EVERY: Span = Span::HOUR;
+
 /// A node's number: it stands in its key.
 pub(crate) type Number = usize;
 
@@ -109,6 +112,7 @@ fn policy(wanted: &scenario::Policy) -> Policy {
         slice: or(wanted.slice, default.slice),
         lease_term: or(wanted.lease_term, default.lease_term),
         notice: or(wanted.notice, default.notice),
+        plan_every: or(wanted.plan_every, PLAN_EVERY),
         ..default
     }
 }

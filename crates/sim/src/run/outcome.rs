@@ -8,6 +8,7 @@ use remuda_types::{Money, Span, Tier};
 
 use super::ground::Ground;
 use super::machine::Machine;
+use super::planning::Gaps;
 use super::service::{Delivered, Kind};
 use super::truth::Truth;
 use super::uptime::Tally;
@@ -53,6 +54,8 @@ pub struct Outcome {
     pub facts: u64,
     /// Things that happened, messages and wake-ups included.
     pub happenings: u64,
+    /// Plans of the whole network, and how far it was from the cheapest.
+    pub gaps: Gaps,
     /// Each day.
     pub by_day: Vec<Day>,
     /// Of the day so far.

@@ -175,6 +175,7 @@ impl Truth {
                 self.forfeited = self.forfeited.saturating_add(sum);
             }
             Event::PolicySet { .. }
+            | Event::PlanAdopted { .. }
             | Event::GatewayAdmitted { .. }
             | Event::ModelAdded { .. }
             | Event::ProviderRegistered { .. }

@@ -154,6 +154,7 @@ pub(super) fn subjects(
             None,
         ),
         Event::PolicySet { .. }
+        | Event::PlanAdopted { .. }
         | Event::GatewayAdmitted { .. }
         | Event::ModelAdded { .. }
         | Event::TenantCreated { .. }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use proptest::sample::Index;
 use remuda_ledger::Rail;
-use remuda_network::command::{EnrolNode, IssueKey};
+use remuda_network::command::{EnrolNode, IssueKey, NewPlan};
 use remuda_network::event::UsageTotal;
-use remuda_network::state::{KeyOwner, Scope};
-use remuda_network::{Command, State};
+use remuda_network::placement::{Cell, Congestion, Fleet, Plan, Quota};
+use remuda_network::state::{KeyOwner, Scope, Terms};
+use remuda_network::{Command, Outlook, State};
 use remuda_types::{
     ApiKeyId, Capacity, Digest, LeaseId, Money, NodeKey, Place, Price, ProjectId, ProviderId,
     SiteId, Span, TenantId, Time, TrancheId, WorkloadId,
@@ -178,6 +179,7 @@ impl Names<'_> {
                 gateway: GATEWAY,
                 tranche: TrancheId::from_u128(u128::from(n)),
             },
+            Ask::Plan(rows, ahead) => self.plan(&rows, ahead),
             Ask::Tick { adopting } => Command::Tick { adopting },
         }
     }
@@ -192,6 +194,28 @@ impl Names<'_> {
             class: "h100-sxm-80".parse().unwrap(),
             capacity,
             price: Price::from_micros_per_hour(price),
+        }))
+    }
+
+    fn plan(&self, rows: &[(Terms, Index, u64)], ahead: u64) -> Command {
+        let sites: Vec<_> = self.state.sites.keys().copied().collect();
+        let quota = |(terms, site, gpu_milli): &(Terms, Index, u64)| {
+            Some(Quota {
+                class: terms.demand_class()?,
+                cell: Cell {
+                    site: any_of(sites.clone(), SiteId::from_u128(7), *site),
+                    class: "h100-sxm-80".parse().unwrap(),
+                },
+                gpu_milli: *gpu_milli,
+            })
+        };
+        let outlook = Outlook::of(self.state);
+        let expected = outlook.expected.iter().map(|(task, count)| (task, *count));
+        let last = self.state.plan.as_ref().map_or(0, |plan| plan.number);
+        Command::AdoptPlan(Box::new(NewPlan {
+            number: last + ahead,
+            quotas: rows.iter().filter_map(quota).collect(),
+            packing: Plan::new(&Fleet::new(), expected, Congestion::new(20, 4_000)),
         }))
     }
 

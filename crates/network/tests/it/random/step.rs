@@ -1,5 +1,6 @@
 //! What may happen in a random history, and how often.
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use remuda_ledger::Rail;
@@ -50,7 +51,11 @@ pub(super) enum Ask {
     Open(u8, Money),
     Post(u8, u64, Money),
     Close(u8),
-    Tick { adopting: bool },
+    /// Quotas for kinds of demand at sites, by their places in the order of sites.
+    Plan(Vec<(Terms, Index, u64)>, u64),
+    Tick {
+        adopting: bool,
+    },
 }
 
 fn amounts() -> impl Strategy<Value = Money> {
@@ -185,12 +190,20 @@ fn demand() -> impl Strategy<Value = Ask> {
     ]
 }
 
+fn plans() -> impl Strategy<Value = Ask> {
+    let amount = prop_oneof![Just(0_u64), Just(300), 1_u64..4_000, Just(u64::MAX)];
+    let row = (wanted(), any::<Index>(), amount);
+    let numbers = prop_oneof![9 => Just(1_u64), 1 => 0_u64..3];
+    (vec(row, 0..6), numbers).prop_map(|(rows, ahead)| Ask::Plan(rows, ahead))
+}
+
 pub(super) fn steps() -> impl Strategy<Value = Step> {
     let asks = prop_oneof![
         4 => supply(),
         5 => demand(),
         4 => any::<bool>().prop_map(|adopting| Ask::Tick { adopting }),
         1 => policies().prop_map(Ask::Policy),
+        1 => plans(),
     ];
     prop_oneof![
         12 => (asks, any::<Index>(), any::<Index>()).prop_map(|(a, i, j)| Step::Do(Box::new(a), i, j)),
