@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::follower::Follower;
+use crate::planning::Planned;
 use crate::sequencer::{Message, Receipt, Submission, SubmitError};
 use crate::vault::Vault;
 
@@ -36,6 +37,7 @@ struct Inner {
     epoch: u64,
     vitals: Vitals,
     recovered: Time,
+    planned: watch::Sender<Option<Planned>>,
 }
 
 impl Core {
@@ -58,6 +60,7 @@ impl Core {
                 epoch,
                 vitals,
                 recovered,
+                planned: watch::Sender::new(None),
             }),
         }
     }
@@ -171,6 +174,15 @@ impl Core {
     /// only others saw.
     pub fn recovered(&self) -> Time {
         self.inner.recovered
+    }
+
+    /// What the last plan said that this control made.
+    pub fn planned(&self) -> Option<Planned> {
+        *self.inner.planned.borrow()
+    }
+
+    pub(crate) fn set_planned(&self, planned: Planned) {
+        self.inner.planned.send_replace(Some(planned));
     }
 
     /// The writer's epoch: assignments carry it, so that a node follows the newest control.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use remuda_network::{Command, State};
+
+use crate::planning::Planned;
 
 /// The handle; clones count into the same registry.
 #[derive(Clone)]
@@ -34,6 +37,10 @@ struct Inner {
     nodes: Family<NodeLabels, Gauge>,
     leases: Family<LeaseLabels, Gauge>,
     ledger_total: Gauge,
+    plans: Counter,
+    plan: Histogram,
+    cost_gap: Gauge<f64, AtomicU64>,
+    plan_unserved: Gauge,
     observed: Mutex<Option<Instant>>,
 }
 
@@ -103,7 +110,14 @@ impl Default for Metrics {
             leases: Family::default(),
             ledger_total: Gauge::default(),
             observed: Mutex::default(),
+            plans: Counter::default(),
+            // From a millisecond to half a minute.
+            plan: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            cost_gap: Gauge::default(),
+            plan_unserved: Gauge::default(),
         };
+        // Nobody knows before the first plan.
+        inner.cost_gap.set(f64::NAN);
         inner.register();
         Self {
             inner: Arc::new(inner),
@@ -141,6 +155,13 @@ impl Inner {
         registry.register("leases", "Live leases by phase", self.leases.clone());
         let help = "The sum of all balances; anything but 0 is a bug";
         registry.register("ledger_total_micros", help, self.ledger_total.clone());
+        registry.register("plans", "Plans of the whole network", self.plans.clone());
+        let help = "From the look at the network to its plan";
+        registry.register_with_unit("plan", help, Unit::Seconds, self.plan.clone());
+        let help = "How far what is paid is above the least possible, in millionths, certified";
+        registry.register("cost_gap_ppm", help, self.cost_gap.clone());
+        let help = "What the plan has no place for, in thousandths of a GPU";
+        registry.register("plan_unserved_gpu_milli", help, self.plan_unserved.clone());
     }
 }
 
@@ -182,6 +203,20 @@ impl Metrics {
             *observed = Some(Instant::now());
         }
         stale
+    }
+
+    /// Notes what a plan says.
+    pub fn planned(&self, planned: Planned) {
+        let inner = &self.inner;
+        inner.plans.inc();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a gap worth telling is far below 2^53"
+        )]
+        let gap_ppm = planned.gap_ppm.map_or(f64::NAN, |ppm| ppm as f64);
+        inner.cost_gap.set(gap_ppm);
+        inner.plan_unserved.set(gauge(planned.unserved_gpu_milli));
+        inner.plan.observe(planned.took.as_secs_f64());
     }
 
     /// Brings the gauges up to date.
@@ -307,6 +342,14 @@ mod tests {
             gateways: 1,
         };
         metrics.observe(&State::default(), standing);
+        let unknown = metrics.render().unwrap();
+        assert!(unknown.contains("remuda_cost_gap_ppm NaN"), "{unknown}");
+        metrics.planned(Planned {
+            gap_ppm: Some(4_200),
+            unserved_gpu_milli: 500,
+            quotas: 3,
+            took: Duration::from_millis(20),
+        });
         let text = metrics.render().unwrap();
         for line in [
             "remuda_commands_total{kind=\"tick\",outcome=\"done\"} 2",
@@ -318,6 +361,10 @@ mod tests {
             "remuda_nodes{presence=\"lost\"} 0",
             "remuda_leases{phase=\"ready\"} 0",
             "remuda_ledger_total_micros 0",
+            "remuda_plans_total 1",
+            "remuda_cost_gap_ppm 4200.0",
+            "remuda_plan_unserved_gpu_milli 500",
+            "remuda_plan_seconds_count 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

@@ -173,6 +173,8 @@ pub enum Command {
         epoch: u64,
         /// What it saw.
         observed: ObservedPhase,
+        /// Since when, as the node has it: what it saw while control was away counts from then.
+        since: Time,
     },
     /// A gateway wants money to spend without asking.
     OpenTranche {

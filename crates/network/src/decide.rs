@@ -95,7 +95,8 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
             lease,
             epoch,
             observed,
-        } => observe::observe(draft, *node, *lease, *epoch, *observed),
+            since,
+        } => observe::observe(draft, *node, (*lease, *epoch), (*observed, *since)),
         Command::OpenTranche {
             gateway,
             tranche,

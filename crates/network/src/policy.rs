@@ -1,6 +1,7 @@
 //! The network's parameters. Every window is here, so that a test network runs them in seconds.
 
 use minicbor::{Decode, Encode};
+use remuda_placement::Congestion;
 use remuda_types::{Money, Price, Span};
 
 /// Parameters that the operator sets and every decision reads.
@@ -117,6 +118,13 @@ pub struct Policy {
     #[n(36)]
     #[cbor(default)]
     pub congestion_steepness_milli: u32,
+}
+
+impl Policy {
+    /// What congestion counts.
+    pub fn congestion(&self) -> Congestion {
+        Congestion::new(self.congestion_scale_milli, self.congestion_steepness_milli)
+    }
 }
 
 impl Default for Policy {

@@ -6,6 +6,7 @@ use remuda_types::{NodeKey, Time};
 use remuda_wire::api::key::ApiKey;
 use remuda_wire::api::ledger::AccountBalance;
 use remuda_wire::api::model::Model;
+use remuda_wire::api::network::Plan;
 use remuda_wire::api::node::{Free, Node, Offer};
 use remuda_wire::api::provider::{Provider, Site};
 use remuda_wire::api::replica::{Placement, Replica, Workload};
@@ -37,6 +38,26 @@ pub(crate) fn instant(at_ms: u64) -> String {
     let at_ms = at_ms.min(Time::LAST_WRITABLE.as_millis());
     let at = std::time::UNIX_EPOCH + Duration::from_millis(at_ms);
     humantime::format_rfc3339_millis(at).to_string()
+}
+
+/// The plan that is followed, in a few words: `plan 12, 0.13 % over the least possible cost`.
+pub(crate) fn plan(plan: Option<&Plan>) -> String {
+    let Some(plan) = plan else {
+        return "no plan yet".to_owned();
+    };
+    let gap = plan.gap_ppm.map(|ppm| {
+        let percent_hundredths = ppm.div_ceil(100);
+        let (whole, part) = (percent_hundredths / 100, percent_hundredths % 100);
+        format!(", {whole}.{part:02} % over the least possible cost")
+    });
+    let unserved = plan.unserved_gpu_milli.filter(|milli| *milli > 0);
+    let unserved = unserved.map(|gpus| format!(", no place for {} GPUs", milli(gpus)));
+    let number = plan.number;
+    format!(
+        "plan {number}{}{}",
+        gap.unwrap_or_default(),
+        unserved.unwrap_or_default()
+    )
 }
 
 /// MiB as GiB, where they are whole enough.

@@ -119,6 +119,7 @@ impl History {
             lease,
             epoch: 1,
             observed,
+            since: Time::FOREVER,
         };
         self.run(&observe(ObservedPhase::Ready));
         let workload = WorkloadId::derived(deployed, 0);

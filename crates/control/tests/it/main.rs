@@ -17,4 +17,5 @@ mod http_once;
 mod http_pages;
 mod http_workloads;
 mod node_session;
+mod planning;
 mod standing;

@@ -1,6 +1,6 @@
 //! What nodes see of their replicas.
 
-use remuda_types::{LeaseId, NodeKey, ReplicaId, WorkloadId, WorkloadKind};
+use remuda_types::{LeaseId, NodeKey, ReplicaId, Time, WorkloadId, WorkloadKind};
 
 use super::draft::Draft;
 use super::lease;
@@ -12,9 +12,8 @@ use crate::state::{EndReason, Lease, Phase, Presence, Workload};
 pub(super) fn observe(
     draft: &mut Draft<'_>,
     node: NodeKey,
-    id: LeaseId,
-    epoch: u64,
-    observed: ObservedPhase,
+    (id, epoch): (LeaseId, u64),
+    (observed, since): (ObservedPhase, Time),
 ) -> Result<(), Refusal> {
     let Some(held) = draft.state.leases.get(&id) else {
         // Ended here already: the node will be told so by its next assignment.
@@ -46,7 +45,7 @@ pub(super) fn observe(
         ObservedPhase::Unhealthy => phase(draft, id, held, Phase::Suspect),
         ObservedPhase::Ended(reason) => {
             check_reason(reason)?;
-            ended(draft, id, held, reason);
+            ended(draft, id, held, (reason, since));
         }
     }
     Ok(())
@@ -100,7 +99,9 @@ fn ready(draft: &mut Draft<'_>, id: LeaseId, held: &Lease) {
     }
 }
 
-fn ended(draft: &mut Draft<'_>, id: LeaseId, held: &Lease, reason: EndReason) {
+/// What a node says of when it was can only make it earn less: nothing before the grant or after now
+/// is believed.
+fn ended(draft: &mut Draft<'_>, id: LeaseId, held: &Lease, (reason, since): (EndReason, Time)) {
     let reason = match held.phase {
         // What ends while it drains ended as wished, however its program said goodbye.
         Phase::Draining(_) => drained(draft, held),
@@ -108,7 +109,7 @@ fn ended(draft: &mut Draft<'_>, id: LeaseId, held: &Lease, reason: EndReason) {
             reason
         }
     };
-    lease::end(draft, id, held, reason, draft.now);
+    lease::end(draft, id, held, reason, since.max(held.granted));
     after_end(draft, held, reason);
 }
 

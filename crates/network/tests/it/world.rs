@@ -338,12 +338,23 @@ impl World {
 
     /// Its node sees a lease's replica.
     pub(crate) fn see(&mut self, lease: LeaseId, observed: ObservedPhase) -> Vec<Event> {
+        self.see_since(lease, observed, self.now)
+    }
+
+    /// Its node says that it has seen that since a while ago.
+    pub(crate) fn see_since(
+        &mut self,
+        lease: LeaseId,
+        observed: ObservedPhase,
+        since: Time,
+    ) -> Vec<Event> {
         let Lease { node, epoch, .. } = *self.lease(lease);
         self.run(Command::ObserveReplica {
             node,
             lease,
             epoch,
             observed,
+            since,
         })
     }
 

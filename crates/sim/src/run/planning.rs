@@ -3,7 +3,6 @@
 //! What is not here: what a plan is, and how one is followed.
 
 use remuda_network::command::NewPlan;
-use remuda_network::placement::Congestion;
 use remuda_network::{Command, Network, Outlook, Policy};
 use remuda_planner::{Brief, Gap, ProblemError, Prospect, Round, SolveError, Solver};
 use remuda_types::{Span, Time};
@@ -88,9 +87,6 @@ fn brief<'a>(outlook: &'a Outlook, policy: &Policy) -> Brief<'a> {
             policy.plan_headroom_percent,
             policy.plan_classes_max as usize,
         ),
-        congestion: Congestion::new(
-            policy.congestion_scale_milli,
-            policy.congestion_steepness_milli,
-        ),
+        congestion: policy.congestion(),
     }
 }

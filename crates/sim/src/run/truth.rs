@@ -235,9 +235,6 @@ impl Truth {
         self.set(lease, now, cause, |held| {
             held.routed = phase == Phase::Ready;
         });
-        if let Phase::Draining(_) = phase {
-            self.audit.drain(lease);
-        }
         self.audit.believe(lease, phase.is_charged(), now);
     }
 

@@ -156,6 +156,7 @@ impl Names<'_> {
                     lease,
                     epoch: if stale == 0 { epoch + 1 } else { epoch },
                     observed,
+                    since: now - Span::from_secs(stale),
                 }
             }
             Ask::Open(n, amount) => Command::OpenTranche {
