@@ -149,7 +149,7 @@ fn only_ready_time_is_charged() {
 /// to the end of its grace, and not before its lease began.
 #[test]
 fn what_ended_while_control_was_away_is_charged_until_then() {
-    for (ended_ago, charged) in [(20, "0.02"), (0, "0.06"), (100_000, "0")] {
+    for (ended_ago, charged) in [(20, "0.01"), (0, "0.03"), (100_000, "0")] {
         let mut one = one(lax(), "7.20", "100.00");
         one.world.see(one.lease, ObservedPhase::Ready);
         let workload = one.workload;
