@@ -3,19 +3,27 @@
 //! [`Index::rebuild`] from the state must equal the index that followed every event; a property
 //! test holds it to that.
 
+mod dues;
+mod lazy_fleet;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_placement::{Fleet, GpuSet, NodeOffer};
 use remuda_types::{
-    ApiKeyId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId, TenantId,
-    Time, TrancheId, WorkloadId,
+    ApiKeyId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId, Table,
+    TenantId, Time, TrancheId, WorkloadId,
 };
+use smallvec::SmallVec;
 
 use crate::event::Event;
+use crate::map::Map;
 use crate::state::{KeyOwner, Node, Presence, Replica, Site, Standing, State};
 
+use dues::Dues;
+use lazy_fleet::LazyFleet;
+
 /// Something the clock brings about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Due {
     /// A lease's slice ends, its drain is over or its hard end passes.
     Lease(LeaseId),
@@ -52,18 +60,22 @@ type Bits = u128;
 /// The index.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
-    pub(crate) fleet: Fleet,
+    pub(crate) fleet: LazyFleet,
+    /// All but those of workloads.
     names: BTreeMap<Named, Bits>,
+    workloads: Table<(ProjectId, Label), WorkloadId>,
     /// How many live workloads each project has; none where it has none.
     live: BTreeMap<ProjectId, usize>,
     keys: BTreeMap<Digest, ApiKeyId>,
     keys_of: BTreeSet<(KeyOwner, ApiKeyId)>,
     nodes_of: BTreeSet<(ProviderId, NodeKey)>,
     /// Every live lease, those included that their replica has left and that still drain.
-    leases_of: BTreeSet<(WorkloadId, LeaseId)>,
-    due: BTreeSet<(Time, Due)>,
-    due_at: BTreeMap<Due, Time>,
+    leases_of: Map<WorkloadId, Leases>,
+    dues: Dues,
 }
+
+/// In order; almost always one.
+type Leases = SmallVec<[LeaseId; 1]>;
 
 impl Index {
     /// The index of `state`, from nothing.
@@ -105,12 +117,12 @@ impl Index {
                 .iter()
                 .filter_map(|lease| state.leases.get(lease))
             {
-                done(index.fleet.hold_on(*id, &lease.shape, lease.gpus()));
+                index.fleet.hold(*id, &lease.shape, lease.gpus());
             }
             index.refresh(state, Due::Node(*id));
         }
         for (id, lease) in &state.leases {
-            index.leases_of.insert((lease.workload, *id));
+            index.note_lease(lease.workload, *id);
             index.refresh(state, Due::Lease(*id));
         }
         let ended = state.ended_leases.keys().copied().map(Due::Ended);
@@ -119,11 +131,21 @@ impl Index {
         for due in ended.chain(replicas).chain(tranches) {
             index.refresh(state, due);
         }
+        index.settle();
         index
+    }
+
+    /// Tells the fleet of all that is held. To be called when a command is decided or committed.
+    pub(crate) fn settle(&mut self) {
+        self.fleet.now();
     }
 
     /// The provider, site, tenant, project or workload of this name.
     pub fn named(&self, name: &Named) -> Option<Bits> {
+        if let Named::Workload(project, label) = *name {
+            let workload = self.workloads.get(&(project, label));
+            return workload.map(|workload| workload.as_u128());
+        }
         self.names.get(name).copied()
     }
 
@@ -134,9 +156,8 @@ impl Index {
 
     /// The live leases of a workload, those included that its replicas have left.
     pub fn leases_of(&self, workload: WorkloadId) -> impl Iterator<Item = LeaseId> + '_ {
-        let (first, last) = (LeaseId::from_u128(0), LeaseId::from_u128(u128::MAX));
-        let range = self.leases_of.range((workload, first)..=(workload, last));
-        range.map(|(_, lease)| *lease)
+        let leases = self.leases_of.get(&workload);
+        leases.into_iter().flatten().copied()
     }
 
     /// The nodes of a provider, those included that are gone.
@@ -155,9 +176,9 @@ impl Index {
 
     /// The live workloads of a project.
     pub fn workloads_of(&self, project: ProjectId) -> impl Iterator<Item = WorkloadId> + '_ {
-        let named = |byte| Named::Workload(project, Label([byte; 16]));
-        let named = self.names.range(named(0)..=named(u8::MAX));
-        named.map(|(_, id)| WorkloadId::from_u128(*id))
+        let named = |byte| (project, Label([byte; 16]));
+        let named = self.workloads.range(named(0)..=named(u8::MAX));
+        named.map(|(_, id)| *id)
     }
 
     /// How many live workloads a project has.
@@ -167,20 +188,17 @@ impl Index {
 
     /// When the clock next brings something about.
     pub fn next_due(&self) -> Option<Time> {
-        self.due.first().map(|(at, _)| *at)
+        self.dues.next()
     }
 
     /// What is due at `now`, earliest first.
     pub fn due(&self, now: Time) -> impl Iterator<Item = Due> + '_ {
-        self.due
-            .iter()
-            .take_while(move |(at, _)| *at <= now)
-            .map(|(_, due)| *due)
+        self.dues.until(now)
     }
 
     /// The capacity of all nodes.
-    pub const fn fleet(&self) -> &Fleet {
-        &self.fleet
+    pub fn fleet(&self) -> &Fleet {
+        self.fleet.settled()
     }
 
     /// Takes back what `event` is about to take from the state.
@@ -189,8 +207,8 @@ impl Index {
             Event::LeaseEnded { lease: id, .. } => {
                 if let Some(lease) = state.leases.get(id) {
                     let fleet = &mut self.fleet;
-                    done(fleet.release_on(lease.node, &lease.shape, lease.gpus()));
-                    self.leases_of.remove(&(lease.workload, *id));
+                    fleet.release(lease.node, &lease.shape, lease.gpus());
+                    self.forget_lease(lease.workload, *id);
                 }
             }
             Event::WorkloadEnded { workload } => {
@@ -274,9 +292,9 @@ impl Index {
                 ..
             } => {
                 let gpus = GpuSet::from_bits(*gpu_bits);
-                done(self.fleet.hold_on(*node, shape, gpus));
+                self.fleet.hold(*node, shape, gpus);
                 if let Some(of) = state.replicas.get(replica) {
-                    self.leases_of.insert((of.workload, *lease));
+                    self.note_lease(of.workload, *lease);
                 }
                 self.refresh(state, Due::Lease(*lease));
                 self.refresh(state, Due::Replica(*replica));
@@ -293,8 +311,11 @@ impl Index {
                 }
             }
             Event::LeasePhased { lease, .. } => self.refresh(state, Due::Lease(*lease)),
-            Event::LeaseSettled { lease, .. } => {
-                self.refresh(state, Due::Lease(*lease));
+            Event::LeaseSettled { lease, next, .. } => {
+                // Without another slice it ends, and is due when it was.
+                if next.is_some() {
+                    self.refresh(state, Due::Lease(*lease));
+                }
                 if let Some(lease) = state.leases.get(lease) {
                     self.refresh(state, Due::Provider(lease.provider));
                 }
@@ -325,18 +346,14 @@ impl Index {
     }
 
     fn name_workload(&mut self, project: ProjectId, label: Label, workload: WorkloadId) {
-        let named = Named::Workload(project, label);
-        if self.names.insert(named, workload.as_u128()).is_none() {
+        let named = self.workloads.insert((project, label), workload);
+        if named.is_none() {
             *self.live.entry(project).or_default() += 1;
         }
     }
 
     fn forget_name(&mut self, project: ProjectId, label: Label) {
-        if self
-            .names
-            .remove(&Named::Workload(project, label))
-            .is_none()
-        {
+        if self.workloads.remove(&(project, label)).is_none() {
             return;
         }
         let left = self.live_workloads(project).saturating_sub(1);
@@ -347,12 +364,34 @@ impl Index {
         }
     }
 
-    /// A node that left goes out of the fleet with its last lease.
+    fn note_lease(&mut self, workload: WorkloadId, lease: LeaseId) {
+        let leases = self.leases_of.entry(workload).or_default();
+        if let Err(at) = leases.binary_search(&lease) {
+            leases.insert(at, lease);
+        }
+    }
+
+    fn forget_lease(&mut self, workload: WorkloadId, lease: LeaseId) {
+        if let Some(leases) = self.leases_of.get_mut(&workload) {
+            leases.retain(|one| *one != lease);
+            if leases.is_empty() {
+                self.leases_of.remove(&workload);
+            }
+        }
+    }
+
+    /// A node that left goes out of the fleet with its last lease, and one that drains has nothing
+    /// more to give up.
     fn forget_left(&mut self, state: &State, ended: LeaseId) {
         let node = state.ended_leases.get(&ended).map(|lease| lease.node);
-        if let Some((id, node)) = node.and_then(|id| state.nodes.get(&id).map(|node| (id, node))) {
-            self.place_node(state, id, node);
-            self.refresh(state, Due::Node(id));
+        let Some((id, node)) = node.and_then(|id| state.nodes.get(&id).map(|node| (id, node)))
+        else {
+            return;
+        };
+        match node.presence {
+            Presence::Left(_) => self.place_node(state, id, node),
+            Presence::Draining(_) => self.refresh(state, Due::Node(id)),
+            Presence::Away(_) | Presence::Up(_) | Presence::Suspect(_) | Presence::Lost(_) => {}
         }
     }
 
@@ -365,26 +404,21 @@ impl Index {
         };
         if matches!(node.presence, Presence::Left(_)) && node.leases.is_empty() {
             if self.fleet.offer(id).is_some() {
-                done(self.fleet.remove(id));
+                done(self.fleet.now().remove(id));
             }
             return;
         }
-        done(self.fleet.upsert(&offer(id, node, site)));
-        done(self.fleet.set_open(id, node.presence.is_open()));
+        let fleet = self.fleet.now();
+        done(fleet.upsert(&offer(id, node, site)));
+        done(fleet.set_open(id, node.presence.is_open()));
     }
 
     fn forget(&mut self, due: Due) {
-        if let Some(old) = self.due_at.remove(&due) {
-            self.due.remove(&(old, due));
-        }
+        self.dues.set(due, None);
     }
 
     fn refresh(&mut self, state: &State, due: Due) {
-        self.forget(due);
-        if let Some(at) = due_at(state, due) {
-            self.due.insert((at, due));
-            self.due_at.insert(due, at);
-        }
+        self.dues.set(due, due_at(state, due));
     }
 }
 
@@ -412,7 +446,7 @@ fn due_at(state: &State, due: Due) -> Option<Time> {
         Due::Replica(id) => state
             .replicas
             .get(&id)
-            .filter(|replica| is_wanted(state, replica))
+            .filter(|replica| replica.retry.is_some() && is_wanted(state, replica))
             .and_then(|replica| replica.retry),
         Due::Tranche(id) => state
             .tranches

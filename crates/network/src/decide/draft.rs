@@ -2,7 +2,7 @@
 //!
 //! State does not change while a command is decided. Capacity and money that earlier facts of the
 //! same batch free or take are tracked here: capacity by holding it in the index and giving it back
-//! at the end, money by the sum of the entries so far.
+//! at the end (which costs nothing where no later step looks), money by the sum of the entries so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,13 +73,14 @@ impl<'a> Draft<'a> {
         for undo in self.undo.into_iter().rev() {
             // What was just done can be undone; there is nobody else to change the fleet meanwhile.
             match undo {
-                Undo::Held(node, shape, gpus) => done(fleet.release_on(node, &shape, gpus)),
-                Undo::Released(node, shape, gpus) => done(fleet.hold_on(node, &shape, gpus)),
-                Undo::Closed(node) => done(fleet.set_open(node, true)),
-                Undo::Offered(offer) => done(fleet.upsert(&offer)),
-                Undo::Added(node) => done(fleet.remove(node)),
+                Undo::Held(node, shape, gpus) => fleet.release(node, &shape, gpus),
+                Undo::Released(node, shape, gpus) => fleet.hold(node, &shape, gpus),
+                Undo::Closed(node) => done(fleet.now().set_open(node, true)),
+                Undo::Offered(offer) => done(fleet.now().upsert(&offer)),
+                Undo::Added(node) => done(fleet.now().remove(node)),
             }
         }
+        self.index.settle();
         self.events
     }
 
@@ -178,9 +179,8 @@ impl<'a> Draft<'a> {
             price,
             ..
         } = *placement;
-        if self.index.fleet.hold_on(node, &shape, gpus).is_ok() {
-            self.undo.push(Undo::Held(node, shape, gpus));
-        }
+        self.index.fleet.hold(node, &shape, gpus);
+        self.undo.push(Undo::Held(node, shape, gpus));
         self.granted.push(Granted {
             workload,
             replica,
@@ -194,21 +194,15 @@ impl<'a> Draft<'a> {
     pub(super) fn release(&mut self, id: LeaseId, lease: &Lease) {
         self.ended.insert(id);
         let gpus = lease.gpus();
-        if self
-            .index
-            .fleet
-            .release_on(lease.node, &lease.shape, gpus)
-            .is_ok()
-        {
-            self.undo
-                .push(Undo::Released(lease.node, lease.shape, gpus));
-        }
+        self.index.fleet.release(lease.node, &lease.shape, gpus);
+        self.undo
+            .push(Undo::Released(lease.node, lease.shape, gpus));
     }
 
     /// Keeps the batch's later steps from placing on `node`.
     pub(super) fn close(&mut self, node: NodeKey) {
         let fleet = &mut self.index.fleet;
-        if fleet.is_open(node) == Some(true) && fleet.set_open(node, false).is_ok() {
+        if fleet.is_open(node) == Some(true) && fleet.now().set_open(node, false).is_ok() {
             self.undo.push(Undo::Closed(node));
         }
     }
@@ -216,7 +210,7 @@ impl<'a> Draft<'a> {
     /// Tries an offer out: the batch's later steps see it if placement takes it.
     pub(super) fn offer(&mut self, offer: &NodeOffer) -> Result<(), OfferError> {
         let (node, before) = (offer.node, self.index.fleet.offer(offer.node));
-        self.index.fleet.upsert(offer)?;
+        self.index.fleet.now().upsert(offer)?;
         self.undo
             .push(before.map_or(Undo::Added(node), Undo::Offered));
         Ok(())
