@@ -311,10 +311,18 @@ impl Index {
                 }
             }
             Event::LeasePhased { lease, .. } => self.refresh(state, Due::Lease(*lease)),
-            Event::LeaseSettled { lease, next, .. } => {
+            Event::LeaseSettled {
+                lease,
+                next,
+                charge,
+                ..
+            } => {
                 // Without another slice it ends, and is due when it was.
                 if next.is_some() {
                     self.refresh(state, Due::Lease(*lease));
+                }
+                if charge.earned.is_zero() {
+                    return;
                 }
                 if let Some(lease) = state.leases.get(lease) {
                     self.refresh(state, Due::Provider(lease.provider));

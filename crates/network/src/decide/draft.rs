@@ -17,6 +17,9 @@ use crate::event::Event;
 use crate::index::{Index, done};
 use crate::state::{Lease, Replica, State};
 
+/// Few commands make more events.
+const USUAL_EVENTS: usize = 6;
+
 /// A batch in the making.
 pub(super) struct Draft<'a> {
     pub(super) state: &'a State,
@@ -57,7 +60,7 @@ impl<'a> Draft<'a> {
             now,
             id,
             index,
-            events: Vec::new(),
+            events: Vec::with_capacity(USUAL_EVENTS),
             undo: Vec::new(),
             moved: BTreeMap::new(),
             ended: BTreeSet::new(),

@@ -6,8 +6,9 @@
 //! belong here: when something is due, which the state says.
 
 use std::collections::BTreeSet;
+use std::hash::Hash;
 
-use remuda_types::Time;
+use remuda_types::{LeaseId, Time};
 
 use super::Due;
 use crate::map::Map;
@@ -18,18 +19,53 @@ const STALE_MIN: usize = 1_024;
 /// What is due when.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dues {
-    at: Map<Due, Time>,
-    /// All of `at`, and some that no longer holds; the first one holds.
+    at: At,
+    /// All that holds, and some that no longer does; the first one holds.
     order: BTreeSet<(Time, Due)>,
+}
+
+/// When each thing is due, the many of a kind by themselves.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct At {
+    leases: Map<LeaseId, Time>,
+    ended: Map<LeaseId, Time>,
+    others: Map<Due, Time>,
+}
+
+impl At {
+    fn get(&self, due: &Due) -> Option<Time> {
+        match due {
+            Due::Lease(id) => self.leases.get(id).copied(),
+            Due::Ended(id) => self.ended.get(id).copied(),
+            other => self.others.get(other).copied(),
+        }
+    }
+
+    /// Notes it; says what was noted before.
+    fn set(&mut self, due: Due, at: Option<Time>) -> Option<Time> {
+        match due {
+            Due::Lease(id) => set(&mut self.leases, id, at),
+            Due::Ended(id) => set(&mut self.ended, id, at),
+            other => set(&mut self.others, other, at),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.leases.len() + self.ended.len() + self.others.len()
+    }
+}
+
+fn set<K: Eq + Hash>(map: &mut Map<K, Time>, key: K, at: Option<Time>) -> Option<Time> {
+    match at {
+        Some(at) => map.insert(key, at),
+        None => map.remove(&key),
+    }
 }
 
 impl Dues {
     /// Notes when something is due, if it is.
     pub(crate) fn set(&mut self, due: Due, at: Option<Time>) {
-        let before = match at {
-            Some(at) => self.at.insert(due, at),
-            None => self.at.remove(&due),
-        };
+        let before = self.at.set(due, at);
         if before == at {
             return;
         }
@@ -47,12 +83,12 @@ impl Dues {
         let stale = self.order.len() - self.at.len();
         if stale > self.at.len().max(STALE_MIN) {
             let at = &self.at;
-            self.order.retain(|(time, due)| at.get(due) == Some(time));
+            self.order.retain(|(time, due)| at.get(due) == Some(*time));
         }
     }
 
     fn holds(&self, (time, due): &(Time, Due)) -> bool {
-        self.at.get(due) == Some(time)
+        self.at.get(due) == Some(*time)
     }
 
     /// When the next of them is.
@@ -78,19 +114,28 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
-    use remuda_types::LeaseId;
+    use remuda_types::ReplicaId;
 
     use super::*;
+
+    fn due(number: u64) -> Due {
+        let bits = u128::from(number / 3);
+        match number % 3 {
+            0 => Due::Lease(LeaseId::from_u128(bits)),
+            1 => Due::Ended(LeaseId::from_u128(bits)),
+            _ => Due::Replica(ReplicaId::from_u128(bits)),
+        }
+    }
 
     proptest! {
         #[test]
         fn it_says_what_a_list_in_order_says(
-            steps in proptest::collection::vec((0_u64..40, proptest::option::of(0_u64..60)), 0..4_000),
+            steps in proptest::collection::vec((0_u64..60, proptest::option::of(0_u64..60)), 0..4_000),
             now in 0_u64..60,
         ) {
             let (mut dues, mut expected) = (Dues::default(), BTreeMap::new());
             for (id, at) in steps {
-                let (due, at) = (Due::Lease(LeaseId::from_u128(id.into())), at.map(Time::from_millis));
+                let (due, at) = (due(id), at.map(Time::from_millis));
                 dues.set(due, at);
                 match at {
                     Some(at) => expected.insert(due, at),

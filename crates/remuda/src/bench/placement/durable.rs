@@ -7,6 +7,7 @@
 //! synced to the disk before the next begins. Why those who were refused have no place is worked
 //! out by whoever asks, in control beside the sequencer; here once all is done.
 
+mod ids;
 mod shares;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::progress;
 use crate::table;
+use ids::Ids;
 use shares::Shares;
 
 /// Of a thousand requests, so many have a shape that was never seen before, unless told otherwise.
@@ -70,6 +72,7 @@ struct Figures {
 struct Run {
     world: World,
     demand: Demand,
+    ids: Ids,
     running: Vec<(WorkloadId, u64)>,
     gpus: u64,
     used_gpu_milli: u64,
@@ -138,6 +141,7 @@ impl Run {
         let mut run = Self {
             world,
             demand: Demand::new(args.seed, unseen),
+            ids: Ids::default(),
             running: Vec::new(),
             gpus: drawn.gpus,
             used_gpu_milli: 0,
@@ -251,7 +255,7 @@ impl Run {
         command: &Command,
         batch: Option<&mut Batch>,
     ) -> anyhow::Result<Option<(Vec<Event>, usize)>> {
-        let (now, id) = (clock::now(), clock::command_id());
+        let (now, id) = (clock::now(), self.ids.next()?);
         let network = &mut self.world.network;
         let events = match network.decide(now, id, command) {
             Ok(Decision::New(events)) => events,
