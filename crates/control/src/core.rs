@@ -65,7 +65,9 @@ impl Core {
         }
     }
 
-    /// Does a command: returns when it is durable and every later read sees it.
+    /// Does a command: returns when it is durable and every later read sees it. Why there is no
+    /// room for what is asked is worked out here, on what readers see, so that no other command
+    /// waits for it.
     pub async fn submit(
         &self,
         id: CommandId,
@@ -80,7 +82,11 @@ impl Core {
             reply,
         };
         self.enqueue(submission).await?;
-        let receipt = answer.await.map_err(|_| SubmitError::Stopping)??;
+        let answered = answer.await.map_err(|_| SubmitError::Stopping)?;
+        let receipt = answered.map_err(|error| match error {
+            SubmitError::Refused(refusal) => self.read(|network| network.explain(refusal)).into(),
+            other => other,
+        })?;
         self.reached(receipt.seq).await;
         Ok(receipt)
     }

@@ -121,18 +121,9 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
 
 /// The ledger has the last word: every entry of the batch together, or none.
 fn check_money(state: &State, events: &[Event]) -> Result<(), Refusal> {
-    let entries: Vec<_> = events
-        .iter()
-        .filter_map(|event| match event {
-            Event::MoneyMoved { entries } => Some(entries),
-            _ => None,
-        })
-        .flatten()
-        .cloned()
-        .collect();
-    if entries.is_empty() {
-        Ok(())
-    } else {
-        Ok(state.ledger.check(&entries)?)
-    }
+    let moved = events.iter().filter_map(|event| match event {
+        Event::MoneyMoved { entries } => Some(entries),
+        _ => None,
+    });
+    Ok(state.ledger.check(moved.flatten())?)
 }

@@ -3,19 +3,27 @@
 //! [`Index::rebuild`] from the state must equal the index that followed every event; a property
 //! test holds it to that.
 
+mod dues;
+mod lazy_fleet;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_placement::{DemandClass, Fleet, GpuSet, NodeOffer};
 use remuda_types::{
-    ApiKeyId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId, TenantId,
-    Time, TrancheId, WorkloadId,
+    ApiKeyId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId, Table,
+    TenantId, Time, TrancheId, WorkloadId,
 };
+use smallvec::SmallVec;
 
 use crate::event::Event;
+use crate::map::Map;
 use crate::state::{AdoptedPlan, KeyOwner, Node, Presence, Replica, Site, Standing, State};
 
+use dues::Dues;
+use lazy_fleet::LazyFleet;
+
 /// Something the clock brings about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Due {
     /// A lease's slice ends, its drain is over or its hard end passes.
     Lease(LeaseId),
@@ -52,18 +60,22 @@ type Bits = u128;
 /// The index.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
-    pub(crate) fleet: Fleet,
+    pub(crate) fleet: LazyFleet,
+    /// All but those of workloads.
     names: BTreeMap<Named, Bits>,
+    workloads: Table<(ProjectId, Label), WorkloadId>,
     /// How many live workloads each project has; none where it has none.
     live: BTreeMap<ProjectId, usize>,
     keys: BTreeMap<Digest, ApiKeyId>,
     keys_of: BTreeSet<(KeyOwner, ApiKeyId)>,
     nodes_of: BTreeSet<(ProviderId, NodeKey)>,
     /// Every live lease, those included that their replica has left and that still drain.
-    leases_of: BTreeSet<(WorkloadId, LeaseId)>,
-    due: BTreeSet<(Time, Due)>,
-    due_at: BTreeMap<Due, Time>,
+    leases_of: Map<WorkloadId, Leases>,
+    dues: Dues,
 }
+
+/// In order; almost always one.
+type Leases = SmallVec<[LeaseId; 1]>;
 
 impl Index {
     /// The index of `state`, from nothing.
@@ -108,13 +120,13 @@ impl Index {
                 .iter()
                 .filter_map(|lease| state.leases.get(lease))
             {
-                done(index.fleet.hold_on(*id, &lease.shape, lease.gpus()));
+                let class = demand_of(state, lease.workload);
+                index.fleet.hold(*id, &lease.shape, lease.gpus(), class);
             }
             index.refresh(state, Due::Node(*id));
         }
         for (id, lease) in &state.leases {
-            index.leases_of.insert((lease.workload, *id));
-            index.count_in(state, lease.workload, lease.node);
+            index.note_lease(lease.workload, *id);
             index.refresh(state, Due::Lease(*id));
         }
         let ended = state.ended_leases.keys().copied().map(Due::Ended);
@@ -123,11 +135,21 @@ impl Index {
         for due in ended.chain(replicas).chain(tranches) {
             index.refresh(state, due);
         }
+        index.settle();
         index
+    }
+
+    /// Tells the fleet of all that is held. To be called when a command is decided or committed.
+    pub(crate) fn settle(&mut self) {
+        self.fleet.now();
     }
 
     /// The provider, site, tenant, project or workload of this name.
     pub fn named(&self, name: &Named) -> Option<Bits> {
+        if let Named::Workload(project, label) = *name {
+            let workload = self.workloads.get(&(project, label));
+            return workload.map(|workload| workload.as_u128());
+        }
         self.names.get(name).copied()
     }
 
@@ -138,9 +160,8 @@ impl Index {
 
     /// The live leases of a workload, those included that its replicas have left.
     pub fn leases_of(&self, workload: WorkloadId) -> impl Iterator<Item = LeaseId> + '_ {
-        let (first, last) = (LeaseId::from_u128(0), LeaseId::from_u128(u128::MAX));
-        let range = self.leases_of.range((workload, first)..=(workload, last));
-        range.map(|(_, lease)| *lease)
+        let leases = self.leases_of.get(&workload);
+        leases.into_iter().flatten().copied()
     }
 
     /// The nodes of a provider, those included that are gone.
@@ -159,9 +180,9 @@ impl Index {
 
     /// The live workloads of a project.
     pub fn workloads_of(&self, project: ProjectId) -> impl Iterator<Item = WorkloadId> + '_ {
-        let named = |byte| Named::Workload(project, Label([byte; 16]));
-        let named = self.names.range(named(0)..=named(u8::MAX));
-        named.map(|(_, id)| WorkloadId::from_u128(*id))
+        let named = |byte| (project, Label([byte; 16]));
+        let named = self.workloads.range(named(0)..=named(u8::MAX));
+        named.map(|(_, id)| *id)
     }
 
     /// How many live workloads a project has.
@@ -171,20 +192,17 @@ impl Index {
 
     /// When the clock next brings something about.
     pub fn next_due(&self) -> Option<Time> {
-        self.due.first().map(|(at, _)| *at)
+        self.dues.next()
     }
 
     /// What is due at `now`, earliest first.
     pub fn due(&self, now: Time) -> impl Iterator<Item = Due> + '_ {
-        self.due
-            .iter()
-            .take_while(move |(at, _)| *at <= now)
-            .map(|(_, due)| *due)
+        self.dues.until(now)
     }
 
     /// The capacity of all nodes.
-    pub const fn fleet(&self) -> &Fleet {
-        &self.fleet
+    pub fn fleet(&self) -> &Fleet {
+        self.fleet.settled()
     }
 
     /// Takes back what `event` is about to take from the state.
@@ -193,11 +211,9 @@ impl Index {
             Event::LeaseEnded { lease: id, .. } => {
                 if let Some(lease) = state.leases.get(id) {
                     let fleet = &mut self.fleet;
-                    done(fleet.release_on(lease.node, &lease.shape, lease.gpus()));
-                    if let Some((class, gpu_milli)) = demand_of(state, lease.workload) {
-                        fleet.count_out(&class, lease.node, gpu_milli);
-                    }
-                    self.leases_of.remove(&(lease.workload, *id));
+                    let class = demand_of(state, lease.workload);
+                    fleet.release(lease.node, &lease.shape, lease.gpus(), class);
+                    self.forget_lease(lease.workload, *id);
                 }
             }
             Event::WorkloadEnded { workload } => {
@@ -281,10 +297,11 @@ impl Index {
                 ..
             } => {
                 let gpus = GpuSet::from_bits(*gpu_bits);
-                done(self.fleet.hold_on(*node, shape, gpus));
-                if let Some(of) = state.replicas.get(replica) {
-                    self.leases_of.insert((of.workload, *lease));
-                    self.count_in(state, of.workload, *node);
+                let of = state.replicas.get(replica);
+                let class = of.and_then(|of| demand_of(state, of.workload));
+                self.fleet.hold(*node, shape, gpus, class);
+                if let Some(of) = of {
+                    self.note_lease(of.workload, *lease);
                 }
                 self.refresh(state, Due::Lease(*lease));
                 self.refresh(state, Due::Replica(*replica));
@@ -301,8 +318,19 @@ impl Index {
                 }
             }
             Event::LeasePhased { lease, .. } => self.refresh(state, Due::Lease(*lease)),
-            Event::LeaseSettled { lease, .. } => {
-                self.refresh(state, Due::Lease(*lease));
+            Event::LeaseSettled {
+                lease,
+                next,
+                charge,
+                ..
+            } => {
+                // Without another slice it ends, and is due when it was.
+                if next.is_some() {
+                    self.refresh(state, Due::Lease(*lease));
+                }
+                if charge.earned.is_zero() {
+                    return;
+                }
                 if let Some(lease) = state.leases.get(lease) {
                     self.refresh(state, Due::Provider(lease.provider));
                 }
@@ -335,30 +363,20 @@ impl Index {
 
     /// Has the fleet follow a plan.
     fn follow(&mut self, plan: &AdoptedPlan) {
-        self.fleet.set_quotas(plan.quotas.iter().cloned());
-        self.fleet.set_plan(plan.packing.clone());
-    }
-
-    /// Counts a replica of the workload that is on the node against the quotas of its kind.
-    fn count_in(&mut self, state: &State, workload: WorkloadId, node: NodeKey) {
-        if let Some((class, gpu_milli)) = demand_of(state, workload) {
-            self.fleet.count_in(&class, node, gpu_milli);
-        }
+        let fleet = self.fleet.now();
+        fleet.set_quotas(plan.quotas.iter().cloned());
+        fleet.set_plan(plan.packing.clone());
     }
 
     fn name_workload(&mut self, project: ProjectId, label: Label, workload: WorkloadId) {
-        let named = Named::Workload(project, label);
-        if self.names.insert(named, workload.as_u128()).is_none() {
+        let named = self.workloads.insert((project, label), workload);
+        if named.is_none() {
             *self.live.entry(project).or_default() += 1;
         }
     }
 
     fn forget_name(&mut self, project: ProjectId, label: Label) {
-        if self
-            .names
-            .remove(&Named::Workload(project, label))
-            .is_none()
-        {
+        if self.workloads.remove(&(project, label)).is_none() {
             return;
         }
         let left = self.live_workloads(project).saturating_sub(1);
@@ -369,12 +387,34 @@ impl Index {
         }
     }
 
-    /// A node that left goes out of the fleet with its last lease.
+    fn note_lease(&mut self, workload: WorkloadId, lease: LeaseId) {
+        let leases = self.leases_of.entry(workload).or_default();
+        if let Err(at) = leases.binary_search(&lease) {
+            leases.insert(at, lease);
+        }
+    }
+
+    fn forget_lease(&mut self, workload: WorkloadId, lease: LeaseId) {
+        if let Some(leases) = self.leases_of.get_mut(&workload) {
+            leases.retain(|one| *one != lease);
+            if leases.is_empty() {
+                self.leases_of.remove(&workload);
+            }
+        }
+    }
+
+    /// A node that left goes out of the fleet with its last lease, and one that drains has nothing
+    /// more to give up.
     fn forget_left(&mut self, state: &State, ended: LeaseId) {
         let node = state.ended_leases.get(&ended).map(|lease| lease.node);
-        if let Some((id, node)) = node.and_then(|id| state.nodes.get(&id).map(|node| (id, node))) {
-            self.place_node(state, id, node);
-            self.refresh(state, Due::Node(id));
+        let Some((id, node)) = node.and_then(|id| state.nodes.get(&id).map(|node| (id, node)))
+        else {
+            return;
+        };
+        match node.presence {
+            Presence::Left(_) => self.place_node(state, id, node),
+            Presence::Draining(_) => self.refresh(state, Due::Node(id)),
+            Presence::Away(_) | Presence::Up(_) | Presence::Suspect(_) | Presence::Lost(_) => {}
         }
     }
 
@@ -387,33 +427,27 @@ impl Index {
         };
         if matches!(node.presence, Presence::Left(_)) && node.leases.is_empty() {
             if self.fleet.offer(id).is_some() {
-                done(self.fleet.remove(id));
+                done(self.fleet.now().remove(id));
             }
             return;
         }
-        done(self.fleet.upsert(&offer(id, node, site)));
-        done(self.fleet.set_open(id, node.presence.is_open()));
+        let fleet = self.fleet.now();
+        done(fleet.upsert(&offer(id, node, site)));
+        done(fleet.set_open(id, node.presence.is_open()));
     }
 
     fn forget(&mut self, due: Due) {
-        if let Some(old) = self.due_at.remove(&due) {
-            self.due.remove(&(old, due));
-        }
+        self.dues.set(due, None);
     }
 
     fn refresh(&mut self, state: &State, due: Due) {
-        self.forget(due);
-        if let Some(at) = due_at(state, due) {
-            self.due.insert((at, due));
-            self.due_at.insert(due, at);
-        }
+        self.dues.set(due, due_at(state, due));
     }
 }
 
-/// What kind of demand a workload's replicas are, and how much of it each, in thousandths of a GPU.
-fn demand_of(state: &State, workload: WorkloadId) -> Option<(DemandClass, u64)> {
-    let terms = &state.workloads.get(&workload)?.terms;
-    Some((terms.demand_class()?, terms.shape.gpu_milli))
+/// What kind of demand a workload's replicas are, unless they ask for no GPU.
+fn demand_of(state: &State, workload: WorkloadId) -> Option<DemandClass> {
+    state.workloads.get(&workload)?.terms.demand_class()
 }
 
 /// What a node offers, as placement sees it.
@@ -440,7 +474,7 @@ fn due_at(state: &State, due: Due) -> Option<Time> {
         Due::Replica(id) => state
             .replicas
             .get(&id)
-            .filter(|replica| is_wanted(state, replica))
+            .filter(|replica| replica.retry.is_some() && is_wanted(state, replica))
             .and_then(|replica| replica.retry),
         Due::Tranche(id) => state
             .tranches

@@ -21,6 +21,7 @@ pub mod state;
 
 mod apply;
 mod decide;
+mod map;
 
 pub use command::Command;
 pub use event::Event;

@@ -1,7 +1,8 @@
 //! What the network is: everything that must survive, and nothing that can be derived.
 //!
 //! State is bounded: balances and open reservations, live leases, the ids of the last minutes;
-//! history is the journal's. Maps are ordered, so that every iteration is the same everywhere.
+//! history is the journal's. Maps are ordered, so that every iteration is the same everywhere; the
+//! large ones are tables, whose look-ups do not pay for the order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use minicbor::{Decode, Encode};
 use remuda_ledger::Ledger;
 use remuda_types::{
     ApiKeyId, CommandId, GatewayKey, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId,
-    SiteId, TenantId, Time, TrancheId, WorkloadId,
+    SiteId, Table, TenantId, Time, TrancheId, WorkloadId,
 };
 
 use crate::policy::Policy;
@@ -51,7 +52,7 @@ pub struct State {
     pub sites: BTreeMap<SiteId, Site>,
     /// Machines.
     #[n(5)]
-    pub nodes: BTreeMap<NodeKey, Node>,
+    pub nodes: Table<NodeKey, Node>,
     /// Organisations that buy.
     #[n(6)]
     pub tenants: BTreeMap<TenantId, Tenant>,
@@ -69,19 +70,19 @@ pub struct State {
     pub models: BTreeMap<Label, Model>,
     /// What tenants want run and is not over.
     #[n(11)]
-    pub workloads: BTreeMap<WorkloadId, Workload>,
+    pub workloads: Table<WorkloadId, Workload>,
     /// Their copies.
     #[n(12)]
-    pub replicas: BTreeMap<ReplicaId, Replica>,
+    pub replicas: Table<ReplicaId, Replica>,
     /// Capacity held.
     #[n(13)]
-    pub leases: BTreeMap<LeaseId, Lease>,
+    pub leases: Table<LeaseId, Lease>,
     /// Leases that ended a short while ago: usage of theirs may still arrive.
     #[n(14)]
-    pub ended_leases: BTreeMap<LeaseId, EndedLease>,
+    pub ended_leases: Table<LeaseId, EndedLease>,
     /// Money in gateways' hands.
     #[n(15)]
-    pub tranches: BTreeMap<TrancheId, Tranche>,
+    pub tranches: Table<TrancheId, Tranche>,
     /// Commands of the last minutes.
     #[n(16)]
     pub recent: BTreeSet<CommandId>,

@@ -43,7 +43,7 @@ pub use constraint::Constraint;
 pub use fleet::{Fleet, HoldError, NodeOffer, OfferError, ReleaseError, RemoveError, UnknownNode};
 pub use free::{Free, GpuSet};
 pub use invariant::Violation;
-pub use place::{GroupError, Placement, find, place, place_group};
+pub use place::{GroupError, Placement, explain, find, find_group, place, place_group};
 pub use plan::{Expected, Plan};
 pub use quotas::{Cell, DemandClass, Quota, Quotas};
 pub use quote::quote;

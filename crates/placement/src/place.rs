@@ -46,7 +46,12 @@ pub fn find(fleet: &mut Fleet, request: &Request) -> Option<Placement> {
 /// The best node for one replica, or why there is none. To explain takes a look at every state
 /// that nodes are in: [`find`] is for those who do not ask.
 pub fn place(fleet: &mut Fleet, request: &Request) -> Result<Placement, Unplaced> {
-    find(fleet, request).ok_or_else(|| Unplaced::explain(fleet, request, &Taken::default(), (0, 1)))
+    find(fleet, request).ok_or_else(|| explain(fleet, request))
+}
+
+/// Why there is no node for one replica, as the fleet is now: a look at every state that nodes are in.
+pub fn explain(fleet: &Fleet, request: &Request) -> Unplaced {
+    Unplaced::explain(fleet, request, &Taken::default(), (0, 1))
 }
 
 /// Why a group has no place.
@@ -88,6 +93,22 @@ pub fn place_group(
     }
 }
 
+/// [`place_group`] for those who do not ask why there is no place.
+pub fn find_group(
+    fleet: &mut Fleet,
+    request: &Request,
+    replicas: Replicas,
+) -> Result<Option<Vec<Placement>>, RequestError> {
+    request.check_group()?;
+    if request.together == Together::Fabric {
+        return Ok(fabric::place(fleet, request, replicas).ok());
+    }
+    let mut group = Group::default();
+    let whole = group.grow(fleet, request, replicas, Where::Anywhere);
+    group.release(fleet, request);
+    Ok(whole.then_some(group.placements))
+}
+
 /// What a group costs by the hour, as places are compared.
 type Cost = u128;
 
@@ -95,6 +116,8 @@ type Cost = u128;
 #[derive(Debug, Default)]
 struct Group {
     placements: Vec<Placement>,
+    /// So many of them, the first, are held: nobody looks at what the last leaves.
+    held: usize,
     cost: Cost,
     taken: Taken,
 }
@@ -108,7 +131,6 @@ impl Group {
         wanted: Replicas,
         place: Where<'_>,
     ) -> bool {
-        let class = DemandClass::of(request);
         while self.members() < wanted.get() {
             let sought = Sought::one_more(request, &self.taken, place);
             let Some(rank) = sought.best(fleet) else {
@@ -117,17 +139,27 @@ impl Group {
             let Some(member) = fleet.placement(request, rank.node) else {
                 return false;
             };
-            let held = fleet.hold_on(member.node, request.shape(), member.gpus);
-            if !fleet.follows(&held) {
+            let is_last = self.members() + 1 == wanted.get();
+            if !is_last && !self.hold(fleet, request, &member) {
                 return false;
-            }
-            if let Some(class) = &class {
-                fleet.count_in(class, member.node, request.shape().gpu_milli);
             }
             self.cost += Cost::from(rank.cost);
             self.taken.owners.insert(member.provider);
             self.taken.sites.insert(member.site);
             self.placements.push(member);
+        }
+        true
+    }
+
+    /// Holds a member's place for the search for the next one.
+    fn hold(&mut self, fleet: &mut Fleet, request: &Request, member: &Placement) -> bool {
+        let held = fleet.hold_on(member.node, request.shape(), member.gpus);
+        if !fleet.follows(&held) {
+            return false;
+        }
+        self.held += 1;
+        if let Some(class) = DemandClass::of(request) {
+            fleet.count_in(&class, member.node, request.shape().gpu_milli);
         }
         true
     }
@@ -145,7 +177,7 @@ impl Group {
     /// Gives back what is held, the youngest first.
     fn release(&mut self, fleet: &mut Fleet, request: &Request) {
         let class = DemandClass::of(request);
-        for member in self.placements.iter().rev() {
+        for member in self.placements[..self.held].iter().rev() {
             let released = fleet.release_on(member.node, request.shape(), member.gpus);
             fleet.follows(&released);
             if let Some(class) = &class {

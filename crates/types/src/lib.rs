@@ -11,6 +11,7 @@ pub mod money;
 pub mod place;
 pub mod promise;
 pub mod shape;
+pub mod table;
 pub mod tier;
 pub mod time;
 
@@ -24,5 +25,6 @@ pub use money::{Money, MoneyError, Price};
 pub use place::{Country, Place, PlaceError};
 pub use promise::Credit;
 pub use shape::{Capacity, Shape};
+pub use table::Table;
 pub use tier::{Tier, WorkloadKind};
 pub use time::{Span, Time};

@@ -28,13 +28,7 @@ pub(super) fn deploy(
     {
         return Err(Refusal::NameTaken { kind: "workload" });
     }
-    let wanted = terms.request()?;
-    let group = Replicas::new(replicas)?;
-    let placements = remuda_placement::place_group(&mut draft.index.fleet, &wanted, group)
-        .map_err(|error| match error {
-            GroupError::Request(error) => Refusal::Request(error),
-            GroupError::Unplaced(unplaced) => Refusal::NoCapacity(unplaced),
-        })?;
+    let placements = places(draft, terms, replicas)?;
 
     let workload = WorkloadId::derived(draft.id, 0);
     let accepted = Event::WorkloadAccepted {
@@ -48,6 +42,21 @@ pub(super) fn deploy(
         add_replica(draft, workload, project, terms, placement)?;
     }
     Ok(())
+}
+
+/// Nodes for all of a group. Why a single replica has none is left to whoever asks; of a group it
+/// is said at once, for it depends on how far the group came.
+fn places(draft: &mut Draft<'_>, terms: &Terms, replicas: u32) -> Result<Vec<Placement>, Refusal> {
+    let (wanted, group) = (terms.request()?, Replicas::new(replicas)?);
+    let fleet = draft.index.fleet.now();
+    if replicas == 1 {
+        let placements = remuda_placement::find_group(fleet, &wanted, group)?;
+        return placements.ok_or_else(|| Refusal::NoRoom(Box::new(wanted)));
+    }
+    remuda_placement::place_group(fleet, &wanted, group).map_err(|error| match error {
+        GroupError::Request(error) => Refusal::Request(error),
+        GroupError::Unplaced(unplaced) => Refusal::NoCapacity(unplaced),
+    })
 }
 
 fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Refusal> {

@@ -2,7 +2,7 @@
 //!
 //! State does not change while a command is decided. Capacity and money that earlier facts of the
 //! same batch free or take are tracked here: capacity by holding it in the index and giving it back
-//! at the end, money by the sum of the entries so far.
+//! at the end (which costs nothing where no later step looks), money by the sum of the entries so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +16,9 @@ use remuda_types::{
 use crate::event::Event;
 use crate::index::{Index, done};
 use crate::state::{Lease, Replica, State, Terms};
+
+/// Few commands make more events.
+const USUAL_EVENTS: usize = 6;
 
 /// A batch in the making.
 pub(super) struct Draft<'a> {
@@ -43,10 +46,8 @@ pub(super) struct Granted {
 }
 
 enum Undo {
-    Held(NodeKey, Shape, GpuSet),
-    CountedIn(DemandClass, NodeKey, u64),
-    CountedOut(DemandClass, NodeKey, u64),
-    Released(NodeKey, Shape, GpuSet),
+    Held(NodeKey, Shape, GpuSet, Option<DemandClass>),
+    Released(NodeKey, Shape, GpuSet, Option<DemandClass>),
     Closed(NodeKey),
     Offered(NodeOffer),
     Added(NodeKey),
@@ -59,7 +60,7 @@ impl<'a> Draft<'a> {
             now,
             id,
             index,
-            events: Vec::new(),
+            events: Vec::with_capacity(USUAL_EVENTS),
             undo: Vec::new(),
             moved: BTreeMap::new(),
             ended: BTreeSet::new(),
@@ -75,15 +76,14 @@ impl<'a> Draft<'a> {
         for undo in self.undo.into_iter().rev() {
             // What was just done can be undone; there is nobody else to change the fleet meanwhile.
             match undo {
-                Undo::Held(node, shape, gpus) => done(fleet.release_on(node, &shape, gpus)),
-                Undo::CountedIn(class, node, milli) => fleet.count_out(&class, node, milli),
-                Undo::CountedOut(class, node, milli) => fleet.count_in(&class, node, milli),
-                Undo::Released(node, shape, gpus) => done(fleet.hold_on(node, &shape, gpus)),
-                Undo::Closed(node) => done(fleet.set_open(node, true)),
-                Undo::Offered(offer) => done(fleet.upsert(&offer)),
-                Undo::Added(node) => done(fleet.remove(node)),
+                Undo::Held(node, shape, gpus, class) => fleet.release(node, &shape, gpus, class),
+                Undo::Released(node, shape, gpus, class) => fleet.hold(node, &shape, gpus, class),
+                Undo::Closed(node) => done(fleet.now().set_open(node, true)),
+                Undo::Offered(offer) => done(fleet.now().upsert(&offer)),
+                Undo::Added(node) => done(fleet.now().remove(node)),
             }
         }
+        self.index.settle();
         self.events
     }
 
@@ -183,14 +183,9 @@ impl<'a> Draft<'a> {
             price,
             ..
         } = *placement;
-        if self.index.fleet.hold_on(node, &shape, gpus).is_ok() {
-            self.undo.push(Undo::Held(node, shape, gpus));
-        }
-        if let Some(class) = terms.demand_class() {
-            self.index.fleet.count_in(&class, node, shape.gpu_milli);
-            let counted = Undo::CountedIn(class, node, shape.gpu_milli);
-            self.undo.push(counted);
-        }
+        let class = terms.demand_class();
+        self.index.fleet.hold(node, &shape, gpus, class.clone());
+        self.undo.push(Undo::Held(node, shape, gpus, class));
         self.granted.push(Granted {
             workload,
             replica,
@@ -204,27 +199,17 @@ impl<'a> Draft<'a> {
     pub(super) fn release(&mut self, id: LeaseId, lease: &Lease) {
         self.ended.insert(id);
         let gpus = lease.gpus();
-        if self
-            .index
-            .fleet
-            .release_on(lease.node, &lease.shape, gpus)
-            .is_ok()
-        {
-            self.undo
-                .push(Undo::Released(lease.node, lease.shape, gpus));
-        }
         let workload = self.state.workloads.get(&lease.workload);
-        if let Some(class) = workload.and_then(|workload| workload.terms.demand_class()) {
-            let (node, gpu_milli) = (lease.node, lease.shape.gpu_milli);
-            self.index.fleet.count_out(&class, node, gpu_milli);
-            self.undo.push(Undo::CountedOut(class, node, gpu_milli));
-        }
+        let class = workload.and_then(|workload| workload.terms.demand_class());
+        let (node, shape) = (lease.node, lease.shape);
+        self.index.fleet.release(node, &shape, gpus, class.clone());
+        self.undo.push(Undo::Released(node, shape, gpus, class));
     }
 
     /// Keeps the batch's later steps from placing on `node`.
     pub(super) fn close(&mut self, node: NodeKey) {
         let fleet = &mut self.index.fleet;
-        if fleet.is_open(node) == Some(true) && fleet.set_open(node, false).is_ok() {
+        if fleet.is_open(node) == Some(true) && fleet.now().set_open(node, false).is_ok() {
             self.undo.push(Undo::Closed(node));
         }
     }
@@ -232,7 +217,7 @@ impl<'a> Draft<'a> {
     /// Tries an offer out: the batch's later steps see it if placement takes it.
     pub(super) fn offer(&mut self, offer: &NodeOffer) -> Result<(), OfferError> {
         let (node, before) = (offer.node, self.index.fleet.offer(offer.node));
-        self.index.fleet.upsert(offer)?;
+        self.index.fleet.now().upsert(offer)?;
         self.undo
             .push(before.map_or(Undo::Added(node), Undo::Offered));
         Ok(())

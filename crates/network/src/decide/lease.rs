@@ -61,14 +61,21 @@ impl Terms {
     }
 }
 
-/// A node for one more replica of a workload, or why there is none.
+/// A node for one more replica of a workload. Why there is none is left to whoever asks, unless
+/// what this batch granted already has a part in it.
 pub(super) fn place(
     draft: &mut Draft<'_>,
     workload: WorkloadId,
     terms: &Terms,
 ) -> Result<Placement, Refusal> {
     let wanted = request(draft, workload, terms, None)?;
-    remuda_placement::place(&mut draft.index.fleet, &wanted)
+    let is_first = draft.granted_to(workload).next().is_none();
+    let fleet = draft.index.fleet.now();
+    if is_first {
+        let placed = remuda_placement::find(fleet, &wanted);
+        return placed.ok_or_else(|| Refusal::NoRoom(Box::new(wanted)));
+    }
+    remuda_placement::place(fleet, &wanted)
         .map_err(|unplaced| Refusal::NoCapacity(Box::new(unplaced)))
 }
 
@@ -81,7 +88,7 @@ pub(super) fn find_again(
 ) -> Option<Placement> {
     let mut wanted = request(draft, workload, terms, Some(replica)).ok()?;
     wanted.avoid.nodes = away_from;
-    remuda_placement::find(&mut draft.index.fleet, &wanted)
+    remuda_placement::find(draft.index.fleet.now(), &wanted)
 }
 
 /// What a grant is made of.

@@ -178,7 +178,7 @@ impl World {
         let before = self.state().clone();
         let refusal = self.try_run(&command).unwrap_err();
         assert!(*self.state() == before);
-        refusal.to_string()
+        self.network.explain(refusal).to_string()
     }
 
     /// Lets time pass without anybody noticing.
