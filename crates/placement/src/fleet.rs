@@ -14,6 +14,7 @@ use remuda_types::{Capacity, Class, Country, NodeKey, Place, Price, ProviderId, 
 
 use crate::ask::Ask;
 use crate::free::{Free, GpuSet};
+use crate::kinship::Kin;
 use crate::map::Map;
 use crate::memory::Memory;
 use crate::plan::Plan;
@@ -56,6 +57,7 @@ pub struct Fleet {
     pub(crate) stock: Stock,
     pub(crate) memory: Memory,
     pub(crate) quotas: Quotas,
+    pub(crate) kin: Kin,
     missteps: u64,
 }
 
@@ -273,6 +275,7 @@ impl PartialEq for Fleet {
     fn eq(&self, other: &Self) -> bool {
         self.stock.plan() == other.stock.plan()
             && self.quotas == other.quotas
+            && self.kin == other.kin
             && self.offers().eq(other.offers())
             && self.nodes().eq(other.nodes())
     }
