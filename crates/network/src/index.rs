@@ -3,6 +3,9 @@
 //! [`Index::rebuild`] from the state must equal the index that followed every event; a property
 //! test holds it to that.
 
+mod kin;
+mod sites;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_placement::{Fleet, GpuSet, NodeOffer};
@@ -13,6 +16,8 @@ use remuda_types::{
 
 use crate::event::Event;
 use crate::state::{KeyOwner, Node, Presence, Replica, Site, Standing, State};
+
+use sites::Sites;
 
 /// Something the clock brings about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +58,9 @@ type Bits = u128;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
     pub(crate) fleet: Fleet,
+    pub(crate) sites: Sites,
+    /// What the state's kinship said of this when the fleet was last told all of it.
+    kin_cuts: u64,
     names: BTreeMap<Named, Bits>,
     /// How many live workloads each project has; none where it has none.
     live: BTreeMap<ProjectId, usize>,
@@ -99,6 +107,7 @@ impl Index {
         }
         for (id, node) in &state.nodes {
             index.nodes_of.insert((node.provider, *id));
+            index.sites.count_in(*id, node);
             index.place_node(state, *id, node);
             for lease in node
                 .leases
@@ -119,6 +128,7 @@ impl Index {
         for due in ended.chain(replicas).chain(tranches) {
             index.refresh(state, due);
         }
+        index.learn_all(state);
         index
     }
 
@@ -186,6 +196,11 @@ impl Index {
     /// Takes back what `event` is about to take from the state.
     pub(crate) fn before(&mut self, state: &State, event: &Event) {
         match event {
+            Event::NodePresent { node, .. } => {
+                if let Some(found) = state.nodes.get(node) {
+                    self.sites.count_out(*node, found);
+                }
+            }
             Event::LeaseEnded { lease: id, .. } => {
                 if let Some(lease) = state.leases.get(id) {
                     let fleet = &mut self.fleet;
@@ -256,10 +271,18 @@ impl Index {
             Event::NodeEnrolled { node, provider, .. } => {
                 self.nodes_of.insert((*provider, *node));
                 if let Some(found) = state.nodes.get(node) {
+                    self.sites.count_in(*node, found);
                     self.place_node(state, *node, found);
                 }
             }
-            Event::NodeResized { node, .. } | Event::NodePresent { node, .. } => {
+            Event::NodePresent { node, .. } => {
+                if let Some(found) = state.nodes.get(node) {
+                    self.sites.count_in(*node, found);
+                    self.place_node(state, *node, found);
+                }
+                self.refresh(state, Due::Node(*node));
+            }
+            Event::NodeResized { node, .. } => {
                 if let Some(found) = state.nodes.get(node) {
                     self.place_node(state, *node, found);
                 }
@@ -314,6 +337,7 @@ impl Index {
             Event::ProviderStands { provider, .. }
             | Event::HoldbackReleased { provider, .. }
             | Event::Forfeited { provider, .. } => self.refresh(state, Due::Provider(*provider)),
+            Event::SiteFailed { site, .. } => self.learn(state, *site),
             Event::PolicySet { .. } => *self = Self::rebuild(state),
             Event::GatewayAdmitted { .. }
             | Event::ModelAdded { .. }

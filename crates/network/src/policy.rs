@@ -3,6 +3,10 @@
 use minicbor::{Decode, Encode};
 use remuda_types::{Money, Span};
 
+mod kin;
+
+pub use kin::Kin;
+
 /// Parameters that the operator sets and every decision reads.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
 #[cbor(map)]
@@ -88,6 +92,11 @@ pub struct Policy {
     /// How long after a tranche's deadline its last usage may arrive, control's own absence included; what is left is voided then.
     #[n(26)]
     pub post_grace: Span,
+    /// When a site has failed, and when two fail together.
+    #[n(50)]
+    #[cbor(default)]
+    #[serde(flatten)]
+    pub kin: Kin,
 }
 
 impl Default for Policy {
@@ -120,6 +129,7 @@ impl Default for Policy {
             start_within: Span::HOUR,
             drain_retry: Span::from_secs(10),
             post_grace: Span::from_secs(10 * 60),
+            kin: Kin::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
 use remuda_ledger::Ledger;
+use remuda_placement::Kinship;
 use remuda_types::{
     ApiKeyId, CommandId, GatewayKey, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId,
     SiteId, TenantId, Time, TrancheId, WorkloadId,
@@ -87,4 +88,8 @@ pub struct State {
     /// for a longer memory.
     #[n(17)]
     pub forgotten: Time,
+    /// Which sites fail together, as far as it was learned.
+    #[n(30)]
+    #[cbor(default)]
+    pub kinship: Kinship,
 }

@@ -69,6 +69,8 @@ const SPANS: &[Field<Policy, Span>] = &[
     ("start_within", |policy| &mut policy.start_within),
     ("drain_retry", |policy| &mut policy.drain_retry),
     ("post_grace", |policy| &mut policy.post_grace),
+    ("kin_window", |policy| &mut policy.kin.window),
+    ("kin_half_life", |policy| &mut policy.kin.half_life),
 ];
 
 const AMOUNTS: &[Field<Policy, Money>] = &[
@@ -84,6 +86,10 @@ const NUMBERS: &[Field<Policy, u32>] = &[
     ("max_workloads", |policy| &mut policy.max_workloads),
     ("max_keys", |policy| &mut policy.max_keys),
     ("tick_limit", |policy| &mut policy.tick_limit),
+    ("kin_lift_milli", |policy| &mut policy.kin.lift_milli),
+    ("site_failed_milli", |policy| {
+        &mut policy.kin.site_failed_milli
+    }),
 ];
 
 const FLAGS: &[Field<Policy, bool>] =

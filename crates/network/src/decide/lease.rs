@@ -10,6 +10,7 @@ use remuda_types::{
 
 use super::charge;
 use super::draft::Draft;
+use super::kin;
 use crate::event::{Charge, Event, Slice};
 use crate::refusal::Refusal;
 use crate::state::{EndReason, Lease, Meter, Phase, Replica, Terms};
@@ -22,8 +23,9 @@ fn request(
     terms: &Terms,
     except: Option<ReplicaId>,
 ) -> Result<Request, RequestError> {
-    let mut avoid = Avoid::default();
+    let (mut avoid, mut shun) = (Avoid::default(), BTreeSet::new());
     if terms.tier.spreads_owners() {
+        shun = kin::shunned(draft, workload, except);
         let others = draft
             .leases_of(workload)
             .filter(|(_, lease)| Some(lease.replica) != except);
@@ -38,6 +40,7 @@ fn request(
     }
     let mut request = terms.request()?;
     request.avoid = avoid;
+    request.shun = shun;
     Ok(request)
 }
 

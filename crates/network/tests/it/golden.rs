@@ -17,8 +17,8 @@ use remuda_types::{Digest, TrancheId};
 
 use crate::world::{GATEWAY, World, label, lax, secs, terms, usd};
 
-const EVENTS: &str = "817d10a922ef25162cc181bea28f049903ef5f0f11a6bb9f82b9d5b527fa92df";
-const STATE: &str = "e0242340dbb661a8a80422c78b535297af52a923b8abbb3b86a9cbb2d4c486df";
+const EVENTS: &str = "68a9c05eeb3b6906eb8518453fec9d6dd905ea200ccc93bfcc16f9c419b5f864";
+const STATE: &str = "efef53a8e5000ac3dcc609666f357ffda04b1c885e5fefda3799a149f0c20c67";
 
 /// A day in the life: every part of the state has something in it at the end.
 fn story() -> World {

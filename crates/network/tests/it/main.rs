@@ -12,6 +12,7 @@ mod drain;
 mod failover;
 mod golden;
 mod keys;
+mod kinship;
 mod lease_money;
 mod leave;
 mod random;

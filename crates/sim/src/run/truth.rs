@@ -194,7 +194,8 @@ impl Truth {
             | Event::UsagePosted { .. }
             | Event::TrancheClosed { .. }
             | Event::MoneyMoved { .. }
-            | Event::HoldbackReleased { .. } => {}
+            | Event::HoldbackReleased { .. }
+            | Event::SiteFailed { .. } => {}
         }
     }
 
