@@ -275,6 +275,7 @@ pub const fn kind(command: &Command) -> &'static str {
         Command::OpenTranche { .. } => "open-tranche",
         Command::PostUsage { .. } => "post-usage",
         Command::CloseTranche { .. } => "close-tranche",
+        Command::Repack { .. } => "repack",
         Command::Tick { .. } => "tick",
     }
 }

@@ -18,6 +18,7 @@ mod leave;
 mod observe;
 mod operator;
 mod presence;
+mod repack;
 mod supply;
 mod tick;
 mod tranche;
@@ -110,6 +111,10 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
             rows,
         } => tranche::post(draft, *gateway, *tranche, *seq, totals, *rows),
         Command::CloseTranche { gateway, tranche } => tranche::close(draft, *gateway, *tranche),
+        Command::Repack { from } => {
+            repack::repack(draft, *from);
+            Ok(())
+        }
         Command::Tick { adopting } => {
             tick::tick(draft, *adopting);
             Ok(())

@@ -16,6 +16,7 @@ pub mod invariant;
 pub mod network;
 pub mod policy;
 pub mod refusal;
+pub mod repack;
 pub mod state;
 
 mod apply;

@@ -4,8 +4,10 @@ use minicbor::{Decode, Encode};
 use remuda_types::{Money, Span};
 
 mod kin;
+mod repack;
 
 pub use kin::Kin;
+pub use repack::Repack;
 
 /// Parameters that the operator sets and every decision reads.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
@@ -97,6 +99,11 @@ pub struct Policy {
     #[cbor(default)]
     #[serde(flatten)]
     pub kin: Kin,
+    /// When replicas are moved to where they would be put today.
+    #[n(55)]
+    #[cbor(default)]
+    #[serde(flatten)]
+    pub repack: Repack,
 }
 
 impl Default for Policy {
@@ -130,6 +137,7 @@ impl Default for Policy {
             drain_retry: Span::from_secs(10),
             post_grace: Span::from_secs(10 * 60),
             kin: Kin::default(),
+            repack: Repack::default(),
         }
     }
 }

@@ -196,6 +196,11 @@ impl Fleet {
         self.nodes.get(&node).map(|node| node.open)
     }
 
+    /// How many holds the node has; none when the fleet does not have it.
+    pub(crate) fn holds(&self, node: NodeKey) -> usize {
+        self.nodes.get(&node).map_or(0, |node| node.holds.len())
+    }
+
     /// All offers, by node key.
     pub fn offers(&self) -> impl Iterator<Item = NodeOffer> {
         self.keys.iter().filter_map(|key| self.offer(*key))

@@ -71,12 +71,15 @@ const SPANS: &[Field<Policy, Span>] = &[
     ("post_grace", |policy| &mut policy.post_grace),
     ("kin_window", |policy| &mut policy.kin.window),
     ("kin_half_life", |policy| &mut policy.kin.half_life),
+    ("repack_every", |policy| &mut policy.repack.every),
+    ("repack_horizon", |policy| &mut policy.repack.horizon),
 ];
 
 const AMOUNTS: &[Field<Policy, Money>] = &[
     ("tranche_max", |policy| &mut policy.tranche_max),
     ("tranche_min", |policy| &mut policy.tranche_min),
     ("migration_cost", |policy| &mut policy.migration_cost),
+    ("repack_emptied", |policy| &mut policy.repack.emptied),
 ];
 
 const NUMBERS: &[Field<Policy, u32>] = &[
@@ -87,6 +90,8 @@ const NUMBERS: &[Field<Policy, u32>] = &[
     ("max_keys", |policy| &mut policy.max_keys),
     ("tick_limit", |policy| &mut policy.tick_limit),
     ("kin_lift_milli", |policy| &mut policy.kin.lift_milli),
+    ("repack_moves", |policy| &mut policy.repack.moves),
+    ("repack_look", |policy| &mut policy.repack.look),
     ("site_failed_milli", |policy| {
         &mut policy.kin.site_failed_milli
     }),

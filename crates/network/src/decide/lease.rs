@@ -17,7 +17,7 @@ use crate::state::{EndReason, Lease, Meter, Phase, Replica, Terms};
 
 /// What placement is asked for one more replica of a workload: its terms, and away from where the
 /// tier forbids, the leases that this batch ends and grants counted.
-fn request(
+pub(super) fn request(
     draft: &Draft<'_>,
     workload: WorkloadId,
     terms: &Terms,

@@ -48,6 +48,7 @@ fn check_policy(policy: &Policy) -> Result<(), (&'static str, String)> {
         ("tranche_max", policy.tranche_max),
         ("tranche_min", policy.tranche_min),
         ("migration_cost", policy.migration_cost),
+        ("repack_emptied", policy.repack.emptied),
     ];
     if let Some((field, _)) = amounts.into_iter().find(|(_, sum)| sum.is_negative()) {
         return Err((field, "an amount is never below zero".to_owned()));

@@ -17,8 +17,8 @@ use remuda_types::{Digest, TrancheId};
 
 use crate::world::{GATEWAY, World, label, lax, secs, terms, usd};
 
-const EVENTS: &str = "68a9c05eeb3b6906eb8518453fec9d6dd905ea200ccc93bfcc16f9c419b5f864";
-const STATE: &str = "efef53a8e5000ac3dcc609666f357ffda04b1c885e5fefda3799a149f0c20c67";
+const EVENTS: &str = "6c60ecf1657c5ef1f52f462dcf7fa56de27ae365f16d36f90f55f7bde194e045";
+const STATE: &str = "ce306815d9cf3efbe5e6bea22fc83f44f62ba84ed1d0a18139eed942ce3ad2d6";
 
 /// A day in the life: every part of the state has something in it at the end.
 fn story() -> World {

@@ -17,6 +17,7 @@ mod lease_money;
 mod leave;
 mod random;
 mod refusals;
+mod repack;
 mod stop;
 mod tranche;
 mod world;

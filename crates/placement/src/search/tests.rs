@@ -200,7 +200,7 @@ impl World {
 }
 
 /// The best of all nodes, each looked at by itself.
-fn scan(fleet: &Fleet, request: &Request) -> Option<Rank> {
+pub(crate) fn scan(fleet: &Fleet, request: &Request) -> Option<Rank> {
     let nodes = fleet.offers().zip(fleet.nodes());
     let ranks = nodes.filter_map(|(offer, (_, node))| {
         let rank = rank(fleet, request, &offer, node)?;

@@ -179,6 +179,9 @@ impl Names<'_> {
                 tranche: TrancheId::from_u128(u128::from(n)),
             },
             Ask::Tick { adopting } => Command::Tick { adopting },
+            Ask::Repack => Command::Repack {
+                from: LeaseId::from_u128(0),
+            },
         }
     }
 

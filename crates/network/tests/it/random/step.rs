@@ -51,6 +51,7 @@ pub(super) enum Ask {
     Post(u8, u64, Money),
     Close(u8),
     Tick { adopting: bool },
+    Repack,
 }
 
 fn amounts() -> impl Strategy<Value = Money> {
@@ -190,6 +191,7 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
         4 => supply(),
         5 => demand(),
         4 => any::<bool>().prop_map(|adopting| Ask::Tick { adopting }),
+        1 => Just(Ask::Repack),
         1 => policies().prop_map(Ask::Policy),
     ];
     prop_oneof![
