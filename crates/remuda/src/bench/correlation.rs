@@ -19,6 +19,9 @@ use crate::exit::Exit;
 use crate::progress;
 use crate::table::Table;
 
+/// Pairs of sites, each once.
+type Pairs = BTreeSet<(usize, usize)>;
+
 /// How many replicas are placed.
 const REPLICAS: [u32; 2] = [2, 3];
 
@@ -97,7 +100,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
 impl Args {
     /// The traces; and which sites fail together, where they are drawn.
-    fn traces(&self) -> Result<(Vec<Availability>, Option<BTreeSet<(usize, usize)>>), Failure> {
+    fn traces(&self) -> Result<(Vec<Availability>, Option<Pairs>), Failure> {
         if self.availability.is_empty() {
             let drawn = Drawn {
                 seed: self.seed,
@@ -139,7 +142,7 @@ fn figures(
     trial: &Trial,
     judged: Judged,
     rule: &Rule,
-    drawn: Option<&BTreeSet<(usize, usize)>>,
+    drawn: Option<&Pairs>,
 ) -> Figures {
     let (record, kin) = (trial.record(), trial.kin());
     Figures {

@@ -148,9 +148,9 @@ const MINUTES: Span = Span::from_secs(300);
 #[test]
 fn what_was_learned_of_sites_that_share_a_fate_keeps_services_up() {
     let down = |kin_lift_milli| {
-        let mut scenario = small("shared-fate", 365);
-        scenario.gpus = 3_000;
-        (scenario.outages.per_group_year, scenario.outages.length) = (12.0, Length(MINUTES));
+        let mut scenario = small("shared-fate", 120);
+        (scenario.gpus, scenario.site_gpus) = (2_100, 70);
+        (scenario.outages.per_group_year, scenario.outages.length) = (36.0, Length(MINUTES));
         let demand = &mut scenario.demand;
         (demand.load, demand.multi_site) = (Chance(0.5), Chance(1.0));
         (demand.standard, demand.enterprise) = (Chance(0.0), Chance(0.0));
