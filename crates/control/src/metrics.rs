@@ -311,6 +311,7 @@ pub const fn kind(command: &Command) -> &'static str {
         Command::PostUsage { .. } => "post-usage",
         Command::CloseTranche { .. } => "close-tranche",
         Command::AdoptPlan(_) => "adopt-plan",
+        Command::Repack { .. } => "repack",
         Command::Tick { .. } => "tick",
     }
 }

@@ -313,6 +313,9 @@ impl State {
                     provider.take_held(*from_held);
                 }
             }
+            Event::SiteFailed { site, at } => {
+                self.kinship.observe(*site, *at, &self.policy.kin.rule());
+            }
         }
     }
 

@@ -209,6 +209,11 @@ pub enum Command {
     },
     /// A plan of the whole network was made, to be followed until the next.
     AdoptPlan(Box<NewPlan>),
+    /// Replicas that would gain from a move are moved, of so many leases as the policy says.
+    Repack {
+        /// The first of the leases.
+        from: LeaseId,
+    },
     /// Time passed: settle, expire, release, place again.
     Tick {
         /// Control has come back and does not know yet what its nodes served and its gateways

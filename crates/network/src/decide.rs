@@ -12,12 +12,14 @@ mod charge;
 mod demand;
 mod deploy;
 mod draft;
+mod kin;
 mod lease;
 mod leave;
 mod observe;
 mod operator;
 mod plan;
 mod presence;
+mod repack;
 mod supply;
 mod tick;
 mod tranche;
@@ -112,6 +114,10 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
         } => tranche::post(draft, *gateway, *tranche, *seq, totals, *rows),
         Command::CloseTranche { gateway, tranche } => tranche::close(draft, *gateway, *tranche),
         Command::AdoptPlan(plan) => plan::adopt(draft, plan),
+        Command::Repack { from } => {
+            repack::repack(draft, *from);
+            Ok(())
+        }
         Command::Tick { adopting } => {
             tick::tick(draft, *adopting);
             Ok(())

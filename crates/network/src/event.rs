@@ -361,6 +361,14 @@ pub enum Event {
         #[n(0)]
         plan: Box<AdoptedPlan>,
     },
+    /// Much of a site was lost at once: its power or its uplink, it seems, or its owner.
+    #[n(60)]
+    SiteFailed {
+        #[n(0)]
+        site: SiteId,
+        #[n(1)]
+        at: Time,
+    },
 }
 
 /// A slice of a lease: what is set aside for it, and until when.

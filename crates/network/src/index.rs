@@ -4,7 +4,9 @@
 //! test holds it to that.
 
 mod dues;
+mod kin;
 mod lazy_fleet;
+mod sites;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +23,8 @@ use crate::state::{AdoptedPlan, KeyOwner, Node, Presence, Replica, Site, Standin
 
 use dues::Dues;
 use lazy_fleet::LazyFleet;
+
+use sites::Sites;
 
 /// Something the clock brings about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +65,9 @@ type Bits = u128;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
     pub(crate) fleet: LazyFleet,
+    pub(crate) sites: Sites,
+    /// What the state's kinship said of this when the fleet was last told all of it.
+    kin_cuts: u64,
     /// All but those of workloads.
     names: BTreeMap<Named, Bits>,
     workloads: Table<(ProjectId, Label), WorkloadId>,
@@ -114,6 +121,7 @@ impl Index {
         }
         for (id, node) in &state.nodes {
             index.nodes_of.insert((node.provider, *id));
+            index.sites.count_in(*id, node);
             index.place_node(state, *id, node);
             for lease in node
                 .leases
@@ -135,6 +143,7 @@ impl Index {
         for due in ended.chain(replicas).chain(tranches) {
             index.refresh(state, due);
         }
+        index.learn_all(state);
         index.settle();
         index
     }
@@ -208,6 +217,11 @@ impl Index {
     /// Takes back what `event` is about to take from the state.
     pub(crate) fn before(&mut self, state: &State, event: &Event) {
         match event {
+            Event::NodePresent { node, .. } => {
+                if let Some(found) = state.nodes.get(node) {
+                    self.sites.count_out(*node, found);
+                }
+            }
             Event::LeaseEnded { lease: id, .. } => {
                 if let Some(lease) = state.leases.get(id) {
                     let fleet = &mut self.fleet;
@@ -279,10 +293,18 @@ impl Index {
             Event::NodeEnrolled { node, provider, .. } => {
                 self.nodes_of.insert((*provider, *node));
                 if let Some(found) = state.nodes.get(node) {
+                    self.sites.count_in(*node, found);
                     self.place_node(state, *node, found);
                 }
             }
-            Event::NodeResized { node, .. } | Event::NodePresent { node, .. } => {
+            Event::NodePresent { node, .. } => {
+                if let Some(found) = state.nodes.get(node) {
+                    self.sites.count_in(*node, found);
+                    self.place_node(state, *node, found);
+                }
+                self.refresh(state, Due::Node(*node));
+            }
+            Event::NodeResized { node, .. } => {
                 if let Some(found) = state.nodes.get(node) {
                     self.place_node(state, *node, found);
                 }
@@ -351,6 +373,7 @@ impl Index {
             | Event::HoldbackReleased { provider, .. }
             | Event::Forfeited { provider, .. } => self.refresh(state, Due::Provider(*provider)),
             Event::PlanAdopted { plan } => self.follow(plan),
+            Event::SiteFailed { site, .. } => self.learn(state, *site),
             Event::PolicySet { .. } => *self = Self::rebuild(state),
             Event::GatewayAdmitted { .. }
             | Event::ModelAdded { .. }

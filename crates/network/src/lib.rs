@@ -17,6 +17,7 @@ pub mod network;
 pub mod outlook;
 pub mod policy;
 pub mod refusal;
+pub mod repack;
 pub mod state;
 
 mod apply;

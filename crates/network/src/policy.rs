@@ -4,6 +4,12 @@ use minicbor::{Decode, Encode};
 use remuda_placement::Congestion;
 use remuda_types::{Money, Price, Span};
 
+mod kin;
+mod repack;
+
+pub use kin::Kin;
+pub use repack::Repack;
+
 /// Parameters that the operator sets and every decision reads.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
 #[cbor(map)]
@@ -118,6 +124,16 @@ pub struct Policy {
     #[n(36)]
     #[cbor(default)]
     pub congestion_steepness_milli: u32,
+    /// When a site has failed, and when two fail together.
+    #[n(50)]
+    #[cbor(default)]
+    #[serde(flatten)]
+    pub kin: Kin,
+    /// When replicas are moved to where they would be put today.
+    #[n(55)]
+    #[cbor(default)]
+    #[serde(flatten)]
+    pub repack: Repack,
 }
 
 impl Policy {
@@ -164,6 +180,8 @@ impl Default for Policy {
             unserved_gpu_price: Price::from_micros_per_hour(40_000_000),
             congestion_scale_milli: 20,
             congestion_steepness_milli: 4_000,
+            kin: Kin::default(),
+            repack: Repack::default(),
         }
     }
 }

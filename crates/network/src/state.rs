@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
 use remuda_ledger::Ledger;
+use remuda_placement::Kinship;
 use remuda_types::{
     ApiKeyId, CommandId, GatewayKey, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId,
     SiteId, Table, TenantId, Time, TrancheId, WorkloadId,
@@ -93,4 +94,8 @@ pub struct State {
     /// The plan that placement follows; none was made yet is none.
     #[n(20)]
     pub plan: Option<Box<AdoptedPlan>>,
+    /// Which sites fail together, as far as it was learned.
+    #[n(30)]
+    #[cbor(default)]
+    pub kinship: Kinship,
 }

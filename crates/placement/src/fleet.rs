@@ -14,6 +14,7 @@ use remuda_types::{Capacity, Class, Country, NodeKey, Place, Price, ProviderId, 
 
 use crate::ask::Ask;
 use crate::free::{Free, GpuSet};
+use crate::kinship::Kin;
 use crate::map::Map;
 use crate::memory::Memory;
 use crate::plan::Plan;
@@ -56,6 +57,7 @@ pub struct Fleet {
     pub(crate) stock: Stock,
     pub(crate) memory: Memory,
     pub(crate) quotas: Quotas,
+    pub(crate) kin: Kin,
     missteps: u64,
 }
 
@@ -194,6 +196,11 @@ impl Fleet {
         self.nodes.get(&node).map(|node| node.open)
     }
 
+    /// How many holds the node has; none when the fleet does not have it.
+    pub(crate) fn holds(&self, node: NodeKey) -> usize {
+        self.nodes.get(&node).map_or(0, |node| node.holds.len())
+    }
+
     /// All offers, by node key.
     pub fn offers(&self) -> impl Iterator<Item = NodeOffer> {
         self.keys.iter().filter_map(|key| self.offer(*key))
@@ -273,6 +280,7 @@ impl PartialEq for Fleet {
     fn eq(&self, other: &Self) -> bool {
         self.stock.plan() == other.stock.plan()
             && self.quotas == other.quotas
+            && self.kin == other.kin
             && self.offers().eq(other.offers())
             && self.nodes().eq(other.nodes())
     }

@@ -4,7 +4,8 @@
 //! and in what it costs in all. Members are alike, and a quote does not depend on how full a node
 //! is. Without spread, how many members a node can take does not depend on the other nodes. With
 //! spread over owners (or sites) each owner gives one node, its cheapest that fits, and the
-//! cheapest owners are taken. A site has one owner ([`crate::Fleet`] refuses another), so owners
+//! cheapest owners are taken; those first that are no kin of the earlier ones, which may cost more
+//! but never keeps a group from fitting. A site has one owner ([`crate::Fleet`] refuses another), so owners
 //! that differ have sites that differ: both spreads together are the spread over owners.
 
 mod fabric;
@@ -73,7 +74,7 @@ impl From<Unplaced> for GroupError {
 
 /// Nodes for all the replicas of a group, in the order of preference, or for none of them. Each
 /// member sees the earlier ones as held, and keeps off their owners and sites where the request's
-/// spread says so. Nothing is held when this returns.
+/// spread says so, and then off their kin where it can. Nothing is held when this returns.
 pub fn place_group(
     fleet: &mut Fleet,
     request: &Request,
@@ -146,6 +147,9 @@ impl Group {
             self.cost += Cost::from(rank.cost);
             self.taken.owners.insert(member.provider);
             self.taken.sites.insert(member.site);
+            if request.spreads() {
+                self.taken.kin.extend(fleet.kin.of(member.site));
+            }
             self.placements.push(member);
         }
         true

@@ -16,6 +16,8 @@ use crate::request::Request;
 pub(crate) struct Taken {
     pub(crate) owners: BTreeSet<ProviderId>,
     pub(crate) sites: BTreeSet<SiteId>,
+    /// Sites that fail together with one of these.
+    pub(crate) kin: BTreeSet<SiteId>,
     /// The fabric that the group is on, if it is on one.
     pub(crate) fabric: Option<(SiteId, Class)>,
 }
@@ -230,6 +232,12 @@ pub(crate) fn keeps_away(request: &Request, taken: &Taken, common: &Common) -> b
         || request.avoid.sites.contains(&site)
         || request.spread.owners && taken.owners.contains(&owner)
         || request.spread.sites && taken.sites.contains(&site)
+}
+
+/// Whether the request, or the members of its group so far, go to this site only if no other will
+/// do.
+pub(crate) fn shuns(request: &Request, taken: &Taken, site: SiteId) -> bool {
+    request.shun.contains(&site) || taken.kin.contains(&site)
 }
 
 impl View<'_> {

@@ -70,6 +70,10 @@ const SPANS: &[Field<Policy, Span>] = &[
     ("drain_retry", |policy| &mut policy.drain_retry),
     ("post_grace", |policy| &mut policy.post_grace),
     ("plan_every", |policy| &mut policy.plan_every),
+    ("kin_window", |policy| &mut policy.kin.window),
+    ("kin_half_life", |policy| &mut policy.kin.half_life),
+    ("repack_every", |policy| &mut policy.repack.every),
+    ("repack_horizon", |policy| &mut policy.repack.horizon),
 ];
 
 const PRICES: &[Field<Policy, Price>] = &[("unserved_gpu_price", |policy| {
@@ -80,6 +84,7 @@ const AMOUNTS: &[Field<Policy, Money>] = &[
     ("tranche_max", |policy| &mut policy.tranche_max),
     ("tranche_min", |policy| &mut policy.tranche_min),
     ("migration_cost", |policy| &mut policy.migration_cost),
+    ("repack_emptied", |policy| &mut policy.repack.emptied),
 ];
 
 const NUMBERS: &[Field<Policy, u32>] = &[
@@ -99,6 +104,12 @@ const NUMBERS: &[Field<Policy, u32>] = &[
     }),
     ("congestion_steepness_milli", |policy| {
         &mut policy.congestion_steepness_milli
+    }),
+    ("kin_lift_milli", |policy| &mut policy.kin.lift_milli),
+    ("repack_moves", |policy| &mut policy.repack.moves),
+    ("repack_look", |policy| &mut policy.repack.look),
+    ("site_failed_milli", |policy| {
+        &mut policy.kin.site_failed_milli
     }),
 ];
 

@@ -9,6 +9,7 @@ pub use remuda_planner as planner;
 
 pub mod availability;
 pub mod cities;
+pub mod correlation;
 pub mod cost;
 pub mod liveness;
 pub mod openb;

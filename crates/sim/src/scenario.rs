@@ -84,6 +84,9 @@ pub struct Policy {
     pub notice: Option<Length>,
     /// How often the whole network is planned; every hour where nothing is said, 0 is never.
     pub plan_every: Option<Length>,
+    /// How much more often than by chance sites must fail together to be kept apart, in
+    /// thousandths; at 0 nothing is learned.
+    pub kin_lift_milli: Option<u32>,
 }
 
 /// How replicas come up.
@@ -156,6 +159,10 @@ pub struct Outages {
     pub power: Chance,
     /// How long one lasts: half are shorter.
     pub length: Length,
+    /// So many sites share a power feed or an uplink, and nobody says which; 0 is none.
+    pub group_sites: u32,
+    /// Outages of such a group in a year: all its sites at once.
+    pub per_group_year: f64,
 }
 
 /// Providers that leave.
@@ -334,6 +341,14 @@ impl Scenario {
             self.failures.freeze_node_hours,
         )?;
         rate("outages.per_site_year", self.outages.per_site_year)?;
+        rate("outages.per_group_year", self.outages.per_group_year)?;
+        if self.outages.per_group_year > 0.0 && self.outages.group_sites == 0 {
+            let problem = "0: with outages.per_group_year, the sites of a group are expected";
+            return Err(ScenarioError::value(
+                "outages.group_sites",
+                problem.to_owned(),
+            ));
+        }
         rate("control.per_year", self.control.per_year)?;
         rate("clocks.step_node_hours", self.clocks.step_node_hours)?;
         Ok(self)

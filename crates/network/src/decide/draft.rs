@@ -259,6 +259,13 @@ impl<'a> Draft<'a> {
             .filter_map(|id| state.leases.get(&id).map(|lease| (id, lease)))
     }
 
+    /// The leases of a workload that this batch ends.
+    pub(super) fn ended_of(&self, workload: WorkloadId) -> impl Iterator<Item = &'a Lease> {
+        let state = self.state;
+        let ended = self.index.leases_of(workload).filter(|id| self.ends(*id));
+        ended.filter_map(|id| state.leases.get(&id))
+    }
+
     /// The leases that the replicas of a workload have, those that this batch ends left out.
     pub(super) fn leases_of(
         &self,

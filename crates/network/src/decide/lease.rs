@@ -10,20 +10,22 @@ use remuda_types::{
 
 use super::charge;
 use super::draft::Draft;
+use super::kin;
 use crate::event::{Charge, Event, Slice};
 use crate::refusal::Refusal;
 use crate::state::{EndReason, Lease, Meter, Phase, Replica, Terms};
 
 /// What placement is asked for one more replica of a workload: its terms, and away from where the
 /// tier forbids, the leases that this batch ends and grants counted.
-fn request(
+pub(super) fn request(
     draft: &Draft<'_>,
     workload: WorkloadId,
     terms: &Terms,
     except: Option<ReplicaId>,
 ) -> Result<Request, RequestError> {
-    let mut avoid = Avoid::default();
+    let (mut avoid, mut shun) = (Avoid::default(), BTreeSet::new());
     if terms.tier.spreads_owners() {
+        shun = kin::shunned(draft, workload, except);
         let others = draft
             .leases_of(workload)
             .filter(|(_, lease)| Some(lease.replica) != except);
@@ -38,6 +40,7 @@ fn request(
     }
     let mut request = terms.request()?;
     request.avoid = avoid;
+    request.shun = shun;
     Ok(request)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use remuda_types::{Capacity, LeaseId, NodeKey, Time};
 
 use super::draft::Draft;
+use super::kin;
 use super::lease::{self, Grant};
 use super::observe::after_end;
 use crate::event::Event;
@@ -180,6 +181,7 @@ pub(super) fn lost(draft: &mut Draft<'_>, id: NodeKey, last_seen: Time) -> Resul
         return Ok(());
     }
     present(draft, id, Presence::Lost(draft.now));
+    kin::note_failure(draft, node, last_seen);
     abandon(draft, id, node, EndReason::NodeLost, last_seen);
     Ok(())
 }

@@ -19,14 +19,16 @@ fn cell(offer: &NodeOffer) -> Cell {
     }
 }
 
-/// The best of all nodes, each looked at by itself: most quota first, then as ever.
+/// The best of all nodes, each looked at by itself: what is not shunned first, then most quota, then
+/// as ever.
 fn scan(fleet: &Fleet, request: &Request) -> Option<NodeKey> {
     let nodes = fleet.offers().zip(fleet.nodes());
     let ranks = nodes.filter_map(|(offer, (_, node))| {
         let left = fleet.quotas().left(request, cell(&offer));
-        Some((Reverse(left), rank(fleet, request, &offer, node)?))
+        let shunned = request.shun.contains(&offer.site);
+        Some((shunned, Reverse(left), rank(fleet, request, &offer, node)?))
     });
-    ranks.min().map(|(_, rank)| rank.node)
+    ranks.min().map(|(_, _, rank)| rank.node)
 }
 
 /// What happens: quotas are set, a replica comes by one of a few requests, one leaves, or a draft

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use remuda_ledger::Rail;
 use remuda_network::command::EnrolNode;
+use remuda_network::policy::Kin;
 use remuda_network::{Command, Event, Policy, bond};
 use remuda_placement::NodeOffer;
 use remuda_types::{
@@ -113,6 +114,10 @@ fn policy(wanted: &scenario::Policy) -> Policy {
         lease_term: or(wanted.lease_term, default.lease_term),
         notice: or(wanted.notice, default.notice),
         plan_every: or(wanted.plan_every, PLAN_EVERY),
+        kin: Kin {
+            lift_milli: wanted.kin_lift_milli.unwrap_or(default.kin.lift_milli),
+            ..default.kin
+        },
         ..default
     }
 }

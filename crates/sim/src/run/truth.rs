@@ -195,7 +195,8 @@ impl Truth {
             | Event::UsagePosted { .. }
             | Event::TrancheClosed { .. }
             | Event::MoneyMoved { .. }
-            | Event::HoldbackReleased { .. } => {}
+            | Event::HoldbackReleased { .. }
+            | Event::SiteFailed { .. } => {}
         }
     }
 

@@ -41,6 +41,8 @@ pub(crate) enum Renewal {
     Freeze(Number),
     /// A site goes dark.
     Outage(usize),
+    /// The sites of this group do.
+    Shared(usize),
     /// Control dies.
     Control,
     /// A node's clock is set.
@@ -76,7 +78,9 @@ impl Weather {
             ]
         });
         let sites = (0..ground.sites.len()).map(Renewal::Outage);
-        let all = of_machines.chain(sites).chain([Renewal::Control]);
+        let groups = (0..self.groups(ground)).map(Renewal::Shared);
+        let all = of_machines.chain(sites).chain(groups);
+        let all = all.chain([Renewal::Control]);
         let mut faults: Vec<_> = all
             .filter_map(|what| self.next(what, ground, now))
             .collect();
@@ -88,6 +92,14 @@ impl Weather {
         }
         faults.extend(self.absences(ground, now));
         faults
+    }
+
+    /// How many groups of sites share a fate.
+    fn groups(&self, ground: &Ground) -> usize {
+        match self.scenario.outages.group_sites as usize {
+            0 => 0,
+            size => ground.sites.len().div_ceil(size),
+        }
     }
 
     /// When nodes are not to be had, as the traces say.
@@ -126,6 +138,7 @@ impl Weather {
             Renewal::Freeze(_) => failures.freeze_node_hours * HOUR_MS,
             Renewal::Clock(_) => self.scenario.clocks.step_node_hours * HOUR_MS,
             Renewal::Outage(_) => every(self.scenario.outages.per_site_year),
+            Renewal::Shared(_) => every(self.scenario.outages.per_group_year),
             Renewal::Control => every(self.scenario.control.per_year),
         };
         let mean = mean(mean_ms)?;
@@ -134,6 +147,7 @@ impl Weather {
     }
 
     fn fault(&mut self, what: Renewal, ground: &Ground) -> Fault {
+        let groups = self.groups(ground);
         let failures = &self.scenario.failures;
         let dice = &mut self.dice;
         let (whom, how, cause, lasts) = match what {
@@ -151,7 +165,7 @@ impl Weather {
                 let lasts = dice.around(failures.freeze.0, 1.0);
                 (vec![number], Affliction::Frozen, Cause::Node, lasts)
             }
-            Renewal::Outage(site) => {
+            Renewal::Outage(site) | Renewal::Shared(site) => {
                 let outages = &self.scenario.outages;
                 let how = if dice.falls(outages.power.0) {
                     Affliction::Down
@@ -159,7 +173,12 @@ impl Weather {
                     Affliction::Cut
                 };
                 let lasts = dice.around(outages.length.0, 0.8);
-                (ground.sites[site].machines.clone(), how, Cause::Site, lasts)
+                // The sites of a group do not stand beside each other in any order.
+                let shared = matches!(what, Renewal::Shared(_));
+                let next = if shared { groups.max(1) } else { usize::MAX };
+                let sites = ground.sites.iter().skip(site).step_by(next);
+                let machines = sites.flat_map(|site| site.machines.iter().copied());
+                (machines.collect(), how, Cause::Site, lasts)
             }
             Renewal::Control => {
                 return Fault::Control(dice.around(self.scenario.control.down.0, 0.5));

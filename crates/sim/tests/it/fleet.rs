@@ -143,6 +143,28 @@ fn sites_stand_in_the_cities_that_are_given() {
     );
 }
 
+const MINUTES: Span = Span::from_secs(300);
+
+#[test]
+fn what_was_learned_of_sites_that_share_a_fate_keeps_services_up() {
+    let down = |kin_lift_milli| {
+        let mut scenario = small("shared-fate", 120);
+        (scenario.gpus, scenario.site_gpus) = (2_100, 70);
+        (scenario.outages.per_group_year, scenario.outages.length) = (36.0, Length(MINUTES));
+        let demand = &mut scenario.demand;
+        (demand.load, demand.multi_site) = (Chance(0.5), Chance(1.0));
+        (demand.standard, demand.enterprise) = (Chance(0.0), Chance(0.0));
+        demand.services.retain(|mix| mix.needs <= 4);
+        scenario.policy.slice = Some(Length(Span::from_secs(30 * 86_400)));
+        scenario.policy.kin_lift_milli = kin_lift_milli;
+        let outcome = run(scenario, 7).unwrap();
+        assert!(outcome.node_faults > 1_000, "{}", outcome.node_faults);
+        down_ms(&outcome, Tier::MultiSite, Cause::Site)
+    };
+    let (learned, blind) = (down(None), down(Some(0)));
+    assert!(learned * 2 < blind, "{learned} ms beside {blind} ms");
+}
+
 /// So small that every promise is checked every minute, with nodes that sleep while all is well.
 #[test]
 fn every_promise_holds_where_nodes_sleep_while_all_is_well() {

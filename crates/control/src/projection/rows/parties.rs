@@ -123,6 +123,9 @@ pub(super) fn subjects(
         | Event::NodeEnrolled { provider, .. }
         | Event::HoldbackReleased { provider, .. }
         | Event::Forfeited { provider, .. } => (None, Some(*provider)),
+        Event::SiteFailed { site, .. } => {
+            (None, state.before.sites.get(site).map(|site| site.provider))
+        }
         Event::NodePresent { node, .. } | Event::NodeResized { node, .. } => {
             (None, state.before.nodes.get(node).map(|node| node.provider))
         }

@@ -182,6 +182,9 @@ impl Names<'_> {
             },
             Ask::Plan(rows, ahead) => self.plan(&rows, ahead),
             Ask::Tick { adopting } => Command::Tick { adopting },
+            Ask::Repack => Command::Repack {
+                from: LeaseId::from_u128(0),
+            },
         }
     }
 

@@ -53,6 +53,7 @@ pub(super) enum Ask {
     Close(u8),
     /// Quotas for kinds of demand at sites, by their places in the order of sites.
     Plan(Vec<(Terms, Index, u64)>, u64),
+    Repack,
     Tick {
         adopting: bool,
     },
@@ -202,6 +203,7 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
         4 => supply(),
         5 => demand(),
         4 => any::<bool>().prop_map(|adopting| Ask::Tick { adopting }),
+        1 => Just(Ask::Repack),
         1 => policies().prop_map(Ask::Policy),
         1 => plans(),
     ];
