@@ -28,16 +28,14 @@ impl Simulation {
         }
     }
 
-    pub(super) fn said(&mut self, at: At, word: Word) -> Result<(), Broken> {
+    pub(super) fn said(&mut self, at: At, word: Word) {
         let now = self.now();
         let gateway = self.gates.gateways[at.gateway].key;
-        let Some(reply) = self.control.answer_gateway(now, gateway, word) else {
-            return Ok(());
-        };
-        for arrives in self.wires.carry_word(now) {
-            self.plan_gate(arrives, Gate::Hear(at, reply.clone()));
+        if let Some(reply) = self.control.answer_gateway(now, gateway, word) {
+            for arrives in self.wires.carry_word(now) {
+                self.plan_gate(arrives, Gate::Hear(at, reply));
+            }
         }
-        Ok(())
     }
 
     /// Control's table goes to every gateway, as on a stream.

@@ -210,8 +210,8 @@ impl Simulation {
         match action {
             Action::Forward { index, id: token } => {
                 let expected = running.forwarded;
-                let early = now < running.durable_at || running.deadline <= now;
-                if index != expected || token != expected || early {
+                let untimely = now < running.durable_at || running.deadline < now;
+                if index != expected || token != expected || untimely {
                     return Err(Broken::Garbled { request: id, index });
                 }
                 running.forwarded += 1;
