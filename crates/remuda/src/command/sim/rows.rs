@@ -65,7 +65,7 @@ struct Asked {
 
 impl Asked {
     fn of(requests: &Requests) -> Option<Self> {
-        (requests.came > 0).then(|| Self {
+        (requests.came > 0).then_some(Self {
             came: requests.came,
             served: requests.served,
             moves: requests.moves,
