@@ -14,6 +14,7 @@
 //! so on; lengths of time are written as people write them (`"90s"`, `"1h 30m"`).
 
 mod error;
+mod gateways;
 mod shipped;
 mod value;
 
@@ -23,6 +24,7 @@ use serde::Deserialize;
 use crate::run::Detection;
 
 pub use error::ScenarioError;
+pub use gateways::Gateways;
 pub use shipped::{Shipped, shipped};
 pub use value::{Chance, Factor, Length};
 
@@ -65,6 +67,8 @@ pub struct Scenario {
     pub wires: Wires,
     /// The nodes' clocks.
     pub clocks: Clocks,
+    /// Gateways, and the requests that come to them.
+    pub gateways: Gateways,
     /// What of the network's policy is another than by default.
     pub policy: Policy,
     /// The last stretch, in which nothing befalls the network and nobody orders. When it ends, every
@@ -87,6 +91,8 @@ pub struct Policy {
     /// How much more often than by chance sites must fail together to be kept apart, in
     /// thousandths; at 0 nothing is learned.
     pub kin_lift_milli: Option<u32>,
+    /// How long a gateway may spend from a tranche.
+    pub tranche_ttl: Option<Length>,
 }
 
 /// How replicas come up.
@@ -176,6 +182,10 @@ pub struct Exit {
     /// Of these, so many give notice.
     #[serde(default)]
     pub notice: Chance,
+    /// Of those who give none, so many tell nobody that they leave: their nodes go dark for good. The
+    /// others say so as it happens.
+    #[serde(default)]
+    pub silent: Chance,
     /// All have left within this.
     #[serde(default)]
     pub within: Length,
@@ -254,6 +264,7 @@ impl Default for Scenario {
             disk: Disk::default(),
             wires: Wires::default(),
             clocks: Clocks::default(),
+            gateways: Gateways::default(),
             policy: Policy::default(),
             calm: Length::default(),
         }
@@ -351,6 +362,7 @@ impl Scenario {
         }
         rate("control.per_year", self.control.per_year)?;
         rate("clocks.step_node_hours", self.clocks.step_node_hours)?;
+        self.gateways.check()?;
         Ok(self)
     }
 

@@ -43,6 +43,8 @@ enum Standing {
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Taken(Vec<Event>),
+    /// It was taken before, under this id.
+    Repeated,
     Refused(Box<Refusal>),
     /// Nobody takes commands now.
     Away,
@@ -61,8 +63,9 @@ pub(crate) struct Control {
     pub(crate) went_read_only: bool,
     /// Whether nodes are told every change, later hard ends included.
     pub(crate) tells_all: bool,
-    epoch: u64,
-    generation: u64,
+    pub(super) epoch: u64,
+    /// Of the last assignment or table that was told.
+    pub(super) generation: u64,
     pub(crate) commands: u64,
     sessions: BTreeMap<NodeKey, Session>,
     /// Nodes whose assignment is another than they were told.
@@ -117,7 +120,12 @@ impl Control {
         self.disk.fails(failing);
     }
 
-    fn command_id(&mut self, now: Time) -> CommandId {
+    /// Whether a batch of this id is on the disk although the disk said no.
+    pub(crate) fn is_unclear(&self, id: CommandId) -> bool {
+        self.unclear.as_ref().is_some_and(|(_, of, _)| *of == id)
+    }
+
+    pub(crate) fn command_id(&mut self, now: Time) -> CommandId {
         self.commands += 1;
         let mut entropy = [0; 10];
         entropy[2..].copy_from_slice(&self.commands.to_be_bytes());
@@ -130,9 +138,17 @@ impl Control {
             return Answer::Away;
         }
         let id = self.command_id(now);
+        self.submit_as(now, id, command)
+    }
+
+    /// The same under an id that was chosen before.
+    pub(crate) fn submit_as(&mut self, now: Time, id: CommandId, command: &Command) -> Answer {
+        if self.standing != Standing::Up {
+            return Answer::Away;
+        }
         let events = match self.network.decide(now, id, command) {
             Ok(Decision::New(events)) => events,
-            Ok(Decision::Repeat) => Vec::new(),
+            Ok(Decision::Repeat) => return Answer::Repeated,
             Err(refusal) => return Answer::Refused(Box::new(refusal)),
         };
         if events.is_empty() {
@@ -186,7 +202,7 @@ impl Control {
     /// of an older epoch. Whether it was written down.
     fn run(&mut self, now: Time, command: &Command) -> bool {
         match self.submit(now, command) {
-            Answer::Taken(_) | Answer::Refused(_) => true,
+            Answer::Taken(_) | Answer::Repeated | Answer::Refused(_) => true,
             Answer::Away => false,
         }
     }

@@ -14,7 +14,7 @@ use remuda_types::{
 use super::control::{Answer, Control};
 use super::error::Broken;
 use super::machine::Machine;
-use crate::scenario;
+use crate::scenario::{self, Scenario};
 use crate::world::World;
 
 /// Projects that buy, each its own tenant's.
@@ -51,11 +51,12 @@ impl Ground {
     /// Sets up a network: providers with bonds, sites, nodes that are there, tenants with money.
     pub(crate) fn build(
         world: &World,
-        wanted: &scenario::Policy,
+        wanted: &Scenario,
         control: &mut Control,
         now: Time,
     ) -> Result<Self, Broken> {
-        let policy = policy(wanted);
+        let gateways = super::gates::keys(&wanted.gateways);
+        let policy = policy(&wanted.policy);
         let mut builder = Builder { control, now };
         builder.run(&Command::SetPolicy(Box::new(policy.clone())))?;
         let bonds = bonds(&world.offers, &policy);
@@ -91,6 +92,9 @@ impl Ground {
                 .machines
                 .push(Machine::new(offer.node, offer.capacity, now));
         }
+        for gateway in gateways {
+            builder.run(&Command::AdmitGateway { gateway })?;
+        }
         for number in 0..PROJECTS {
             ground.projects.push(builder.project(number)?);
         }
@@ -118,6 +122,7 @@ fn policy(wanted: &scenario::Policy) -> Policy {
             lift_milli: wanted.kin_lift_milli.unwrap_or(default.kin.lift_milli),
             ..default.kin
         },
+        tranche_ttl: or(wanted.tranche_ttl, default.tranche_ttl),
         ..default
     }
 }
@@ -142,7 +147,7 @@ impl Builder<'_> {
         match self.control.submit(self.now, command) {
             Answer::Taken(events) => Ok(events),
             Answer::Refused(refusal) => Err(Broken::Refused(*refusal)),
-            Answer::Away => Err(Broken::Barren),
+            Answer::Repeated | Answer::Away => Err(Broken::Barren),
         }
     }
 

@@ -200,6 +200,21 @@ impl Truth {
         }
     }
 
+    /// The `multi-site` services that have ever served and are wanted still.
+    pub(crate) fn served_services(&self) -> Vec<WorkloadId> {
+        let served = self
+            .services
+            .iter()
+            .filter(|(_, service)| service.kind.tier.spreads_owners() && service.was_ever_heard());
+        served.map(|(workload, _)| *workload).collect()
+    }
+
+    /// Whether at all times since then a replica of a service that is wanted still has served.
+    pub(crate) fn served_since(&self, workload: WorkloadId, since: Time) -> bool {
+        let service = self.services.get(&workload);
+        service.is_some_and(|service| service.heard_since(since))
+    }
+
     fn service_of(&mut self, replica: &ReplicaId) -> Option<&mut Service> {
         let workload = self.homes.get(replica)?;
         self.services.get_mut(workload)

@@ -25,11 +25,25 @@ pub(crate) enum Fault {
         renews: Option<Renewal>,
     },
     /// A provider leaves.
-    Exit { provider: ProviderId, notice: bool },
+    Exit {
+        provider: ProviderId,
+        manner: Farewell,
+    },
     /// Control dies.
     Control(Span),
     /// A node's clock is set.
     Clock(Number),
+}
+
+/// How a provider leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// Said long before.
+    Notice,
+    /// Said as it happens.
+    AtOnce,
+    /// Nobody is told: its nodes go dark.
+    Silent,
 }
 
 /// What comes again and again.
@@ -237,14 +251,20 @@ impl Weather {
             let provider = providers.swap_remove(self.dice.below(providers.len()));
             share += ratio(size(provider), ground.gpus);
             let at = now + exit.after.0 + self.dice.up_to(exit.within.0);
-            let notice = self.dice.falls(exit.notice.0);
-            leaving.push((at, Fault::Exit { provider, notice }));
+            let manner = if self.dice.falls(exit.notice.0) {
+                Farewell::Notice
+            } else if self.dice.falls(exit.silent.0) {
+                Farewell::Silent
+            } else {
+                Farewell::AtOnce
+            };
+            leaving.push((at, Fault::Exit { provider, manner }));
         }
         leaving
     }
 }
 
-fn every(per_year: f64) -> f64 {
+pub(super) fn every(per_year: f64) -> f64 {
     if per_year > 0.0 {
         YEAR_MS / per_year
     } else {
@@ -258,7 +278,7 @@ fn every(per_year: f64) -> f64 {
     clippy::cast_sign_loss,
     reason = "a float that is too large saturates: it never comes"
 )]
-fn mean(ms: f64) -> Option<Span> {
+pub(super) fn mean(ms: f64) -> Option<Span> {
     (ms > 0.0).then(|| Span::from_millis((ms as u64).max(1)))
 }
 

@@ -1,7 +1,8 @@
 //! Service levels of networks of some thousand GPUs, over days.
 
 use remuda_sim::availability::Availability;
-use remuda_sim::cities::parse_cities;
+use remuda_sim::cities::{parse_cities, parse_round_trips};
+use remuda_sim::requests::requests;
 use remuda_sim::run::{Cause, Delivered, Detection, Inputs, Outcome, Simulation};
 use remuda_sim::scenario::{Chance, Length, Scenario};
 use remuda_types::{Money, Span, Tier};
@@ -60,6 +61,7 @@ fn the_timings_of_others_keep_replicas_down_for_longer() {
 #[test]
 fn who_leaves_without_notice_pays_and_who_gives_it_does_not() {
     let mut scenario = small("exit", 12);
+    scenario.exits[0].silent = Chance(0.0);
     let outcome = run(scenario.clone(), 3).unwrap();
     assert!(outcome.forfeits > 0 && outcome.forfeited > Money::ZERO);
     scenario.exits[0].notice = Chance(1.0);
@@ -69,6 +71,18 @@ fn who_leaves_without_notice_pays_and_who_gives_it_does_not() {
         outcome.of(Tier::Standard).moves > 0,
         "leases move away from who leaves"
     );
+}
+
+#[test]
+fn whoever_leaves_without_a_word_is_found_out() {
+    let scenario = small("exit", 12);
+    let outcome = run(scenario, 3).unwrap();
+    assert!(outcome.silent_exits > 0);
+    assert!(down_ms(&outcome, Tier::Standard, Cause::Exit) > 0);
+    let replaced = outcome.of(Tier::MultiSite).failovers;
+    assert!(replaced > 5, "{replaced}");
+    // The network sees nodes that are lost and no provider that left: nobody forfeits for that yet.
+    assert_eq!((outcome.forfeits, outcome.forfeited), (0, Money::ZERO));
 }
 
 #[test]
@@ -199,4 +213,52 @@ fn a_control_that_is_replaced_and_clocks_that_are_set_end_nothing() {
             delivered.tally
         );
     }
+}
+
+#[test]
+fn the_farther_a_node_the_later_it_is_heard() {
+    let cities = b"city,Lat,Long,Population\nSeoul,37.5,127,10\nBusan,35,129,4\n";
+    let cities = parse_cities(cities).unwrap();
+    let outcome = |ms: u32| {
+        let trips = format!("from_city,to_city_country_continent,avg_ms\nSeoul,Busan,{ms}\n");
+        let trips = parse_round_trips(trips.as_bytes(), &cities).unwrap();
+        let mut scenario = small("ten-times-worse", 4);
+        scenario.demand.load = Chance(0.5);
+        let inputs = Inputs {
+            cities: cities.clone(),
+            round_trips: Some(trips),
+            ..Inputs::default()
+        };
+        let run = Simulation::new(scenario, 5, inputs).unwrap();
+        let delivered = run.run(|_| ()).unwrap().of(Tier::Standard);
+        let down = delivered.tally.down_ms.get(&Cause::Node);
+        down.copied().unwrap_or_default() / delivered.failovers
+    };
+    let (near, far) = (outcome(12), outcome(600));
+    assert!(far > near + 100, "{near} ms, {far} ms for each failover");
+}
+
+#[test]
+fn requests_come_as_a_trace_has_them() {
+    let mut scenario = scenario("published");
+    (scenario.gpus, scenario.site_gpus, scenario.days) = (400, 20, 1);
+    scenario.gateways.count = 2;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trace.csv");
+    let lines = (0..60).map(|minute| format!("2023-11-16 18:{minute:02}:46.6805900,374,44\n"));
+    let text = "TIMESTAMP,ContextTokens,GeneratedTokens\n".to_owned() + &lines.collect::<String>();
+    std::fs::write(&file, text).unwrap();
+    let inputs = Inputs {
+        requests: Some(requests(&file).unwrap()),
+        ..Inputs::default()
+    };
+    let run = Simulation::new(scenario, 5, inputs).unwrap();
+    let outcome = run.run(|_| ()).unwrap();
+    let came = outcome.requests;
+    // One a minute, but before there is anything to ask.
+    assert!((1_200..=1_470).contains(&came.came), "{came:?}");
+    assert_eq!(came.served, came.came, "{came:?}");
+    let each = (374 + 3 * 44) * (came.served - 5)..=(374 + 3 * 44) * came.served;
+    let posted = u64::try_from(came.posted.as_micros()).unwrap();
+    assert!(each.contains(&posted), "{came:?}");
 }
