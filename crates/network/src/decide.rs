@@ -17,6 +17,7 @@ mod leave;
 mod observe;
 mod operator;
 mod presence;
+mod seek;
 mod supply;
 mod tick;
 mod tranche;

@@ -3,6 +3,8 @@
 //! [`Index::rebuild`] from the state must equal the index that followed every event; a property
 //! test holds it to that.
 
+mod layers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_placement::{Fleet, GpuSet, NodeOffer};
@@ -13,6 +15,8 @@ use remuda_types::{
 
 use crate::event::Event;
 use crate::state::{KeyOwner, Node, Presence, Replica, Site, Standing, State};
+
+pub(crate) use layers::{Layer, Layers};
 
 /// Something the clock brings about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +57,7 @@ type Bits = u128;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
     pub(crate) fleet: Fleet,
+    pub(crate) layers: Layers,
     names: BTreeMap<Named, Bits>,
     /// How many live workloads each project has; none where it has none.
     live: BTreeMap<ProjectId, usize>,
@@ -105,7 +110,8 @@ impl Index {
                 .iter()
                 .filter_map(|lease| state.leases.get(lease))
             {
-                done(index.fleet.hold_on(*id, &lease.shape, lease.gpus()));
+                let layer = Layer::of_workload(state, lease.workload);
+                done(index.hold(*id, (&lease.shape, lease.gpus()), layer));
             }
             index.refresh(state, Due::Node(*id));
         }
@@ -188,8 +194,8 @@ impl Index {
         match event {
             Event::LeaseEnded { lease: id, .. } => {
                 if let Some(lease) = state.leases.get(id) {
-                    let fleet = &mut self.fleet;
-                    done(fleet.release_on(lease.node, &lease.shape, lease.gpus()));
+                    let layer = Layer::of_workload(state, lease.workload);
+                    done(self.release(lease.node, (&lease.shape, lease.gpus()), layer));
                     self.leases_of.remove(&(lease.workload, *id));
                 }
             }
@@ -274,8 +280,9 @@ impl Index {
                 ..
             } => {
                 let gpus = GpuSet::from_bits(*gpu_bits);
-                done(self.fleet.hold_on(*node, shape, gpus));
                 if let Some(of) = state.replicas.get(replica) {
+                    let layer = Layer::of_workload(state, of.workload);
+                    done(self.hold(*node, (shape, gpus), layer));
                     self.leases_of.insert((of.workload, *lease));
                 }
                 self.refresh(state, Due::Lease(*lease));
@@ -365,12 +372,12 @@ impl Index {
         };
         if matches!(node.presence, Presence::Left(_)) && node.leases.is_empty() {
             if self.fleet.offer(id).is_some() {
-                done(self.fleet.remove(id));
+                done(self.remove(id));
             }
             return;
         }
-        done(self.fleet.upsert(&offer(id, node, site)));
-        done(self.fleet.set_open(id, node.presence.is_open()));
+        done(self.offer(&offer(id, node, site)));
+        done(self.set_open(id, node.presence.is_open()));
     }
 
     fn forget(&mut self, due: Due) {

@@ -11,6 +11,7 @@
 //! What does not belong here: leases, money beyond a price by the hour, time, and any IO.
 #![forbid(unsafe_code)]
 
+mod amounts;
 mod ask;
 mod bits;
 mod brief;
@@ -38,12 +39,13 @@ mod view;
 pub mod why;
 mod worth;
 
+pub use amounts::Amounts;
 pub use congestion::Congestion;
 pub use constraint::Constraint;
 pub use fleet::{Fleet, HoldError, NodeOffer, OfferError, ReleaseError, RemoveError, UnknownNode};
 pub use free::{Free, GpuSet};
 pub use invariant::Violation;
-pub use place::{GroupError, Placement, find, place, place_group};
+pub use place::{GroupError, Placement, find, find_group, place, place_group, why_not};
 pub use plan::{Expected, Plan};
 pub use quotas::{Cell, DemandClass, Quotas, Spent};
 pub use quote::quote;

@@ -49,6 +49,25 @@ pub fn place(fleet: &mut Fleet, request: &Request) -> Result<Placement, Unplaced
     find(fleet, request).ok_or_else(|| Unplaced::explain(fleet, request, &Taken::default(), (0, 1)))
 }
 
+/// Why there is no node for one more replica of a group of so many, of which some are placed with
+/// these owners and at these sites. Of a node that `instead` has, it says what is free, and not
+/// `fleet`.
+pub fn why_not(
+    (fleet, instead): (&Fleet, &Fleet),
+    request: &Request,
+    placed: &[(ProviderId, SiteId)],
+    replicas: Replicas,
+) -> Unplaced {
+    let taken = Taken {
+        owners: placed.iter().map(|(owner, _)| *owner).collect(),
+        sites: placed.iter().map(|(_, site)| *site).collect(),
+        fabric: None,
+    };
+    let members = u32::try_from(placed.len()).unwrap_or(u32::MAX);
+    let progress = (members, replicas.get());
+    Unplaced::explain_with((fleet, instead), request, &taken, progress)
+}
+
 /// Why a group has no place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
@@ -86,6 +105,22 @@ pub fn place_group(
         Some(unplaced) => Err(unplaced.into()),
         None => Ok(group.placements),
     }
+}
+
+/// [`place_group`] for those who do not ask why there is no place.
+pub fn find_group(
+    fleet: &mut Fleet,
+    request: &Request,
+    replicas: Replicas,
+) -> Result<Option<Vec<Placement>>, RequestError> {
+    request.check_group()?;
+    if request.together == Together::Fabric {
+        return Ok(fabric::place(fleet, request, replicas).ok());
+    }
+    let mut group = Group::default();
+    let whole = group.grow(fleet, request, replicas, Where::Anywhere);
+    group.release(fleet, request);
+    Ok(whole.then_some(group.placements))
 }
 
 /// What a group costs by the hour, as places are compared.

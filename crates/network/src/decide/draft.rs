@@ -14,7 +14,7 @@ use remuda_types::{
 };
 
 use crate::event::Event;
-use crate::index::{Index, done};
+use crate::index::{Index, Layer, done};
 use crate::state::{Lease, Replica, State};
 
 /// A batch in the making.
@@ -27,6 +27,8 @@ pub(super) struct Draft<'a> {
     undo: Vec<Undo>,
     moved: BTreeMap<Account, i64>,
     ended: BTreeSet<LeaseId>,
+    /// Leases of which this batch began another slice.
+    renewed: BTreeSet<LeaseId>,
     over: BTreeSet<WorkloadId>,
     granted: Vec<Granted>,
     ordinal: u32,
@@ -43,11 +45,39 @@ pub(super) struct Granted {
 }
 
 enum Undo {
-    Held(NodeKey, Shape, GpuSet),
-    Released(NodeKey, Shape, GpuSet),
+    Held(NodeKey, Shape, GpuSet, Layer),
+    Released(NodeKey, Shape, GpuSet, Layer),
     Closed(NodeKey),
     Offered(NodeOffer),
     Added(NodeKey),
+}
+
+impl Undo {
+    /// What was just done can be undone; there is nobody else to change the index meanwhile.
+    fn apply(self, index: &mut Index) {
+        match self {
+            Self::Held(node, shape, gpus, layer) => {
+                done(index.release(node, (&shape, gpus), layer));
+            }
+            Self::Released(node, shape, gpus, layer) => {
+                done(index.hold(node, (&shape, gpus), layer));
+            }
+            Self::Closed(node) => done(index.set_open(node, true)),
+            Self::Offered(offer) => done(index.offer(&offer)),
+            Self::Added(node) => done(index.remove(node)),
+        }
+    }
+}
+
+/// Where a batch stood.
+pub(super) struct Mark {
+    events: usize,
+    undo: usize,
+    granted: usize,
+    moved: BTreeMap<Account, i64>,
+    ended: BTreeSet<LeaseId>,
+    over: BTreeSet<WorkloadId>,
+    ordinal: u32,
 }
 
 impl<'a> Draft<'a> {
@@ -61,6 +91,7 @@ impl<'a> Draft<'a> {
             undo: Vec::new(),
             moved: BTreeMap::new(),
             ended: BTreeSet::new(),
+            renewed: BTreeSet::new(),
             over: BTreeSet::new(),
             granted: Vec::new(),
             ordinal: 0,
@@ -68,19 +99,37 @@ impl<'a> Draft<'a> {
     }
 
     /// The facts; the index is as it was.
-    pub(super) fn finish(self) -> Vec<Event> {
-        let fleet = &mut self.index.fleet;
-        for undo in self.undo.into_iter().rev() {
-            // What was just done can be undone; there is nobody else to change the fleet meanwhile.
-            match undo {
-                Undo::Held(node, shape, gpus) => done(fleet.release_on(node, &shape, gpus)),
-                Undo::Released(node, shape, gpus) => done(fleet.hold_on(node, &shape, gpus)),
-                Undo::Closed(node) => done(fleet.set_open(node, true)),
-                Undo::Offered(offer) => done(fleet.upsert(&offer)),
-                Undo::Added(node) => done(fleet.remove(node)),
-            }
+    pub(super) fn finish(mut self) -> Vec<Event> {
+        while let Some(undo) = self.undo.pop() {
+            undo.apply(self.index);
         }
         self.events
+    }
+
+    /// Where the batch stands, to come back to.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            events: self.events.len(),
+            undo: self.undo.len(),
+            granted: self.granted.len(),
+            moved: self.moved.clone(),
+            ended: self.ended.clone(),
+            over: self.over.clone(),
+            ordinal: self.ordinal,
+        }
+    }
+
+    /// Takes back all that was decided since.
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        while self.undo.len() > mark.undo {
+            if let Some(undo) = self.undo.pop() {
+                undo.apply(self.index);
+            }
+        }
+        self.events.truncate(mark.events);
+        self.granted.truncate(mark.granted);
+        (self.moved, self.ended, self.over) = (mark.moved, mark.ended, mark.over);
+        self.ordinal = mark.ordinal;
     }
 
     pub(super) fn push(&mut self, event: Event) {
@@ -168,7 +217,7 @@ impl<'a> Draft<'a> {
         workload: WorkloadId,
         replica: ReplicaId,
         placement: &Placement,
-        shape: Shape,
+        (shape, layer): (Shape, Layer),
     ) {
         let Placement {
             node,
@@ -178,8 +227,8 @@ impl<'a> Draft<'a> {
             price,
             ..
         } = *placement;
-        if self.index.fleet.hold_on(node, &shape, gpus).is_ok() {
-            self.undo.push(Undo::Held(node, shape, gpus));
+        if self.index.hold(node, (&shape, gpus), layer).is_ok() {
+            self.undo.push(Undo::Held(node, shape, gpus, layer));
         }
         self.granted.push(Granted {
             workload,
@@ -193,22 +242,19 @@ impl<'a> Draft<'a> {
     /// Notes that this batch ends a lease, and frees its capacity for the batch's later steps.
     pub(super) fn release(&mut self, id: LeaseId, lease: &Lease) {
         self.ended.insert(id);
-        let gpus = lease.gpus();
-        if self
-            .index
-            .fleet
-            .release_on(lease.node, &lease.shape, gpus)
-            .is_ok()
-        {
-            self.undo
-                .push(Undo::Released(lease.node, lease.shape, gpus));
+        let (shape, gpus) = (lease.shape, lease.gpus());
+        let layer = Layer::of_workload(self.state, lease.workload);
+        let released = self.index.release(lease.node, (&shape, gpus), layer);
+        if released.is_ok() {
+            let undo = Undo::Released(lease.node, shape, gpus, layer);
+            self.undo.push(undo);
         }
     }
 
     /// Keeps the batch's later steps from placing on `node`.
     pub(super) fn close(&mut self, node: NodeKey) {
-        let fleet = &mut self.index.fleet;
-        if fleet.is_open(node) == Some(true) && fleet.set_open(node, false).is_ok() {
+        let is_open = self.index.fleet.is_open(node) == Some(true);
+        if is_open && self.index.set_open(node, false).is_ok() {
             self.undo.push(Undo::Closed(node));
         }
     }
@@ -216,7 +262,7 @@ impl<'a> Draft<'a> {
     /// Tries an offer out: the batch's later steps see it if placement takes it.
     pub(super) fn offer(&mut self, offer: &NodeOffer) -> Result<(), OfferError> {
         let (node, before) = (offer.node, self.index.fleet.offer(offer.node));
-        self.index.fleet.upsert(offer)?;
+        self.index.offer(offer)?;
         self.undo
             .push(before.map_or(Undo::Added(node), Undo::Offered));
         Ok(())
@@ -225,6 +271,17 @@ impl<'a> Draft<'a> {
     /// Whether this batch ends the lease.
     pub(super) fn ends(&self, lease: LeaseId) -> bool {
         self.ended.contains(&lease)
+    }
+
+    /// Notes that this batch began another slice of a lease: ended in the same one, it would be
+    /// settled twice.
+    pub(super) fn renewed(&mut self, lease: LeaseId) {
+        self.renewed.insert(lease);
+    }
+
+    /// Whether this batch may end a lease for another's sake.
+    pub(super) fn may_give_way(&self, lease: LeaseId) -> bool {
+        !self.ends(lease) && !self.renewed.contains(&lease)
     }
 
     /// Whether a replica has a lease, or the promise of one, when this batch is done.

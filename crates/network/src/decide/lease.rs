@@ -1,4 +1,4 @@
-//! Leases: granted, settled slice by slice, ended.
+//! Leases: granted, settled slice by slice, ended. `seek` finds the nodes.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,15 @@ use remuda_types::{
 
 use super::charge;
 use super::draft::Draft;
+use super::seek::seek;
 use crate::event::{Charge, Event, Slice};
+use crate::index::Layer;
 use crate::refusal::Refusal;
 use crate::state::{EndReason, Lease, Meter, Phase, Replica, Terms};
 
 /// What placement is asked for one more replica of a workload: its terms, and away from where the
 /// tier forbids, the leases that this batch ends and grants counted.
-fn request(
+pub(super) fn request(
     draft: &Draft<'_>,
     workload: WorkloadId,
     terms: &Terms,
@@ -61,27 +63,17 @@ impl Terms {
     }
 }
 
-/// A node for one more replica of a workload, or why there is none.
-pub(super) fn place(
-    draft: &mut Draft<'_>,
-    workload: WorkloadId,
-    terms: &Terms,
-) -> Result<Placement, Refusal> {
-    let wanted = request(draft, workload, terms, None)?;
-    remuda_placement::place(&mut draft.index.fleet, &wanted)
-        .map_err(|unplaced| Refusal::NoCapacity(Box::new(unplaced)))
-}
-
-/// A node for a replica that is to leave where it is, or has left it, away from the given nodes.
-pub(super) fn find_again(
-    draft: &mut Draft<'_>,
+/// What placement is asked for a replica that is to leave where it is, or has left it, away from
+/// the given nodes.
+pub(super) fn request_again(
+    draft: &Draft<'_>,
     replica: ReplicaId,
     (workload, terms): (WorkloadId, &Terms),
     away_from: BTreeSet<NodeKey>,
-) -> Option<Placement> {
+) -> Option<Request> {
     let mut wanted = request(draft, workload, terms, Some(replica)).ok()?;
     wanted.avoid.nodes = away_from;
-    remuda_placement::find(&mut draft.index.fleet, &wanted)
+    Some(wanted)
 }
 
 /// What a grant is made of.
@@ -115,7 +107,8 @@ pub(super) fn grant(
         gpu_bits: placement.gpus.bits(),
     });
     draft.move_money(reserve.into_iter().collect());
-    draft.hold(grant.workload, grant.replica, placement, grant.terms.shape);
+    let held = (grant.terms.shape, Layer::of(grant.terms.tier));
+    draft.hold(grant.workload, grant.replica, placement, held);
     Ok(lease)
 }
 
@@ -225,6 +218,7 @@ fn close_reservation(id: TransferId, reserved: Money, amount: Money) -> Vec<Entr
 
 /// Settles a slice that is over and begins the next; without money for it the lease ends.
 pub(super) fn renew(draft: &mut Draft<'_>, id: LeaseId, lease: &Lease) {
+    draft.renewed(id);
     let meter = lease.meter.accrue(lease.phase, draft.now);
     let charge = pay(draft, lease, meter);
     let next = reserve_slice(draft, lease.project, lease.price, meter.until).ok();
@@ -307,19 +301,16 @@ pub(super) fn place_again(
     let Some(workload) = draft.state.workloads.get(&replica.workload) else {
         return;
     };
-    let of = (replica.workload, &workload.terms);
-    let placed = find_again(draft, id, of, away_from);
-    let granted = placed.and_then(|placement| {
-        let of = Grant {
-            workload: replica.workload,
-            project: workload.project,
-            replica: id,
-            terms: &workload.terms,
-            epoch: replica.epoch,
-            succeeds: false,
-        };
-        grant(draft, &of, &placement).ok()
-    });
+    let of = Grant {
+        workload: replica.workload,
+        project: workload.project,
+        replica: id,
+        terms: &workload.terms,
+        epoch: replica.epoch,
+        succeeds: false,
+    };
+    let wanted = request_again(draft, id, (replica.workload, &workload.terms), away_from);
+    let granted = wanted.and_then(|wanted| seek(draft, &of, &wanted).ok().flatten());
     if granted.is_none() {
         retry_later(draft, id, replica);
     }
@@ -381,6 +372,7 @@ pub(super) fn replace(draft: &mut Draft<'_>, id: ReplicaId, node: NodeKey, reaso
         | EndReason::Crashed
         | EndReason::OutOfMemory
         | EndReason::BudgetExhausted
-        | EndReason::TermOver => retry_later(draft, id, replica),
+        | EndReason::TermOver
+        | EndReason::GaveWay => retry_later(draft, id, replica),
     }
 }

@@ -187,7 +187,8 @@ fn replacement_price(draft: &mut Draft<'_>, broken: &Lease) -> Price {
         return broken.price;
     };
     let of = (broken.workload, &workload.terms);
-    let found = lease::find_again(draft, broken.replica, of, BTreeSet::new());
+    let wanted = lease::request_again(draft, broken.replica, of, BTreeSet::new());
+    let found = wanted.and_then(|wanted| remuda_placement::find(&mut draft.index.fleet, &wanted));
     found.map_or(broken.price, |found| found.price)
 }
 

@@ -67,7 +67,8 @@ fn check_reason(reason: EndReason) -> Result<(), Refusal> {
         EndReason::NodeLost
         | EndReason::Drained
         | EndReason::ProviderLeft
-        | EndReason::BudgetExhausted => Err(Refusal::Invalid {
+        | EndReason::BudgetExhausted
+        | EndReason::GaveWay => Err(Refusal::Invalid {
             field: "observed",
             problem: format!("`{}` is not an end that a node can see", reason.as_str()),
         }),

@@ -7,8 +7,9 @@ use remuda_types::{Capacity, LeaseId, NodeKey, Time};
 use super::draft::Draft;
 use super::lease::{self, Grant};
 use super::observe::after_end;
+use super::seek::seek;
 use crate::event::Event;
-use crate::index::offer;
+use crate::index::{Layer, offer};
 use crate::refusal::Refusal;
 use crate::state::{EndReason, Lease, Node, Phase, Presence, Standing};
 
@@ -195,10 +196,12 @@ pub(super) fn abandon(
     last_seen: Time,
 ) {
     draft.close(id);
-    let held: Vec<_> = held_by(draft, node);
+    let mut held: Vec<_> = held_by(draft, node);
     for (lease_id, lease) in &held {
         lease::end(draft, *lease_id, lease, reason, last_seen);
     }
+    // What has a promise finds a node first: spot would have to make room for it again.
+    held.sort_by_key(|(_, lease)| Layer::of_workload(draft.state, lease.workload));
     for (_, lease) in &held {
         after_end(draft, lease, reason);
     }
@@ -240,8 +243,8 @@ pub(super) fn move_away(draft: &mut Draft<'_>, node: &Node) {
             continue;
         }
         let of = (held.workload, &workload.terms);
-        let found = lease::find_again(draft, held.replica, of, BTreeSet::new());
-        let Some(placement) = found else { continue };
+        let wanted = lease::request_again(draft, held.replica, of, BTreeSet::new());
+        let Some(wanted) = wanted else { continue };
         let of = Grant {
             workload: held.workload,
             project: held.project,
@@ -251,6 +254,6 @@ pub(super) fn move_away(draft: &mut Draft<'_>, node: &Node) {
             succeeds: true,
         };
         // Without money for two leases at once the old one goes on until it must end.
-        let _granted = lease::grant(draft, &of, &placement).is_ok();
+        let _granted = seek(draft, &of, &wanted).is_ok();
     }
 }

@@ -10,10 +10,12 @@
 mod deploy;
 mod drain;
 mod failover;
+mod give_way;
 mod golden;
 mod keys;
 mod lease_money;
 mod leave;
+mod oracle;
 mod random;
 mod refusals;
 mod stop;

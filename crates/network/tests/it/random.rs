@@ -121,6 +121,7 @@ fn the_histories_reach_every_event_and_end() {
         "ProviderLeft",
         "BudgetExhausted",
         "TermOver",
+        "GaveWay",
         "given back",
     ];
     let missing: Vec<_> = expected

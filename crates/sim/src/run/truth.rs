@@ -245,6 +245,7 @@ impl Truth {
             EndReason::NodeLost | EndReason::NodeRestarted => ail.unwrap_or(Cause::Suspicion),
             EndReason::ProviderLeft => Cause::Exit,
             EndReason::Drained => Cause::Move,
+            EndReason::GaveWay => Cause::Capacity,
             EndReason::Stopped
             | EndReason::Completed
             | EndReason::Crashed

@@ -115,7 +115,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
 }
 
 fn wanted() -> impl Strategy<Value = Terms> {
-    let tiers = prop_oneof![Just(Tier::Standard), Just(Tier::MultiSite)];
+    let tiers = select(vec![Tier::Spot, Tier::Standard, Tier::MultiSite]);
     let kinds = prop_oneof![Just(WorkloadKind::Service), Just(WorkloadKind::Job)];
     (0_u8..4, shapes(), tiers, kinds).prop_map(|(n, shape, tier, kind)| Terms {
         shape,
