@@ -18,6 +18,7 @@ mod observe;
 mod operator;
 mod presence;
 mod seek;
+mod standby;
 mod supply;
 mod tick;
 mod tranche;
@@ -34,6 +35,9 @@ pub(crate) fn decide(
 ) -> Result<Vec<Event>, Refusal> {
     let mut draft = Draft::new(state, index, now, id);
     let decided = dispatch(&mut draft, command);
+    if decided.is_ok() {
+        standby::recount(&mut draft);
+    }
     let events = draft.finish();
     decided?;
     check_money(state, &events)?;

@@ -3,19 +3,21 @@
 //! [`Index::rebuild`] from the state must equal the index that followed every event; a property
 //! test holds it to that.
 
+mod claims;
 mod layers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_placement::{Fleet, GpuSet, NodeOffer};
 use remuda_types::{
-    ApiKeyId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId, TenantId,
-    Time, TrancheId, WorkloadId,
+    ApiKeyId, ClaimId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId,
+    TenantId, Time, TrancheId, WorkloadId,
 };
 
 use crate::event::Event;
 use crate::state::{KeyOwner, Node, Presence, Replica, Site, Standing, State};
 
+pub(crate) use claims::Claims;
 pub(crate) use layers::{Layer, Layers};
 
 /// Something the clock brings about.
@@ -33,6 +35,8 @@ pub enum Due {
     Node(NodeKey),
     /// An ended lease may be forgotten.
     Ended(LeaseId),
+    /// A claim is to find a node.
+    Claim(ClaimId),
 }
 
 /// Who has a name.
@@ -58,6 +62,7 @@ type Bits = u128;
 pub struct Index {
     pub(crate) fleet: Fleet,
     pub(crate) layers: Layers,
+    pub(crate) claims: Claims,
     names: BTreeMap<Named, Bits>,
     /// How many live workloads each project has; none where it has none.
     live: BTreeMap<ProjectId, usize>,
@@ -119,6 +124,9 @@ impl Index {
             index.leases_of.insert((lease.workload, *id));
             index.refresh(state, Due::Lease(*id));
         }
+        for id in state.claims.keys() {
+            index.note_claim(state, *id);
+        }
         let ended = state.ended_leases.keys().copied().map(Due::Ended);
         let replicas = state.replicas.keys().copied().map(Due::Replica);
         let tranches = state.tranches.keys().copied().map(Due::Tranche);
@@ -171,6 +179,11 @@ impl Index {
         self.live.get(&project).copied().unwrap_or_default()
     }
 
+    /// The claims of a workload.
+    pub fn claims_of(&self, workload: WorkloadId) -> impl Iterator<Item = ClaimId> + '_ {
+        self.claims.of(workload)
+    }
+
     /// When the clock next brings something about.
     pub fn next_due(&self) -> Option<Time> {
         self.due.first().map(|(at, _)| *at)
@@ -199,6 +212,10 @@ impl Index {
                     self.leases_of.remove(&(lease.workload, *id));
                 }
             }
+            Event::ClaimSought { claim, .. }
+            | Event::ClaimGranted { claim, .. }
+            | Event::ClaimCalled { claim, .. }
+            | Event::ClaimReleased { claim } => self.forget_claim(state, *claim),
             Event::WorkloadEnded { workload } => {
                 if let Some(workload) = state.workloads.get(workload) {
                     self.forget_name(workload.project, workload.terms.label);
@@ -310,6 +327,10 @@ impl Index {
             Event::ReplicaUnplaced { replica, .. }
             | Event::ReplicaRemoved { replica }
             | Event::ReplicaAdded { replica, .. } => self.refresh(state, Due::Replica(*replica)),
+            Event::ClaimSought { claim, .. }
+            | Event::ClaimGranted { claim, .. }
+            | Event::ClaimCalled { claim, .. }
+            | Event::ClaimReleased { claim } => self.note_claim(state, *claim),
             Event::TrancheOpened { tranche, .. } | Event::TrancheClosed { tranche } => {
                 self.refresh(state, Due::Tranche(*tranche));
             }
@@ -446,6 +467,7 @@ fn due_at(state: &State, due: Due) -> Option<Time> {
             }
             _ => None,
         }),
+        Due::Claim(id) => state.claims.get(&id).and_then(|claim| claim.retry),
         Due::Ended(id) => state.ended_leases.get(&id).map(|lease| {
             lease.ended
                 + state.policy.tranche_ttl

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use minicbor::{Decode, Encode};
 use remuda_ledger::Ledger;
 use remuda_types::{
-    ApiKeyId, CommandId, GatewayKey, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId,
-    SiteId, TenantId, Time, TrancheId, WorkloadId,
+    ApiKeyId, ClaimId, CommandId, GatewayKey, Label, LeaseId, NodeKey, ProjectId, ProviderId,
+    ReplicaId, SiteId, TenantId, Time, TrancheId, WorkloadId,
 };
 
 use crate::policy::Policy;
 
+mod claim;
 mod end;
 mod key;
 mod lease;
@@ -21,6 +22,7 @@ mod supply;
 mod tenant;
 mod workload;
 
+pub use claim::{Claim, Claimed};
 pub use end::{EndReason, Fault};
 pub use key::{ApiKey, KeyOwner, Scope};
 pub use lease::{Charged, EndedLease, Lease, Meter, Phase};
@@ -87,4 +89,8 @@ pub struct State {
     /// for a longer memory.
     #[n(17)]
     pub forgotten: Time,
+    /// Capacity kept free for when it is called for.
+    #[n(25)]
+    #[cbor(default)]
+    pub claims: BTreeMap<ClaimId, Claim>,
 }

@@ -69,6 +69,7 @@ const SPANS: &[Field<Policy, Span>] = &[
     ("start_within", |policy| &mut policy.start_within),
     ("drain_retry", |policy| &mut policy.drain_retry),
     ("post_grace", |policy| &mut policy.post_grace),
+    ("standby_retry_max", |policy| &mut policy.standby_retry_max),
 ];
 
 const AMOUNTS: &[Field<Policy, Money>] = &[
@@ -84,6 +85,9 @@ const NUMBERS: &[Field<Policy, u32>] = &[
     ("max_workloads", |policy| &mut policy.max_workloads),
     ("max_keys", |policy| &mut policy.max_keys),
     ("tick_limit", |policy| &mut policy.tick_limit),
+    ("replicas_per_standby", |policy| {
+        &mut policy.replicas_per_standby
+    }),
 ];
 
 const FLAGS: &[Field<Policy, bool>] =

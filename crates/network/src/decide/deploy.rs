@@ -7,7 +7,7 @@ use super::demand::known_project;
 use super::draft::Draft;
 use super::lease::{self, Grant};
 use super::observe::{end_leases, end_workload_if_idle, remove_replica};
-use super::seek::seek;
+use super::seek::{Standby, seek};
 use crate::event::Event;
 use crate::index::{Layer, Named};
 use crate::refusal::Refusal;
@@ -39,6 +39,7 @@ pub(super) fn deploy(
         at: draft.now,
     };
     draft.push(accepted);
+    draft.recount(workload);
     let of = Owner {
         workload,
         project,
@@ -86,7 +87,7 @@ fn free_places(
 fn place_member(draft: &mut Draft<'_>, of: &Owner<'_>, group: Replicas) -> Result<(), Refusal> {
     let wanted = lease::request(draft, of.workload, of.terms, None)?;
     let grant = of.new_replica(draft);
-    if seek(draft, &grant, &wanted)?.is_some() {
+    if seek(draft, &grant, &wanted, Standby::Never)?.is_some() {
         return Ok(());
     }
     let members = draft.granted_to(of.workload);
@@ -198,11 +199,12 @@ pub(super) fn scale(draft: &mut Draft<'_>, id: WorkloadId, replicas: u32) -> Res
     for _ in have..replicas {
         let wanted = lease::request(draft, id, of.terms, None)?;
         let grant = of.new_replica(draft);
-        if seek(draft, &grant, &wanted)?.is_none() {
+        if seek(draft, &grant, &wanted, Standby::Never)?.is_none() {
             let one = Replicas::new(1)?;
             return Err(no_capacity(draft, of.terms, &wanted, &[], one));
         }
     }
+    draft.recount(id);
     let surplus = have.saturating_sub(replicas) as usize;
     for replica in dispensable(draft, workload).into_iter().take(surplus) {
         remove_replica(draft, replica);
@@ -228,6 +230,7 @@ pub(super) fn stop(draft: &mut Draft<'_>, id: WorkloadId) -> Result<(), Refusal>
     };
     if !workload.stopping {
         draft.push(Event::WorkloadStopping { workload: id });
+        draft.recount(id);
         end_leases(draft, id);
         end_workload_if_idle(draft, id);
     }

@@ -4,6 +4,8 @@
 //! same batch free or take are tracked here: capacity by holding it in the index and giving it back
 //! at the end, money by the sum of the entries so far.
 
+mod claims;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_ledger::{Account, Entry};
@@ -16,6 +18,8 @@ use remuda_types::{
 use crate::event::Event;
 use crate::index::{Index, Layer, done};
 use crate::state::{Lease, Replica, State};
+
+use claims::Changes;
 
 /// A batch in the making.
 pub(super) struct Draft<'a> {
@@ -31,6 +35,7 @@ pub(super) struct Draft<'a> {
     renewed: BTreeSet<LeaseId>,
     over: BTreeSet<WorkloadId>,
     granted: Vec<Granted>,
+    claims: Changes,
     ordinal: u32,
 }
 
@@ -39,6 +44,7 @@ pub(super) struct Draft<'a> {
 pub(super) struct Granted {
     pub(super) workload: WorkloadId,
     pub(super) replica: ReplicaId,
+    pub(super) node: NodeKey,
     pub(super) provider: ProviderId,
     pub(super) site: SiteId,
     pub(super) price: Price,
@@ -77,6 +83,7 @@ pub(super) struct Mark {
     moved: BTreeMap<Account, i64>,
     ended: BTreeSet<LeaseId>,
     over: BTreeSet<WorkloadId>,
+    claims: Changes,
     ordinal: u32,
 }
 
@@ -94,6 +101,7 @@ impl<'a> Draft<'a> {
             renewed: BTreeSet::new(),
             over: BTreeSet::new(),
             granted: Vec::new(),
+            claims: Changes::default(),
             ordinal: 0,
         }
     }
@@ -115,6 +123,7 @@ impl<'a> Draft<'a> {
             moved: self.moved.clone(),
             ended: self.ended.clone(),
             over: self.over.clone(),
+            claims: self.claims.clone(),
             ordinal: self.ordinal,
         }
     }
@@ -129,7 +138,12 @@ impl<'a> Draft<'a> {
         self.events.truncate(mark.events);
         self.granted.truncate(mark.granted);
         (self.moved, self.ended, self.over) = (mark.moved, mark.ended, mark.over);
-        self.ordinal = mark.ordinal;
+        (self.claims, self.ordinal) = (mark.claims, mark.ordinal);
+    }
+
+    /// The facts so far.
+    pub(super) fn events(&self) -> &[Event] {
+        &self.events
     }
 
     pub(super) fn push(&mut self, event: Event) {
@@ -233,6 +247,7 @@ impl<'a> Draft<'a> {
         self.granted.push(Granted {
             workload,
             replica,
+            node,
             provider,
             site,
             price,

@@ -10,7 +10,7 @@ use remuda_types::{
 
 use super::charge;
 use super::draft::Draft;
-use super::seek::seek;
+use super::seek::{Standby, seek};
 use crate::event::{Charge, Event, Slice};
 use crate::index::Layer;
 use crate::refusal::Refusal;
@@ -310,7 +310,13 @@ pub(super) fn place_again(
         succeeds: false,
     };
     let wanted = request_again(draft, id, (replica.workload, &workload.terms), away_from);
-    let granted = wanted.and_then(|wanted| seek(draft, &of, &wanted).ok().flatten());
+    // Who just lost a node takes what was kept for that; who tries again may do so for ever.
+    let standby = if replica.retry.is_none() {
+        Standby::First
+    } else {
+        Standby::Last
+    };
+    let granted = wanted.and_then(|wanted| seek(draft, &of, &wanted, standby).ok().flatten());
     if granted.is_none() {
         retry_later(draft, id, replica);
     }

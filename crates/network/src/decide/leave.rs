@@ -7,7 +7,7 @@ use remuda_types::{LeaseId, Money, NodeKey, Price, ProviderId, Time};
 
 use super::draft::Draft;
 use super::supply::staying;
-use super::{lease, presence};
+use super::{lease, presence, standby};
 use crate::bond::{self, EarlyExit};
 use crate::command::LeaveManner;
 use crate::event::{Compensation, Event};
@@ -75,6 +75,7 @@ fn leave_now(draft: &mut Draft<'_>, provider: ProviderId) -> Result<(), Refusal>
         let Some(node) = draft.state.nodes.get(&id) else {
             continue;
         };
+        standby::vacate(draft, id);
         draft.push(Event::NodePresent {
             node: id,
             presence: Presence::Left(left),

@@ -156,6 +156,7 @@ const fn ends_by_itself(kind: WorkloadKind) -> bool {
 fn complete(draft: &mut Draft<'_>, id: WorkloadId, workload: &Workload, replica: ReplicaId) {
     if workload.replicas.contains(&replica) && workload.replicas.len() == 1 {
         draft.push(Event::WorkloadStopping { workload: id });
+        draft.recount(id);
         end_leases(draft, id);
         end_workload_if_idle(draft, id);
     } else {
@@ -186,6 +187,7 @@ pub(super) fn remove_replica(draft: &mut Draft<'_>, id: ReplicaId) {
         }
     }
     draft.push(Event::ReplicaRemoved { replica: id });
+    draft.recount(replica.workload);
 }
 
 /// A workload that is to end does so with its last lease.

@@ -7,7 +7,8 @@ use remuda_types::{Capacity, LeaseId, NodeKey, Time};
 use super::draft::Draft;
 use super::lease::{self, Grant};
 use super::observe::after_end;
-use super::seek::seek;
+use super::seek::{Standby, seek};
+use super::standby;
 use crate::event::Event;
 use crate::index::{Layer, offer};
 use crate::refusal::Refusal;
@@ -84,6 +85,9 @@ fn resize(
         ..node.clone()
     };
     let offered = offer(id, &resized, site);
+    if !draft.fits(&offered) {
+        standby::vacate(draft, id);
+    }
     let mut held = held_by(draft, node);
     // A lease on a GPU that is gone has no room, whatever else is free.
     held.sort_by_key(|(_, lease)| {
@@ -114,6 +118,8 @@ fn resize(
 pub(super) fn disconnected(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
     let node = known(draft, id)?;
     if node.leases.is_empty() && !matches!(node.presence, Presence::Left(_) | Presence::Away(_)) {
+        draft.close(id);
+        standby::vacate(draft, id);
         present(draft, id, Presence::Away(draft.now));
     }
     Ok(())
@@ -180,6 +186,7 @@ pub(super) fn lost(draft: &mut Draft<'_>, id: NodeKey, last_seen: Time) -> Resul
     if matches!(node.presence, Presence::Lost(_) | Presence::Left(_)) {
         return Ok(());
     }
+    standby::vacate(draft, id);
     present(draft, id, Presence::Lost(draft.now));
     abandon(draft, id, node, EndReason::NodeLost, last_seen);
     Ok(())
@@ -224,6 +231,7 @@ pub(super) fn drain(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
         }
     }
     draft.close(id);
+    standby::vacate(draft, id);
     move_away(draft, node);
     Ok(())
 }
@@ -254,6 +262,6 @@ pub(super) fn move_away(draft: &mut Draft<'_>, node: &Node) {
             succeeds: true,
         };
         // Without money for two leases at once the old one goes on until it must end.
-        let _granted = seek(draft, &of, &wanted).is_ok();
+        let _granted = seek(draft, &of, &wanted, Standby::Last).is_ok();
     }
 }

@@ -1,4 +1,4 @@
-//! A lease for one more replica: on what is free, or on what spot gives way from.
+//! A lease for one more replica: on what is free, on what was kept for it, or where spot gives way.
 
 use remuda_placement::{GpuSet, Placement, Request};
 use remuda_types::{LeaseId, NodeKey, Shape, Tier};
@@ -6,9 +6,21 @@ use remuda_types::{LeaseId, NodeKey, Shape, Tier};
 use super::draft::Draft;
 use super::lease::{self, Grant};
 use super::observe::after_end;
+use super::standby;
 use crate::index::{Layer, done};
 use crate::refusal::Refusal;
 use crate::state::{EndReason, Lease};
+
+/// When the workload's standbys are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standby {
+    /// Not for this replica: they are for those that lose their nodes.
+    Never,
+    /// Before anything else.
+    First,
+    /// When nothing is free.
+    Last,
+}
 
 /// Grants a lease where there is a node for it; says nothing where there is none. A refusal is
 /// about money, and nothing was done then.
@@ -16,9 +28,20 @@ pub(super) fn seek(
     draft: &mut Draft<'_>,
     of: &Grant<'_>,
     wanted: &Request,
+    when: Standby,
 ) -> Result<Option<LeaseId>, Refusal> {
+    if when == Standby::First
+        && let Some(lease) = standby::call(draft, of, wanted)?
+    {
+        return Ok(Some(lease));
+    }
     if let Some(placement) = free_place(draft, of.terms.tier, wanted) {
         return lease::grant(draft, of, &placement).map(Some);
+    }
+    if when == Standby::Last
+        && let Some(lease) = standby::call(draft, of, wanted)?
+    {
+        return Ok(Some(lease));
     }
     match Layer::of(of.terms.tier) {
         Layer::Firm => cleared_place(draft, of, wanted),

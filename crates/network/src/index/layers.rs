@@ -32,7 +32,6 @@ pub(crate) enum Layer {
     /// A lease that gives way.
     Spot,
     /// Nothing yet: it is kept for when it is called for.
-    #[expect(dead_code, reason = "nothing is claimed yet")]
     Claim,
 }
 

@@ -3,10 +3,12 @@
 //! `World` asks before every command. What is sold under a promise is refused only if it would be
 //! without any spot lease in the network, and ends none where it fits beside them.
 
+use std::collections::BTreeMap;
+
 use remuda_network::state::Terms;
 use remuda_network::{Command, Event, Network, Refusal};
-use remuda_placement::{Fleet, Replicas, place_group};
-use remuda_types::{LeaseId, Tier};
+use remuda_placement::{Amounts, Fleet, GpuSet, Replicas, place_group};
+use remuda_types::{LeaseId, NodeKey, Shape, Tier};
 
 /// What must come of a deploy.
 pub(crate) struct Expected {
@@ -35,16 +37,26 @@ impl Expected {
         let spot: Vec<_> = spot
             .filter(|(_, lease)| tier_of(&lease.workload) == Tier::Spot)
             .collect();
-        if terms.tier != Tier::Spot {
-            for (_, lease) in &spot {
-                let gpus = lease.gpus();
-                fleet.release_on(lease.node, &lease.shape, gpus).unwrap();
-            }
+        let is_spot = terms.tier == Tier::Spot;
+        for (_, lease) in spot.iter().filter(|_| !is_spot) {
+            let gpus = lease.gpus();
+            fleet.release_on(lease.node, &lease.shape, gpus).unwrap();
         }
+        // Spot may use what is claimed; to all others it is taken.
+        let mut claimed: BTreeMap<NodeKey, Vec<(Shape, GpuSet)>> = BTreeMap::new();
+        for place in state.claims.values().filter_map(|claim| claim.place) {
+            let on = claimed.entry(place.node).or_default();
+            on.push((place.shape, place.gpus()));
+        }
+        for (node, claims) in claimed {
+            let aside = if is_spot { vec![] } else { claims };
+            fleet.set_aside(node, Amounts::of(&aside)).unwrap();
+        }
+        let may_fit = fit(&mut fleet, terms, *replicas)?;
         Some(Self {
             tier: terms.tier,
-            fits,
-            may_fit: fit(&mut fleet, terms, *replicas)?,
+            fits: fits || is_spot && may_fit,
+            may_fit,
             spot: spot.into_iter().map(|(id, _)| *id).collect(),
         })
     }

@@ -194,7 +194,11 @@ impl Truth {
             | Event::UsagePosted { .. }
             | Event::TrancheClosed { .. }
             | Event::MoneyMoved { .. }
-            | Event::HoldbackReleased { .. } => {}
+            | Event::HoldbackReleased { .. }
+            | Event::ClaimSought { .. }
+            | Event::ClaimGranted { .. }
+            | Event::ClaimCalled { .. }
+            | Event::ClaimReleased { .. } => {}
         }
     }
 
