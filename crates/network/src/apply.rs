@@ -2,6 +2,8 @@
 //!
 //! A fact about something that is not there changes nothing; it cannot come out of `decide`.
 
+mod claim;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_types::{CommandId, LeaseId, Money, ProviderId, Span, Time};
@@ -316,6 +318,10 @@ impl State {
             Event::SiteFailed { site, at } => {
                 self.kinship.observe(*site, *at, &self.policy.kin.rule());
             }
+            Event::ClaimSought { .. }
+            | Event::ClaimGranted { .. }
+            | Event::ClaimCalled { .. }
+            | Event::ClaimReleased { .. } => self.change_claim(event),
         }
     }
 

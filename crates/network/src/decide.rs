@@ -20,6 +20,8 @@ mod operator;
 mod plan;
 mod presence;
 mod repack;
+mod seek;
+mod standby;
 mod supply;
 mod tick;
 mod tranche;
@@ -36,6 +38,9 @@ pub(crate) fn decide(
 ) -> Result<Vec<Event>, Refusal> {
     let mut draft = Draft::new(state, index, now, id);
     let decided = dispatch(&mut draft, command);
+    if decided.is_ok() {
+        standby::recount(&mut draft);
+    }
     let events = draft.finish();
     decided?;
     check_money(state, &events)?;

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use minicbor::{Decode, Encode};
 use remuda_ledger::Entry;
 use remuda_types::{
-    ApiKeyId, Capacity, Class, Country, Digest, GatewayKey, Label, LeaseId, Money, NodeKey, Place,
-    Price, ProjectId, ProviderId, ReplicaId, Shape, SiteId, TenantId, Time, TrancheId, TransferId,
-    WorkloadId,
+    ApiKeyId, Capacity, ClaimId, Class, Country, Digest, GatewayKey, Label, LeaseId, Money,
+    NodeKey, Place, Price, ProjectId, ProviderId, ReplicaId, Shape, SiteId, TenantId, Time,
+    TrancheId, TransferId, WorkloadId,
 };
 
 use crate::policy::Policy;
@@ -368,6 +368,47 @@ pub enum Event {
         site: SiteId,
         #[n(1)]
         at: Time,
+    },
+    /// A claim is wanted and has no node, or none any more; one is looked for then.
+    #[n(50)]
+    ClaimSought {
+        #[n(0)]
+        claim: ClaimId,
+        #[n(1)]
+        workload: WorkloadId,
+        #[n(2)]
+        retry: Time,
+    },
+    /// Capacity of a node is kept free for a workload.
+    #[n(51)]
+    ClaimGranted {
+        #[n(0)]
+        claim: ClaimId,
+        #[n(1)]
+        workload: WorkloadId,
+        #[n(2)]
+        node: NodeKey,
+        #[n(3)]
+        shape: Shape,
+        /// Which of the node's GPUs, one bit each.
+        #[n(4)]
+        gpu_bits: u64,
+        #[n(5)]
+        at: Time,
+    },
+    /// A claim's capacity is needed now: what it was kept free for follows.
+    #[n(52)]
+    ClaimCalled {
+        #[n(0)]
+        claim: ClaimId,
+        #[n(1)]
+        at: Time,
+    },
+    /// A claim is not needed any more.
+    #[n(53)]
+    ClaimReleased {
+        #[n(0)]
+        claim: ClaimId,
     },
 }
 

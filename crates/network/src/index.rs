@@ -3,8 +3,10 @@
 //! [`Index::rebuild`] from the state must equal the index that followed every event; a property
 //! test holds it to that.
 
+mod claims;
 mod dues;
 mod kin;
+mod layers;
 mod lazy_fleet;
 mod sites;
 
@@ -12,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_placement::{DemandClass, Fleet, GpuSet, NodeOffer};
 use remuda_types::{
-    ApiKeyId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId, Table,
-    TenantId, Time, TrancheId, WorkloadId,
+    ApiKeyId, ClaimId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId,
+    Table, TenantId, Time, TrancheId, WorkloadId,
 };
 use smallvec::SmallVec;
 
@@ -25,6 +27,9 @@ use dues::Dues;
 use lazy_fleet::LazyFleet;
 
 use sites::Sites;
+
+pub(crate) use claims::Claims;
+pub(crate) use layers::{Layer, Layers};
 
 /// Something the clock brings about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +46,8 @@ pub enum Due {
     Node(NodeKey),
     /// An ended lease may be forgotten.
     Ended(LeaseId),
+    /// A claim is to find a node.
+    Claim(ClaimId),
 }
 
 /// Who has a name.
@@ -65,6 +72,8 @@ type Bits = u128;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
     pub(crate) fleet: LazyFleet,
+    pub(crate) layers: Layers,
+    pub(crate) claims: Claims,
     pub(crate) sites: Sites,
     /// What the state's kinship said of this when the fleet was last told all of it.
     kin_cuts: u64,
@@ -128,14 +137,18 @@ impl Index {
                 .iter()
                 .filter_map(|lease| state.leases.get(lease))
             {
-                let class = demand_of(state, lease.workload);
-                index.fleet.hold(*id, &lease.shape, lease.gpus(), class);
+                let layer = Layer::of_workload(state, lease.workload);
+                done(index.hold(*id, (&lease.shape, lease.gpus()), layer));
+                index.count_in(state, lease.workload, *id);
             }
             index.refresh(state, Due::Node(*id));
         }
         for (id, lease) in &state.leases {
             index.note_lease(lease.workload, *id);
             index.refresh(state, Due::Lease(*id));
+        }
+        for id in state.claims.keys() {
+            index.note_claim(state, *id);
         }
         let ended = state.ended_leases.keys().copied().map(Due::Ended);
         let replicas = state.replicas.keys().copied().map(Due::Replica);
@@ -199,6 +212,11 @@ impl Index {
         self.live.get(&project).copied().unwrap_or_default()
     }
 
+    /// The claims of a workload.
+    pub fn claims_of(&self, workload: WorkloadId) -> impl Iterator<Item = ClaimId> + '_ {
+        self.claims.of(workload)
+    }
+
     /// When the clock next brings something about.
     pub fn next_due(&self) -> Option<Time> {
         self.dues.next()
@@ -224,12 +242,18 @@ impl Index {
             }
             Event::LeaseEnded { lease: id, .. } => {
                 if let Some(lease) = state.leases.get(id) {
-                    let fleet = &mut self.fleet;
-                    let class = demand_of(state, lease.workload);
-                    fleet.release(lease.node, &lease.shape, lease.gpus(), class);
+                    let layer = Layer::of_workload(state, lease.workload);
+                    done(self.release(lease.node, (&lease.shape, lease.gpus()), layer));
+                    if let Some((class, milli)) = demand_of(state, lease.workload) {
+                        self.fleet.count_out(class, lease.node, milli);
+                    }
                     self.forget_lease(lease.workload, *id);
                 }
             }
+            Event::ClaimSought { claim, .. }
+            | Event::ClaimGranted { claim, .. }
+            | Event::ClaimCalled { claim, .. }
+            | Event::ClaimReleased { claim } => self.forget_claim(state, *claim),
             Event::WorkloadEnded { workload } => {
                 if let Some(workload) = state.workloads.get(workload) {
                     self.forget_name(workload.project, workload.terms.label);
@@ -319,10 +343,10 @@ impl Index {
                 ..
             } => {
                 let gpus = GpuSet::from_bits(*gpu_bits);
-                let of = state.replicas.get(replica);
-                let class = of.and_then(|of| demand_of(state, of.workload));
-                self.fleet.hold(*node, shape, gpus, class);
-                if let Some(of) = of {
+                if let Some(of) = state.replicas.get(replica) {
+                    let layer = Layer::of_workload(state, of.workload);
+                    done(self.hold(*node, (shape, gpus), layer));
+                    self.count_in(state, of.workload, *node);
                     self.note_lease(of.workload, *lease);
                 }
                 self.refresh(state, Due::Lease(*lease));
@@ -361,6 +385,10 @@ impl Index {
             Event::ReplicaUnplaced { replica, .. }
             | Event::ReplicaRemoved { replica }
             | Event::ReplicaAdded { replica, .. } => self.refresh(state, Due::Replica(*replica)),
+            Event::ClaimSought { claim, .. }
+            | Event::ClaimGranted { claim, .. }
+            | Event::ClaimCalled { claim, .. }
+            | Event::ClaimReleased { claim } => self.note_claim(state, *claim),
             Event::TrancheOpened { tranche, .. } | Event::TrancheClosed { tranche } => {
                 self.refresh(state, Due::Tranche(*tranche));
             }
@@ -389,6 +417,13 @@ impl Index {
         let fleet = self.fleet.now();
         fleet.set_quotas(plan.quotas.iter().cloned());
         fleet.set_plan(plan.packing.clone());
+    }
+
+    /// Counts a replica of the workload that is on the node against the quotas of its kind.
+    fn count_in(&mut self, state: &State, workload: WorkloadId, node: NodeKey) {
+        if let Some((class, milli)) = demand_of(state, workload) {
+            self.fleet.count_in(class, node, milli);
+        }
     }
 
     fn name_workload(&mut self, project: ProjectId, label: Label, workload: WorkloadId) {
@@ -450,13 +485,12 @@ impl Index {
         };
         if matches!(node.presence, Presence::Left(_)) && node.leases.is_empty() {
             if self.fleet.offer(id).is_some() {
-                done(self.fleet.now().remove(id));
+                done(self.remove(id));
             }
             return;
         }
-        let fleet = self.fleet.now();
-        done(fleet.upsert(&offer(id, node, site)));
-        done(fleet.set_open(id, node.presence.is_open()));
+        done(self.offer(&offer(id, node, site)));
+        done(self.set_open(id, node.presence.is_open()));
     }
 
     fn forget(&mut self, due: Due) {
@@ -468,9 +502,11 @@ impl Index {
     }
 }
 
-/// What kind of demand a workload's replicas are, unless they ask for no GPU.
-fn demand_of(state: &State, workload: WorkloadId) -> Option<DemandClass> {
-    state.workloads.get(&workload)?.terms.demand_class()
+/// What kind of demand a workload's replicas are, unless they ask for no GPU, and how much of it
+/// each, in thousandths of a GPU.
+fn demand_of(state: &State, workload: WorkloadId) -> Option<(DemandClass, u64)> {
+    let terms = &state.workloads.get(&workload)?.terms;
+    Some((terms.demand_class()?, terms.shape.gpu_milli))
 }
 
 /// What a node offers, as placement sees it.
@@ -524,6 +560,7 @@ fn due_at(state: &State, due: Due) -> Option<Time> {
             }
             _ => None,
         }),
+        Due::Claim(id) => state.claims.get(&id).and_then(|claim| claim.retry),
         Due::Ended(id) => state.ended_leases.get(&id).map(|lease| {
             lease.ended
                 + state.policy.tranche_ttl

@@ -134,6 +134,22 @@ pub struct Policy {
     #[cbor(default)]
     #[serde(flatten)]
     pub repack: Repack,
+    /// Each `enterprise` workload has a warm standby for each started so many of its replicas; 0 is
+    /// none.
+    ///
+    /// A standby is capacity that nobody pays for but the `spot` tenants who use it until it is
+    /// called: it costs the network what it could not sell at once to others, and its provider
+    /// nothing but the choice of tenants. The default keeps an instance's lack of a node far under
+    /// the 0.1 % of `enterprise`'s promise even where each node is away 1 % of the time: of twelve
+    /// replicas two or more then lack theirs 0.66 % of the time, and one instance of them 0.055 %.
+    #[n(40)]
+    #[cbor(default)]
+    pub replicas_per_standby: u32,
+    /// The longest wait between attempts to find a node for a standby; the first is
+    /// `replace_backoff`, and each is twice the one before.
+    #[n(41)]
+    #[cbor(default)]
+    pub standby_retry_max: Span,
 }
 
 impl Policy {
@@ -182,6 +198,8 @@ impl Default for Policy {
             congestion_steepness_milli: 4_000,
             kin: Kin::default(),
             repack: Repack::default(),
+            replicas_per_standby: 12,
+            standby_retry_max: Span::HOUR,
         }
     }
 }

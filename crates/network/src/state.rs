@@ -10,12 +10,13 @@ use minicbor::{Decode, Encode};
 use remuda_ledger::Ledger;
 use remuda_placement::Kinship;
 use remuda_types::{
-    ApiKeyId, CommandId, GatewayKey, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId,
-    SiteId, Table, TenantId, Time, TrancheId, WorkloadId,
+    ApiKeyId, ClaimId, CommandId, GatewayKey, Label, LeaseId, NodeKey, ProjectId, ProviderId,
+    ReplicaId, SiteId, Table, TenantId, Time, TrancheId, WorkloadId,
 };
 
 use crate::policy::Policy;
 
+mod claim;
 mod end;
 mod key;
 mod lease;
@@ -24,6 +25,7 @@ mod supply;
 mod tenant;
 mod workload;
 
+pub use claim::{Claim, Claimed};
 pub use end::{EndReason, Fault};
 pub use key::{ApiKey, KeyOwner, Scope};
 pub use lease::{Charged, EndedLease, Lease, Meter, Phase};
@@ -98,4 +100,8 @@ pub struct State {
     #[n(30)]
     #[cbor(default)]
     pub kinship: Kinship,
+    /// Capacity kept free for when it is called for.
+    #[n(25)]
+    #[cbor(default)]
+    pub claims: BTreeMap<ClaimId, Claim>,
 }

@@ -13,6 +13,7 @@
 //! What does not belong here: leases, money beyond a price by the hour, time, and any IO.
 #![forbid(unsafe_code)]
 
+mod amounts;
 mod ask;
 mod bits;
 mod brief;
@@ -42,13 +43,14 @@ mod view;
 pub mod why;
 mod worth;
 
+pub use amounts::Amounts;
 pub use congestion::Congestion;
 pub use constraint::Constraint;
 pub use fleet::{Fleet, HoldError, NodeOffer, OfferError, ReleaseError, RemoveError, UnknownNode};
 pub use free::{Free, GpuSet};
 pub use invariant::Violation;
 pub use kinship::{Kinship, Rule};
-pub use place::{GroupError, Placement, explain, find, find_group, place, place_group};
+pub use place::{GroupError, Placement, explain, find, find_group, place, place_group, why_not};
 pub use plan::{Expected, Plan};
 pub use quotas::{Cell, DemandClass, Quota, Quotas};
 pub use quote::quote;

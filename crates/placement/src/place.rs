@@ -55,6 +55,25 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Unplaced {
     Unplaced::explain(fleet, request, &Taken::default(), (0, 1))
 }
 
+/// Why there is no node for one more replica of a group of so many, of which some are placed with
+/// these owners and at these sites. Of a node that `instead` has, it says what is free, and not
+/// `fleet`.
+pub fn why_not(
+    (fleet, instead): (&Fleet, &Fleet),
+    request: &Request,
+    placed: &[(ProviderId, SiteId)],
+    replicas: Replicas,
+) -> Unplaced {
+    let taken = Taken {
+        owners: placed.iter().map(|(owner, _)| *owner).collect(),
+        sites: placed.iter().map(|(_, site)| *site).collect(),
+        ..Taken::default()
+    };
+    let members = u32::try_from(placed.len()).unwrap_or(u32::MAX);
+    let progress = (members, replicas.get());
+    Unplaced::explain_with((fleet, instead), request, &taken, progress)
+}
+
 /// Why a group has no place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {

@@ -165,7 +165,7 @@ impl<H: Copy + Ord, G: Copy + Ord> Round<'_, H, G> {
     /// Whether a node is empty when one more replica has left it, and none is full for it.
     fn empties(&self, node: NodeKey, to: NodeKey) -> bool {
         let leaving = self.leaving.get(&node).copied().unwrap_or_default();
-        self.fleet.holds(node) == leaving + 1 && self.fleet.holds(to) > 0
+        self.fleet.hold_count(node) == leaving + 1 && self.fleet.hold_count(to) > 0
     }
 
     /// Makes a move in the fleet: what it takes is taken, what it leaves is not free yet.

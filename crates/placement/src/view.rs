@@ -1,14 +1,14 @@
 //! Nodes that are alike, seen from one request: which constraints eliminate them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use remuda_types::{Class, ProviderId, SiteId};
+use remuda_types::{Class, NodeKey, ProviderId, SiteId};
 
 use crate::brief::Brief;
 use crate::constraint::Constraint;
 use crate::fleet::Fleet;
 use crate::free::Free;
-use crate::pool::{Common, Offering, Pool, Slot};
+use crate::pool::{Common, Offering, Pool, PoolId, Slot};
 use crate::request::Request;
 
 /// Where the earlier members of a group are: what the others are not to be beside, or are to be.
@@ -57,17 +57,60 @@ pub(crate) struct Has<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shared(u16);
 
-/// All nodes of the fleet, those alike together.
+/// Nodes of a fleet that are looked at in another, which knows better what is free on them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Elsewhere<'a> {
+    fleet: Option<&'a Fleet>,
+    /// How many open and closed ones of each pool they are.
+    counts: BTreeMap<PoolId, (u64, u64)>,
+}
+
+impl<'a> Elsewhere<'a> {
+    /// The nodes of `other`, seen from `fleet`.
+    pub(crate) fn of(fleet: &Fleet, other: &'a Fleet) -> Self {
+        let mut counts: BTreeMap<PoolId, (u64, u64)> = BTreeMap::new();
+        for (key, _) in other.nodes() {
+            let found = fleet.pool_of(key).zip(fleet.is_open(key));
+            if let Some((pool, open)) = found {
+                let (opened, closed) = counts.entry(pool).or_default();
+                *(if open { opened } else { closed }) += 1;
+            }
+        }
+        Self {
+            fleet: Some(other),
+            counts,
+        }
+    }
+
+    fn has(&self, node: NodeKey) -> bool {
+        self.fleet
+            .is_some_and(|fleet| fleet.pool_of(node).is_some())
+    }
+
+    fn count(&self, pool: PoolId) -> (u64, u64) {
+        self.counts.get(&pool).copied().unwrap_or_default()
+    }
+}
+
+/// All nodes of the fleet but those that are looked at elsewhere, those alike together.
 pub(crate) fn views<'a>(
     fleet: &'a Fleet,
+    elsewhere: &'a Elsewhere<'_>,
     request: &'a Request,
     taken: &'a Taken,
 ) -> impl Iterator<Item = View<'a>> {
-    let pools = fleet.stock.pools.iter().filter(|pool| pool.nodes > 0);
-    pools.flat_map(move |pool| views_of(pool, request, taken))
+    let pools = (0..).zip(&fleet.stock.pools);
+    let pools = pools.filter(|(_, pool)| pool.nodes > 0);
+    pools.flat_map(move |pool| views_of(pool, elsewhere, request, taken))
 }
 
-fn views_of<'a>(pool: &'a Pool, request: &'a Request, taken: &Taken) -> Vec<View<'a>> {
+fn views_of<'a>(
+    (id, pool): (PoolId, &'a Pool),
+    elsewhere: &Elsewhere<'_>,
+    request: &'a Request,
+    taken: &Taken,
+) -> Vec<View<'a>> {
+    let (opened, closed) = elsewhere.count(id);
     let view = View {
         request,
         common: &pool.common,
@@ -75,24 +118,24 @@ fn views_of<'a>(pool: &'a Pool, request: &'a Request, taken: &Taken) -> Vec<View
         has: None,
         open: true,
         avoided: false,
-        nodes: count(pool.nodes - pool.closed),
+        nodes: count(pool.nodes - pool.closed - opened),
     };
     let mut views = if view.shared.comes_before(Constraint::Gpu) {
         let has = view
             .shared
             .is_one()
-            .then(|| best_that_would_do(pool, request));
+            .then(|| best_that_would_do(pool, elsewhere, request));
         let has = has.flatten();
         vec![View { has, ..view }]
     } else {
         let states = pool
             .slots()
-            .flat_map(|slot| views_of_state(pool, slot, view));
+            .flat_map(|slot| views_of_state(pool, (slot, elsewhere), view));
         states.collect()
     };
     views.push(View {
         open: false,
-        nodes: count(pool.closed),
+        nodes: count(pool.closed - closed),
         ..view
     });
     views.retain(|view| view.nodes > 0);
@@ -100,20 +143,31 @@ fn views_of<'a>(pool: &'a Pool, request: &'a Request, taken: &Taken) -> Vec<View
 }
 
 /// The cheapest of the nodes that have room and are not to be avoided.
-fn best_that_would_do<'a>(pool: &'a Pool, request: &Request) -> Option<Has<'a>> {
+fn best_that_would_do<'a>(
+    pool: &'a Pool,
+    elsewhere: &Elsewhere<'_>,
+    request: &Request,
+) -> Option<Has<'a>> {
     let has = |slot: &'a Slot| Has {
         free: &slot.free,
         offering: &pool.kind(slot.kind).offering,
     };
+    let avoid = &request.avoid.nodes;
     let would_do = pool.roomy(Brief::asked(&request.ask)).filter(|slot| {
-        slot.free.has_room(&request.ask) && slot.first_beside(&request.avoid.nodes).is_some()
+        let mut nodes = slot.nodes.iter();
+        slot.free.has_room(&request.ask)
+            && nodes.any(|node| !avoid.contains(&node) && !elsewhere.has(node))
     });
     let suiting = would_do.map(has).filter(|has| suits(request, has.offering));
     suiting.min_by_key(|has| has.offering.quote(request.shape()))
 }
 
 /// Nodes that are free alike: those that are not to be avoided, and those that are.
-fn views_of_state<'a>(pool: &'a Pool, slot: &'a Slot, view: View<'a>) -> [View<'a>; 2] {
+fn views_of_state<'a>(
+    pool: &'a Pool,
+    (slot, elsewhere): (&'a Slot, &Elsewhere<'_>),
+    view: View<'a>,
+) -> [View<'a>; 2] {
     let offering = &pool.kind(slot.kind).offering;
     let free = &slot.free;
     let view = View {
@@ -121,8 +175,16 @@ fn views_of_state<'a>(pool: &'a Pool, slot: &'a Slot, view: View<'a>) -> [View<'
         has: Some(Has { free, offering }),
         ..view
     };
-    let avoided = slot.among(&view.request.avoid.nodes);
-    [(false, slot.nodes.len() - avoided), (true, avoided)].map(|(avoided, nodes)| View {
+    let avoid = &view.request.avoid.nodes;
+    let (mut all, mut avoided) = (slot.nodes.len(), slot.among(avoid));
+    if elsewhere.fleet.is_some() {
+        let gone = slot.nodes.iter().filter(|node| elsewhere.has(*node));
+        for node in gone {
+            all -= 1;
+            avoided -= usize::from(avoid.contains(&node));
+        }
+    }
+    [(false, all - avoided), (true, avoided)].map(|(avoided, nodes)| View {
         avoided,
         nodes,
         ..view

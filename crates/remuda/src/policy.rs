@@ -74,6 +74,7 @@ const SPANS: &[Field<Policy, Span>] = &[
     ("kin_half_life", |policy| &mut policy.kin.half_life),
     ("repack_every", |policy| &mut policy.repack.every),
     ("repack_horizon", |policy| &mut policy.repack.horizon),
+    ("standby_retry_max", |policy| &mut policy.standby_retry_max),
 ];
 
 const PRICES: &[Field<Policy, Price>] = &[("unserved_gpu_price", |policy| {
@@ -110,6 +111,9 @@ const NUMBERS: &[Field<Policy, u32>] = &[
     ("repack_look", |policy| &mut policy.repack.look),
     ("site_failed_milli", |policy| {
         &mut policy.kin.site_failed_milli
+    }),
+    ("replicas_per_standby", |policy| {
+        &mut policy.replicas_per_standby
     }),
 ];
 

@@ -18,8 +18,8 @@ pub mod time;
 pub use class::{Class, ClassChoice, ClassChoiceError, ClassError};
 pub use digest::{Digest, DigestError, Label};
 pub use id::{
-    ApiKeyId, CommandId, Entropy, GatewayKey, IdError, LeaseId, NodeKey, ProjectId, ProviderId,
-    ReplicaId, RequestId, SiteId, TenantId, TrancheId, TransferId, WorkloadId,
+    ApiKeyId, ClaimId, CommandId, Entropy, GatewayKey, IdError, LeaseId, NodeKey, ProjectId,
+    ProviderId, ReplicaId, RequestId, SiteId, TenantId, TrancheId, TransferId, WorkloadId,
 };
 pub use money::{Money, MoneyError, Price};
 pub use place::{Country, Place, PlaceError};

@@ -40,7 +40,7 @@ pub(super) fn shunned(
     workload: WorkloadId,
     except: Option<ReplicaId>,
 ) -> BTreeSet<SiteId> {
-    let fleet = draft.index.fleet();
+    let fleet = &draft.index.fleet;
     let held = draft.leases_of(workload);
     let others = held.filter(|(_, lease)| Some(lease.replica) != except);
     let granted = draft.granted_to(workload).map(|granted| granted.site);

@@ -1,4 +1,4 @@
-//! Leases: granted, settled slice by slice, ended.
+//! Leases: granted, settled slice by slice, ended. `seek` finds the nodes.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +11,7 @@ use remuda_types::{
 use super::charge;
 use super::draft::Draft;
 use super::kin;
+use super::seek::{Standby, seek};
 use crate::event::{Charge, Event, Slice};
 use crate::refusal::Refusal;
 use crate::state::{EndReason, Lease, Meter, Phase, Replica, Terms};
@@ -64,34 +65,17 @@ impl Terms {
     }
 }
 
-/// A node for one more replica of a workload. Why there is none is left to whoever asks, unless
-/// what this batch granted already has a part in it.
-pub(super) fn place(
-    draft: &mut Draft<'_>,
-    workload: WorkloadId,
-    terms: &Terms,
-) -> Result<Placement, Refusal> {
-    let wanted = request(draft, workload, terms, None)?;
-    let is_first = draft.granted_to(workload).next().is_none();
-    let fleet = draft.index.fleet.now();
-    if is_first {
-        let placed = remuda_placement::find(fleet, &wanted);
-        return placed.ok_or_else(|| Refusal::NoRoom(Box::new(wanted)));
-    }
-    remuda_placement::place(fleet, &wanted)
-        .map_err(|unplaced| Refusal::NoCapacity(Box::new(unplaced)))
-}
-
-/// A node for a replica that is to leave where it is, or has left it, away from the given nodes.
-pub(super) fn find_again(
-    draft: &mut Draft<'_>,
+/// What placement is asked for a replica that is to leave where it is, or has left it, away from
+/// the given nodes.
+pub(super) fn request_again(
+    draft: &Draft<'_>,
     replica: ReplicaId,
     (workload, terms): (WorkloadId, &Terms),
     away_from: BTreeSet<NodeKey>,
-) -> Option<Placement> {
+) -> Option<Request> {
     let mut wanted = request(draft, workload, terms, Some(replica)).ok()?;
     wanted.avoid.nodes = away_from;
-    remuda_placement::find(draft.index.fleet.now(), &wanted)
+    Some(wanted)
 }
 
 /// What a grant is made of.
@@ -235,6 +219,7 @@ fn close_reservation(id: TransferId, reserved: Money, amount: Money) -> Vec<Entr
 
 /// Settles a slice that is over and begins the next; without money for it the lease ends.
 pub(super) fn renew(draft: &mut Draft<'_>, id: LeaseId, lease: &Lease) {
+    draft.renewed(id);
     let meter = lease.meter.accrue(lease.phase, draft.now);
     let charge = pay(draft, lease, meter);
     let next = reserve_slice(draft, lease.project, lease.price, meter.until).ok();
@@ -317,19 +302,22 @@ pub(super) fn place_again(
     let Some(workload) = draft.state.workloads.get(&replica.workload) else {
         return;
     };
-    let of = (replica.workload, &workload.terms);
-    let placed = find_again(draft, id, of, away_from);
-    let granted = placed.and_then(|placement| {
-        let of = Grant {
-            workload: replica.workload,
-            project: workload.project,
-            replica: id,
-            terms: &workload.terms,
-            epoch: replica.epoch,
-            succeeds: false,
-        };
-        grant(draft, &of, &placement).ok()
-    });
+    let of = Grant {
+        workload: replica.workload,
+        project: workload.project,
+        replica: id,
+        terms: &workload.terms,
+        epoch: replica.epoch,
+        succeeds: false,
+    };
+    let wanted = request_again(draft, id, (replica.workload, &workload.terms), away_from);
+    // Who just lost a node takes what was kept for that; who tries again may do so for ever.
+    let standby = if replica.retry.is_none() {
+        Standby::First
+    } else {
+        Standby::Last
+    };
+    let granted = wanted.and_then(|wanted| seek(draft, &of, &wanted, standby).ok().flatten());
     if granted.is_none() {
         retry_later(draft, id, replica);
     }
@@ -391,6 +379,7 @@ pub(super) fn replace(draft: &mut Draft<'_>, id: ReplicaId, node: NodeKey, reaso
         | EndReason::Crashed
         | EndReason::OutOfMemory
         | EndReason::BudgetExhausted
-        | EndReason::TermOver => retry_later(draft, id, replica),
+        | EndReason::TermOver
+        | EndReason::GaveWay => retry_later(draft, id, replica),
     }
 }

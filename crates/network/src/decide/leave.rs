@@ -7,7 +7,7 @@ use remuda_types::{LeaseId, Money, NodeKey, Price, ProviderId, Time};
 
 use super::draft::Draft;
 use super::supply::staying;
-use super::{lease, presence};
+use super::{lease, presence, standby};
 use crate::bond::{self, EarlyExit};
 use crate::command::LeaveManner;
 use crate::event::{Compensation, Event};
@@ -75,6 +75,7 @@ fn leave_now(draft: &mut Draft<'_>, provider: ProviderId) -> Result<(), Refusal>
         let Some(node) = draft.state.nodes.get(&id) else {
             continue;
         };
+        standby::vacate(draft, id);
         draft.push(Event::NodePresent {
             node: id,
             presence: Presence::Left(left),
@@ -187,7 +188,8 @@ fn replacement_price(draft: &mut Draft<'_>, broken: &Lease) -> Price {
         return broken.price;
     };
     let of = (broken.workload, &workload.terms);
-    let found = lease::find_again(draft, broken.replica, of, BTreeSet::new());
+    let wanted = lease::request_again(draft, broken.replica, of, BTreeSet::new());
+    let found = wanted.and_then(|wanted| remuda_placement::find(draft.index.fleet.now(), &wanted));
     found.map_or(broken.price, |found| found.price)
 }
 

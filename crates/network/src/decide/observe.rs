@@ -66,7 +66,8 @@ fn check_reason(reason: EndReason) -> Result<(), Refusal> {
         EndReason::NodeLost
         | EndReason::Drained
         | EndReason::ProviderLeft
-        | EndReason::BudgetExhausted => Err(Refusal::Invalid {
+        | EndReason::BudgetExhausted
+        | EndReason::GaveWay => Err(Refusal::Invalid {
             field: "observed",
             problem: format!("`{}` is not an end that a node can see", reason.as_str()),
         }),
@@ -156,6 +157,7 @@ const fn ends_by_itself(kind: WorkloadKind) -> bool {
 fn complete(draft: &mut Draft<'_>, id: WorkloadId, workload: &Workload, replica: ReplicaId) {
     if workload.replicas.contains(&replica) && workload.replicas.len() == 1 {
         draft.push(Event::WorkloadStopping { workload: id });
+        draft.recount(id);
         end_leases(draft, id);
         end_workload_if_idle(draft, id);
     } else {
@@ -186,6 +188,7 @@ pub(super) fn remove_replica(draft: &mut Draft<'_>, id: ReplicaId) {
         }
     }
     draft.push(Event::ReplicaRemoved { replica: id });
+    draft.recount(replica.workload);
 }
 
 /// A workload that is to end does so with its last lease.

@@ -8,7 +8,7 @@ use remuda_types::{LeaseId, NodeKey, ProviderId, ReplicaId};
 use super::draft::Draft;
 use super::leave::nodes_of;
 use super::observe::{after_end, drained};
-use super::{lease, presence, tranche};
+use super::{lease, presence, standby, tranche};
 use crate::event::Event;
 use crate::index::Due;
 use crate::state::{EndReason, Phase, Presence, Standing};
@@ -20,7 +20,12 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     let mut due: Vec<_> = due.take(limit).collect();
     // Who leaves goes first: a lease that ends with its provider must not be renewed before, for
     // then it would be settled twice in one batch.
-    due.sort_by_key(|item| !matches!(item, Due::Provider(_)));
+    // Standbys go last: who has no node at all goes before them.
+    due.sort_by_key(|item| match item {
+        Due::Provider(_) => 0,
+        Due::Claim(_) => 2,
+        _ => 1,
+    });
     for item in due {
         match item {
             Due::Lease(id) => lease_due(draft, id),
@@ -33,6 +38,7 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
             Due::Provider(id) => provider_due(draft, id),
             Due::Node(id) => node_due(draft, id),
             Due::Ended(id) => draft.push(Event::LeaseForgotten { lease: id }),
+            Due::Claim(id) => standby::due(draft, id),
         }
     }
 }
@@ -40,7 +46,7 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
 /// Whether it only finds nodes for what has none or is to move: no money, and nothing that ends.
 const fn is_of_placement(item: Due) -> bool {
     match item {
-        Due::Replica(_) | Due::Node(_) => true,
+        Due::Replica(_) | Due::Node(_) | Due::Claim(_) => true,
         Due::Lease(_) | Due::Tranche(_) | Due::Provider(_) | Due::Ended(_) => false,
     }
 }
@@ -124,6 +130,7 @@ fn notice_over(draft: &mut Draft<'_>, id: ProviderId) {
         let Some(node) = draft.state.nodes.get(&node_id) else {
             continue;
         };
+        standby::vacate(draft, node_id);
         let presence = Presence::Left(draft.now);
         draft.push(Event::NodePresent {
             node: node_id,

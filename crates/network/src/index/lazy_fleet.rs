@@ -6,7 +6,7 @@
 //! release that undoes what waits takes it away. What does not belong here: what is held, and why.
 
 use remuda_placement::{DemandClass, Fleet, GpuSet, HoldError, NodeOffer, ReleaseError};
-use remuda_types::{NodeKey, Shape};
+use remuda_types::{NodeKey, Shape, SiteId};
 
 use super::done;
 
@@ -17,56 +17,47 @@ pub(crate) struct LazyFleet {
     waiting: Vec<Change>,
 }
 
+/// What is held, and what is counted of it.
+#[derive(Clone, Debug, PartialEq)]
+enum What {
+    Room(NodeKey, Shape, GpuSet),
+    Demand(DemandClass, NodeKey, u64),
+}
+
+/// What begins, or ends.
 #[derive(Clone, Debug, PartialEq)]
 struct Change {
-    holds: bool,
-    node: NodeKey,
-    shape: Shape,
-    gpus: GpuSet,
-    /// What kind of demand it counts as.
-    class: Option<DemandClass>,
+    begins: bool,
+    what: What,
 }
 
 impl LazyFleet {
     /// Holds `shape` on these GPUs of a node that has room for it, of which the caller is sure.
-    pub(crate) fn hold(
-        &mut self,
-        node: NodeKey,
-        shape: &Shape,
-        gpus: GpuSet,
-        class: Option<DemandClass>,
-    ) {
-        self.change(Change {
-            holds: true,
-            node,
-            shape: *shape,
-            gpus,
-            class,
-        });
+    pub(crate) fn hold(&mut self, node: NodeKey, shape: &Shape, gpus: GpuSet) {
+        self.change(true, What::Room(node, *shape, gpus));
     }
 
     /// Releases what is held of this shape on these GPUs.
-    pub(crate) fn release(
-        &mut self,
-        node: NodeKey,
-        shape: &Shape,
-        gpus: GpuSet,
-        class: Option<DemandClass>,
-    ) {
-        self.change(Change {
-            holds: false,
-            node,
-            shape: *shape,
-            gpus,
-            class,
-        });
+    pub(crate) fn release(&mut self, node: NodeKey, shape: &Shape, gpus: GpuSet) {
+        self.change(false, What::Room(node, *shape, gpus));
     }
 
-    fn change(&mut self, change: Change) {
-        if self.waiting.last().is_some_and(|last| last.undoes(&change)) {
+    /// Counts a replica of this class that is on this node, in thousandths of a GPU.
+    pub(crate) fn count_in(&mut self, class: DemandClass, node: NodeKey, gpu_milli: u64) {
+        self.change(true, What::Demand(class, node, gpu_milli));
+    }
+
+    /// Undoes [`LazyFleet::count_in`].
+    pub(crate) fn count_out(&mut self, class: DemandClass, node: NodeKey, gpu_milli: u64) {
+        self.change(false, What::Demand(class, node, gpu_milli));
+    }
+
+    fn change(&mut self, begins: bool, what: What) {
+        let undoes = |last: &Change| last.begins != begins && last.what == what;
+        if self.waiting.last().is_some_and(undoes) {
             self.waiting.pop();
         } else {
-            self.waiting.push(change);
+            self.waiting.push(Change { begins, what });
         }
     }
 
@@ -92,6 +83,11 @@ impl LazyFleet {
         self.fleet.offer(node)
     }
 
+    /// The sites that fail together with this one; holds change nothing of it.
+    pub(crate) fn kin_of(&self, site: SiteId) -> impl Iterator<Item = SiteId> + '_ {
+        self.fleet.kin_of(site)
+    }
+
     /// Whether the node takes new replicas, if the fleet has it; holds change nothing of it.
     pub(crate) fn is_open(&self, node: NodeKey) -> Option<bool> {
         self.fleet.is_open(node)
@@ -102,27 +98,20 @@ impl Change {
     /// What is decided was found possible, so it is. If it were not, the index would differ from
     /// the state; [`crate::invariant::check`] looks for that.
     fn tell(self, fleet: &mut Fleet) {
-        let Self {
-            node, shape, gpus, ..
-        } = self;
-        if self.holds {
-            let held: Result<(), HoldError> = fleet.hold_on(node, &shape, gpus);
-            done(held);
-        } else {
-            let released: Result<(), ReleaseError> = fleet.release_on(node, &shape, gpus);
-            done(released);
+        match self.what {
+            What::Room(node, shape, gpus) if self.begins => {
+                let held: Result<(), HoldError> = fleet.hold_on(node, &shape, gpus);
+                done(held);
+            }
+            What::Room(node, shape, gpus) => {
+                let released: Result<(), ReleaseError> = fleet.release_on(node, &shape, gpus);
+                done(released);
+            }
+            What::Demand(class, node, gpu_milli) if self.begins => {
+                fleet.count_in(&class, node, gpu_milli);
+            }
+            What::Demand(class, node, gpu_milli) => fleet.count_out(&class, node, gpu_milli),
         }
-        match &self.class {
-            Some(class) if self.holds => fleet.count_in(class, node, shape.gpu_milli),
-            Some(class) => fleet.count_out(class, node, shape.gpu_milli),
-            None => {}
-        }
-    }
-
-    fn undoes(&self, other: &Self) -> bool {
-        self.holds != other.holds
-            && (self.node, self.shape, self.gpus) == (other.node, other.shape, other.gpus)
-            && self.class == other.class
     }
 }
 

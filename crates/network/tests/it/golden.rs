@@ -13,8 +13,8 @@
 use remuda_network::command::{LeaveManner, NewPlan, ObservedPhase};
 use remuda_network::placement::{Congestion, Plan, Quota};
 use remuda_network::state::{EndReason, KeyOwner};
-use remuda_network::{Command, Outlook};
-use remuda_types::{Digest, TrancheId};
+use remuda_network::{Command, Outlook, Policy};
+use remuda_types::{Digest, Span, TrancheId};
 
 use crate::world::{GATEWAY, World, label, lax, secs, terms, usd};
 
@@ -130,4 +130,24 @@ fn the_same_commands_give_the_same_bytes() {
         (events.to_string().as_str(), state.to_string().as_str()),
         (EVENTS, STATE)
     );
+}
+
+/// A policy that was written before there were standbys asks for none.
+#[test]
+fn an_old_policy_is_read() {
+    let bytes = minicbor::to_vec(Policy::default()).unwrap();
+    // From key 40 on, and two entries fewer in the map.
+    let at = bytes
+        .windows(4)
+        .position(|four| four == [0x18, 40, 12, 0x18]);
+    let mut old = bytes[..at.unwrap()].to_vec();
+    assert_eq!(old[..2], [0xb8, 29]);
+    old[1] = 27;
+    let read: Policy = minicbor::decode(&old).unwrap();
+    let expected = Policy {
+        replicas_per_standby: 0,
+        standby_retry_max: Span::ZERO,
+        ..Policy::default()
+    };
+    assert_eq!(read, expected);
 }

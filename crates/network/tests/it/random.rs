@@ -109,6 +109,10 @@ fn the_histories_reach_every_event_and_end() {
         "HoldbackReleased",
         "Forfeited",
         "PlanAdopted",
+        "ClaimSought",
+        "ClaimGranted",
+        "ClaimCalled",
+        "ClaimReleased",
         "Stopped",
         "Completed",
         "Crashed",
@@ -122,6 +126,7 @@ fn the_histories_reach_every_event_and_end() {
         "ProviderLeft",
         "BudgetExhausted",
         "TermOver",
+        "GaveWay",
         "given back",
     ];
     let missing: Vec<_> = expected

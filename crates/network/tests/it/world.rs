@@ -17,6 +17,8 @@ use remuda_types::{
     Time, WorkloadId, WorkloadKind,
 };
 
+use crate::oracle::Expected;
+
 /// A long while after the epoch, and a round number of days.
 pub(crate) const START: Time = Time::from_millis(20_000 * 86_400_000);
 
@@ -132,14 +134,25 @@ impl World {
     /// Sends a command with an id; a repeat has no events.
     pub(crate) fn send(&mut self, id: CommandId, command: &Command) -> Result<Vec<Event>, Refusal> {
         let before = self.network.index().clone();
+        let expected = Expected::of(&self.network, command);
         let decided = self.network.decide(self.now, id, command);
         assert!(
             *self.network.index() == before,
             "deciding left a trace in the index"
         );
+        let decided = decided.inspect_err(|refusal| {
+            if let Some(expected) = &expected {
+                expected.check(&Err(refusal.clone()));
+            }
+        });
         match decided? {
             Decision::Repeat => Ok(Vec::new()),
             Decision::New(events) => {
+                let events = Ok(events);
+                if let Some(expected) = expected {
+                    expected.check(&events);
+                }
+                let events = events?;
                 self.commit(id, &events);
                 let again = self.network.decide(self.now, id, command);
                 assert_eq!(again, Ok(Decision::Repeat));

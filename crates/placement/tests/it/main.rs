@@ -5,6 +5,7 @@
     reason = "a test may fail; clippy's own exception sees only `#[test]` functions"
 )]
 
+mod aside;
 mod oracle;
 mod properties;
 mod sentences;

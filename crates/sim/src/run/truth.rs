@@ -196,7 +196,11 @@ impl Truth {
             | Event::TrancheClosed { .. }
             | Event::MoneyMoved { .. }
             | Event::HoldbackReleased { .. }
-            | Event::SiteFailed { .. } => {}
+            | Event::SiteFailed { .. }
+            | Event::ClaimSought { .. }
+            | Event::ClaimGranted { .. }
+            | Event::ClaimCalled { .. }
+            | Event::ClaimReleased { .. } => {}
         }
     }
 
@@ -259,6 +263,7 @@ impl Truth {
             EndReason::NodeLost | EndReason::NodeRestarted => ail.unwrap_or(Cause::Suspicion),
             EndReason::ProviderLeft => Cause::Exit,
             EndReason::Drained => Cause::Move,
+            EndReason::GaveWay => Cause::Capacity,
             EndReason::Stopped
             | EndReason::Completed
             | EndReason::Crashed

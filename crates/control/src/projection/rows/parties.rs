@@ -135,6 +135,19 @@ pub(super) fn subjects(
         Event::WorkloadStopping { workload }
         | Event::WorkloadEnded { workload }
         | Event::ReplicaAdded { workload, .. } => (state.project_of(*workload), None),
+        Event::ClaimSought { workload, .. } => (state.project_of(*workload), None),
+        Event::ClaimGranted { workload, node, .. } => {
+            let node = state.before.nodes.get(node);
+            (state.project_of(*workload), node.map(|node| node.provider))
+        }
+        Event::ClaimCalled { claim, .. } | Event::ClaimReleased { claim } => {
+            let claim = state.before.claims.get(claim);
+            let place = claim.and_then(|claim| claim.place);
+            (
+                claim.and_then(|claim| state.project_of(claim.workload)),
+                place.map(|place| place.provider),
+            )
+        }
         Event::ReplicaRemoved { replica }
         | Event::ReplicaUnplaced { replica, .. }
         | Event::ReplicaMoved { replica } => {

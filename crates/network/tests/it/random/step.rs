@@ -106,6 +106,8 @@ fn policies() -> impl Strategy<Value = Policy> {
         max_keys: limits.1,
         id_window: Span::from_secs(60),
         migration_cost: Money::from_micros(limits.2),
+        replicas_per_standby: limits.0,
+        standby_retry_max: Span::from_secs(spans.2),
         ..lax()
     })
 }
@@ -121,7 +123,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
 }
 
 fn wanted() -> impl Strategy<Value = Terms> {
-    let tiers = prop_oneof![Just(Tier::Standard), Just(Tier::MultiSite)];
+    let tiers = select(Tier::ALL.to_vec());
     let kinds = prop_oneof![Just(WorkloadKind::Service), Just(WorkloadKind::Job)];
     (0_u8..4, shapes(), tiers, kinds).prop_map(|(n, shape, tier, kind)| Terms {
         shape,
