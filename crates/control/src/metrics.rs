@@ -275,6 +275,8 @@ pub const fn kind(command: &Command) -> &'static str {
         Command::OpenTranche { .. } => "open-tranche",
         Command::PostUsage { .. } => "post-usage",
         Command::CloseTranche { .. } => "close-tranche",
+        Command::Reserve { .. } => "reserve",
+        Command::CancelReservation { .. } => "cancel-reservation",
         Command::Tick { .. } => "tick",
     }
 }

@@ -104,6 +104,10 @@ pub struct Policy {
     #[n(41)]
     #[cbor(default)]
     pub standby_retry_max: Span,
+    /// How far ahead the start of a reservation may lie.
+    #[n(46)]
+    #[cbor(default)]
+    pub reserve_ahead_max: Span,
 }
 
 impl Default for Policy {
@@ -138,6 +142,7 @@ impl Default for Policy {
             post_grace: Span::from_secs(10 * 60),
             replicas_per_standby: 12,
             standby_retry_max: Span::HOUR,
+            reserve_ahead_max: Span::from_secs(365 * 86_400),
         }
     }
 }

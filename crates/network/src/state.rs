@@ -18,6 +18,7 @@ mod claim;
 mod end;
 mod key;
 mod lease;
+mod reservation;
 mod supply;
 mod tenant;
 mod workload;
@@ -26,6 +27,7 @@ pub use claim::{Claim, Claimed};
 pub use end::{EndReason, Fault};
 pub use key::{ApiKey, KeyOwner, Scope};
 pub use lease::{Charged, EndedLease, Lease, Meter, Phase};
+pub use reservation::{Reservation, ReservationEnd};
 pub use supply::{Node, Presence, Provider, Site, Standing};
 pub use tenant::{Project, Tenant, Tranche};
 pub use workload::{Model, Near, Replica, Terms, TokenPrices, Workload};
@@ -93,4 +95,8 @@ pub struct State {
     #[n(25)]
     #[cbor(default)]
     pub claims: BTreeMap<ClaimId, Claim>,
+    /// What is wanted later, by the workload that it will be; those included that have begun.
+    #[n(26)]
+    #[cbor(default)]
+    pub reservations: BTreeMap<WorkloadId, Reservation>,
 }

@@ -70,6 +70,7 @@ const SPANS: &[Field<Policy, Span>] = &[
     ("drain_retry", |policy| &mut policy.drain_retry),
     ("post_grace", |policy| &mut policy.post_grace),
     ("standby_retry_max", |policy| &mut policy.standby_retry_max),
+    ("reserve_ahead_max", |policy| &mut policy.reserve_ahead_max),
 ];
 
 const AMOUNTS: &[Field<Policy, Money>] = &[

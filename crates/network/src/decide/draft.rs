@@ -16,7 +16,7 @@ use remuda_types::{
 };
 
 use crate::event::Event;
-use crate::index::{Index, Layer, done};
+use crate::index::{Index, Kept, Layer, done};
 use crate::state::{Lease, Replica, State};
 
 use claims::Changes;
@@ -51,6 +51,8 @@ pub(super) struct Granted {
 }
 
 enum Undo {
+    Kept(NodeKey, Kept),
+    Unkept(NodeKey, Kept),
     Held(NodeKey, Shape, GpuSet, Layer),
     Released(NodeKey, Shape, GpuSet, Layer),
     Closed(NodeKey),
@@ -68,6 +70,8 @@ impl Undo {
             Self::Released(node, shape, gpus, layer) => {
                 done(index.hold(node, (&shape, gpus), layer));
             }
+            Self::Kept(node, kept) => done(index.unkeep(node, &kept)),
+            Self::Unkept(node, kept) => done(index.keep(node, &kept)),
             Self::Closed(node) => done(index.set_open(node, true)),
             Self::Offered(offer) => done(index.offer(&offer)),
             Self::Added(node) => done(index.remove(node)),
@@ -264,6 +268,7 @@ impl<'a> Draft<'a> {
             let undo = Undo::Released(lease.node, shape, gpus, layer);
             self.undo.push(undo);
         }
+        self.keep_again(lease);
     }
 
     /// Keeps the batch's later steps from placing on `node`.
@@ -314,6 +319,7 @@ impl<'a> Draft<'a> {
     pub(super) fn end_workload(&mut self, workload: WorkloadId) {
         if self.over.insert(workload) {
             self.push(Event::WorkloadEnded { workload });
+            self.recount(workload);
         }
     }
 

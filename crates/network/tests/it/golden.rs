@@ -17,8 +17,8 @@ use remuda_types::{Digest, Span, TrancheId};
 
 use crate::world::{GATEWAY, World, label, lax, secs, terms, usd};
 
-const EVENTS: &str = "1bca7db5c7cd78a4e2130254e60aa5d0bfda7d3c601e650b460fad9da64aa3f7";
-const STATE: &str = "90db0e422a398d34027d909019d005f2c40a8ac22a07cf8be2732cf6c47910f3";
+const EVENTS: &str = "2cf5402e2de46cbbf7564dc5f0f62b853330bf2819d6c90ddd1325dad47d90ab";
+const STATE: &str = "99f9337a080e684856b2d79ba7d9ffc67acb67bc6dd7fe59dc0998257cc5e14d";
 
 /// A day in the life: every part of the state has something in it at the end.
 fn story() -> World {
@@ -116,21 +116,22 @@ fn the_same_commands_give_the_same_bytes() {
     );
 }
 
-/// A policy that was written before there were standbys asks for none.
+/// A policy that was written before there were standbys and reservations asks for none.
 #[test]
 fn an_old_policy_is_read() {
     let bytes = minicbor::to_vec(Policy::default()).unwrap();
-    // From key 40 on, and two entries fewer in the map.
+    // From key 40 on, and three entries fewer in the map.
     let at = bytes
         .windows(4)
         .position(|four| four == [0x18, 40, 12, 0x18]);
     let mut old = bytes[..at.unwrap()].to_vec();
-    assert_eq!(old[..2], [0xb8, 29]);
+    assert_eq!(old[..2], [0xb8, 30]);
     old[1] = 27;
     let read: Policy = minicbor::decode(&old).unwrap();
     let expected = Policy {
         replicas_per_standby: 0,
         standby_retry_max: Span::ZERO,
+        reserve_ahead_max: Span::ZERO,
         ..Policy::default()
     };
     assert_eq!(read, expected);

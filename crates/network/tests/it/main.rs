@@ -18,6 +18,7 @@ mod leave;
 mod oracle;
 mod random;
 mod refusals;
+mod reserve;
 mod standby;
 mod stop;
 mod tranche;

@@ -6,7 +6,7 @@ use proptest::sample::Index;
 use remuda_ledger::Rail;
 use remuda_network::command::{EnrolNode, IssueKey};
 use remuda_network::event::UsageTotal;
-use remuda_network::state::{KeyOwner, Scope};
+use remuda_network::state::{KeyOwner, Scope, Terms};
 use remuda_network::{Command, State};
 use remuda_types::{
     ApiKeyId, Capacity, Digest, LeaseId, Money, NodeKey, Place, Price, ProjectId, ProviderId,
@@ -53,6 +53,11 @@ impl Names<'_> {
 
     fn workload(&self) -> WorkloadId {
         let known = self.state.workloads.keys().copied().collect();
+        any_of(known, WorkloadId::from_u128(7), self.first)
+    }
+
+    fn reservation(&self) -> WorkloadId {
+        let known = self.state.reservations.keys().copied().collect();
         any_of(known, WorkloadId::from_u128(7), self.first)
     }
 
@@ -145,6 +150,10 @@ impl Names<'_> {
                 workload: self.workload(),
                 replicas,
             },
+            Ask::Reserve(terms, n, from, long) => self.reserve(terms, n, now, (from, long)),
+            Ask::Cancel => Command::CancelReservation {
+                workload: self.reservation(),
+            },
             Ask::Stop => Command::StopWorkload {
                 workload: self.workload(),
             },
@@ -179,6 +188,17 @@ impl Names<'_> {
                 tranche: TrancheId::from_u128(u128::from(n)),
             },
             Ask::Tick { adopting } => Command::Tick { adopting },
+        }
+    }
+
+    fn reserve(&self, terms: Terms, replicas: u32, now: Time, (from, long): (u64, u64)) -> Command {
+        let from = now + Span::from_secs(from);
+        Command::Reserve {
+            project: self.project(),
+            terms: Box::new(terms),
+            replicas,
+            from,
+            to: from + Span::from_secs(long),
         }
     }
 
