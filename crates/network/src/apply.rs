@@ -321,7 +321,11 @@ impl State {
             Event::ClaimSought { .. }
             | Event::ClaimGranted { .. }
             | Event::ClaimCalled { .. }
-            | Event::ClaimReleased { .. } => self.change_claim(event),
+            | Event::ClaimReleased { .. }
+            | Event::ClaimBegun { .. } => self.change_claim(event),
+            Event::ReservationMade { .. }
+            | Event::ReservationBegun { .. }
+            | Event::ReservationEnded { .. } => self.change_reservation(event),
         }
     }
 
@@ -410,6 +414,7 @@ impl State {
         let Some(lease) = self.leases.remove(&id) else {
             return;
         };
+        self.keep_again(&lease);
         if let Some(node) = self.nodes.get_mut(&lease.node) {
             node.leases.remove(&id);
         }

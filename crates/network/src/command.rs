@@ -163,6 +163,24 @@ pub enum Command {
         /// What.
         workload: WorkloadId,
     },
+    /// A tenant wants something run later.
+    Reserve {
+        /// Who pays.
+        project: ProjectId,
+        /// What.
+        terms: Box<Terms>,
+        /// How many copies.
+        replicas: u32,
+        /// From when on.
+        from: Time,
+        /// Before when.
+        to: Time,
+    },
+    /// A tenant wants it no longer; it has not begun.
+    CancelReservation {
+        /// What: the workload that it would have been.
+        workload: WorkloadId,
+    },
     /// A node saw a replica change.
     ObserveReplica {
         /// On which node.

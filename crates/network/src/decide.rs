@@ -20,6 +20,7 @@ mod operator;
 mod plan;
 mod presence;
 mod repack;
+mod reserve;
 mod seek;
 mod standby;
 mod supply;
@@ -97,6 +98,14 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
         } => deploy::deploy(draft, *project, terms, *replicas),
         Command::Scale { workload, replicas } => deploy::scale(draft, *workload, *replicas),
         Command::StopWorkload { workload } => deploy::stop(draft, *workload),
+        Command::Reserve {
+            project,
+            terms,
+            replicas,
+            from,
+            to,
+        } => reserve::reserve(draft, *project, terms, *replicas, (*from, *to)),
+        Command::CancelReservation { workload } => reserve::cancel(draft, *workload),
         Command::ObserveReplica {
             node,
             lease,

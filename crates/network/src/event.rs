@@ -15,7 +15,8 @@ use remuda_types::{
 
 use crate::policy::Policy;
 use crate::state::{
-    AdoptedPlan, EndReason, Fault, KeyOwner, Meter, Phase, Presence, Scope, Standing, Terms,
+    AdoptedPlan, EndReason, Fault, KeyOwner, Meter, Phase, Presence, ReservationEnd, Scope,
+    Standing, Terms,
 };
 
 /// One fact.
@@ -409,6 +410,50 @@ pub enum Event {
     ClaimReleased {
         #[n(0)]
         claim: ClaimId,
+    },
+    /// A workload is to run from a time on and before another.
+    #[n(56)]
+    ReservationMade {
+        #[n(0)]
+        workload: WorkloadId,
+        #[n(1)]
+        project: ProjectId,
+        #[n(2)]
+        terms: Box<Terms>,
+        #[n(3)]
+        replicas: u32,
+        #[n(4)]
+        from: Time,
+        #[n(5)]
+        to: Time,
+        #[n(6)]
+        at: Time,
+    },
+    /// A reservation's time has come: its workload is deployed.
+    #[n(57)]
+    ReservationBegun {
+        #[n(0)]
+        workload: WorkloadId,
+        #[n(1)]
+        at: Time,
+    },
+    /// What is booked by a claim is a replica's lease's now; it follows.
+    #[n(58)]
+    ClaimBegun {
+        #[n(0)]
+        claim: ClaimId,
+        #[n(1)]
+        replica: ReplicaId,
+    },
+    /// A reservation is over.
+    #[n(59)]
+    ReservationEnded {
+        #[n(0)]
+        workload: WorkloadId,
+        #[n(1)]
+        end: ReservationEnd,
+        #[n(2)]
+        at: Time,
     },
 }
 

@@ -28,8 +28,8 @@ use lazy_fleet::LazyFleet;
 
 use sites::Sites;
 
-pub(crate) use claims::Claims;
-pub(crate) use layers::{Layer, Layers};
+pub(crate) use claims::{Claims, begun_on, claim_of, kept};
+pub(crate) use layers::{Kept, Layer, Layers};
 
 /// Something the clock brings about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +48,8 @@ pub enum Due {
     Ended(LeaseId),
     /// A claim is to find a node.
     Claim(ClaimId),
+    /// A reservation is to begin, or its time is over.
+    Reservation(WorkloadId),
 }
 
 /// Who has a name.
@@ -147,9 +149,11 @@ impl Index {
             index.note_lease(lease.workload, *id);
             index.refresh(state, Due::Lease(*id));
         }
-        for id in state.claims.keys() {
-            index.note_claim(state, *id);
+        for (id, reservation) in &state.reservations {
+            index.name_workload(reservation.project, reservation.terms.label, *id);
+            index.refresh(state, Due::Reservation(*id));
         }
+        index.note_all_claims(state);
         let ended = state.ended_leases.keys().copied().map(Due::Ended);
         let replicas = state.replicas.keys().copied().map(Due::Replica);
         let tranches = state.tranches.keys().copied().map(Due::Tranche);
@@ -247,13 +251,21 @@ impl Index {
                     if let Some((class, milli)) = demand_of(state, lease.workload) {
                         self.fleet.count_out(class, lease.node, milli);
                     }
+                    self.keep_again(state, lease);
                     self.forget_lease(lease.workload, *id);
                 }
             }
             Event::ClaimSought { claim, .. }
             | Event::ClaimGranted { claim, .. }
             | Event::ClaimCalled { claim, .. }
-            | Event::ClaimReleased { claim } => self.forget_claim(state, *claim),
+            | Event::ClaimReleased { claim }
+            | Event::ClaimBegun { claim, .. } => self.forget_claim(state, *claim),
+            Event::ReservationEnded { workload, .. } => {
+                let reservation = state.reservations.get(workload);
+                if let Some(unbegun) = reservation.filter(|reservation| !reservation.begun) {
+                    self.forget_name(unbegun.project, unbegun.terms.label);
+                }
+            }
             Event::WorkloadEnded { workload } => {
                 if let Some(workload) = state.workloads.get(workload) {
                     self.forget_name(workload.project, workload.terms.label);
@@ -388,7 +400,20 @@ impl Index {
             Event::ClaimSought { claim, .. }
             | Event::ClaimGranted { claim, .. }
             | Event::ClaimCalled { claim, .. }
-            | Event::ClaimReleased { claim } => self.note_claim(state, *claim),
+            | Event::ClaimReleased { claim }
+            | Event::ClaimBegun { claim, .. } => self.note_claim(state, *claim),
+            Event::ReservationMade {
+                workload,
+                project,
+                terms,
+                ..
+            } => {
+                self.name_workload(*project, terms.label, *workload);
+                self.refresh(state, Due::Reservation(*workload));
+            }
+            Event::ReservationBegun { workload, .. } | Event::ReservationEnded { workload, .. } => {
+                self.refresh(state, Due::Reservation(*workload));
+            }
             Event::TrancheOpened { tranche, .. } | Event::TrancheClosed { tranche } => {
                 self.refresh(state, Due::Tranche(*tranche));
             }
@@ -559,6 +584,13 @@ fn due_at(state: &State, due: Due) -> Option<Time> {
                 Some(at + state.policy.drain_retry)
             }
             _ => None,
+        }),
+        Due::Reservation(id) => state.reservations.get(&id).map(|reservation| {
+            if reservation.begun {
+                reservation.to
+            } else {
+                reservation.from
+            }
         }),
         Due::Claim(id) => state.claims.get(&id).and_then(|claim| claim.retry),
         Due::Ended(id) => state.ended_leases.get(&id).map(|lease| {

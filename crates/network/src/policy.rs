@@ -150,6 +150,10 @@ pub struct Policy {
     #[n(41)]
     #[cbor(default)]
     pub standby_retry_max: Span,
+    /// How far ahead the start of a reservation may lie.
+    #[n(46)]
+    #[cbor(default)]
+    pub reserve_ahead_max: Span,
 }
 
 impl Policy {
@@ -200,6 +204,7 @@ impl Default for Policy {
             repack: Repack::default(),
             replicas_per_standby: 12,
             standby_retry_max: Span::HOUR,
+            reserve_ahead_max: Span::from_secs(365 * 86_400),
         }
     }
 }

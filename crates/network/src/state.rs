@@ -21,6 +21,7 @@ mod end;
 mod key;
 mod lease;
 mod plan;
+mod reservation;
 mod supply;
 mod tenant;
 mod workload;
@@ -30,6 +31,7 @@ pub use end::{EndReason, Fault};
 pub use key::{ApiKey, KeyOwner, Scope};
 pub use lease::{Charged, EndedLease, Lease, Meter, Phase};
 pub use plan::AdoptedPlan;
+pub use reservation::{Reservation, ReservationEnd};
 pub use supply::{Node, Presence, Provider, Site, Standing};
 pub use tenant::{Project, Tenant, Tranche};
 pub use workload::{Model, Near, Replica, Terms, TokenPrices, Workload};
@@ -104,4 +106,8 @@ pub struct State {
     #[n(25)]
     #[cbor(default)]
     pub claims: BTreeMap<ClaimId, Claim>,
+    /// What is wanted later, by the workload that it will be; those included that have begun.
+    #[n(26)]
+    #[cbor(default)]
+    pub reservations: BTreeMap<WorkloadId, Reservation>,
 }

@@ -40,6 +40,31 @@ impl Amounts {
         self.disk_mib = self.disk_mib.saturating_add(shape.disk_mib);
     }
 
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        self.each(other, u16::saturating_add, u64::saturating_add)
+    }
+
+    /// Of each thing the larger amount.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        self.each(other, u16::max, u64::max)
+    }
+
+    fn each(&self, other: &Self, gpu: fn(u16, u16) -> u16, rest: fn(u64, u64) -> u64) -> Self {
+        let of = |gpus: &[u16], index: usize| gpus.get(index).copied().unwrap_or_default();
+        let count = self.gpus.len().max(other.gpus.len());
+        Self {
+            gpus: (0..count)
+                .map(|index| gpu(of(&self.gpus, index), of(&other.gpus, index)))
+                .collect(),
+            cpu_milli: rest(self.cpu_milli, other.cpu_milli),
+            memory_mib: rest(self.memory_mib, other.memory_mib),
+            disk_mib: rest(self.disk_mib, other.disk_mib),
+        }
+    }
+
     /// What of it is more than `other`: what is left to take when `other` lies on top of it.
     #[must_use]
     pub fn beyond(&self, other: &Self) -> Self {

@@ -191,6 +191,13 @@ impl Fleet {
         free.has_room(&ask).then(|| free.choose(ask.gpus()))?
     }
 
+    /// Whether [`Fleet::hold_on`] would have room now.
+    pub fn has_room_on(&self, node: NodeKey, shape: &Shape, gpus: GpuSet) -> bool {
+        let ask = Ask::new(*shape);
+        let left = ask.ok().zip(self.free(node));
+        left.is_some_and(|(ask, free)| free.minus(&ask, gpus).is_some())
+    }
+
     /// What is held of a node, oldest first.
     pub fn holds(&self, node: NodeKey) -> impl Iterator<Item = (Shape, GpuSet)> {
         let holds = self.nodes.get(&node).into_iter();

@@ -17,6 +17,7 @@ mod amounts;
 mod ask;
 mod bits;
 mod brief;
+pub mod calendar;
 pub mod congestion;
 pub mod constraint;
 pub mod fleet;
@@ -44,6 +45,7 @@ pub mod why;
 mod worth;
 
 pub use amounts::Amounts;
+pub use calendar::{Booking, Calendar};
 pub use congestion::Congestion;
 pub use constraint::Constraint;
 pub use fleet::{Fleet, HoldError, NodeOffer, OfferError, ReleaseError, RemoveError, UnknownNode};

@@ -75,6 +75,7 @@ const SPANS: &[Field<Policy, Span>] = &[
     ("repack_every", |policy| &mut policy.repack.every),
     ("repack_horizon", |policy| &mut policy.repack.horizon),
     ("standby_retry_max", |policy| &mut policy.standby_retry_max),
+    ("reserve_ahead_max", |policy| &mut policy.reserve_ahead_max),
 ];
 
 const PRICES: &[Field<Policy, Price>] = &[("unserved_gpu_price", |policy| {

@@ -122,7 +122,7 @@ fn no_capacity(
     Refusal::NoCapacity(Box::new(unplaced))
 }
 
-fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Refusal> {
+pub(super) fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Refusal> {
     let maximum = draft.state.policy.max_replicas;
     if replicas == 0 {
         let problem = "0: at least one is expected; `remuda stop` ends a workload".to_owned();
@@ -142,7 +142,7 @@ fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Refusal> {
     })
 }
 
-fn check_room(draft: &Draft<'_>, project: ProjectId) -> Result<(), Refusal> {
+pub(super) fn check_room(draft: &Draft<'_>, project: ProjectId) -> Result<(), Refusal> {
     let maximum = draft.state.policy.max_workloads;
     let live = draft.index.live_workloads(project);
     if live < maximum as usize {

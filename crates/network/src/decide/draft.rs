@@ -16,7 +16,7 @@ use remuda_types::{
 };
 
 use crate::event::Event;
-use crate::index::{Index, Layer, done};
+use crate::index::{Index, Kept, Layer, done};
 use crate::state::{Lease, Replica, State, Terms};
 
 /// Few commands make more events.
@@ -54,6 +54,8 @@ pub(super) struct Granted {
 }
 
 enum Undo {
+    Kept(NodeKey, Kept),
+    Unkept(NodeKey, Kept),
     Held(NodeKey, Shape, GpuSet, Layer),
     Released(NodeKey, Shape, GpuSet, Layer),
     CountedIn(DemandClass, NodeKey, u64),
@@ -75,6 +77,8 @@ impl Undo {
             }
             Self::CountedIn(class, node, milli) => index.fleet.count_out(class, node, milli),
             Self::CountedOut(class, node, milli) => index.fleet.count_in(class, node, milli),
+            Self::Kept(node, kept) => done(index.unkeep(node, &kept)),
+            Self::Unkept(node, kept) => done(index.keep(node, &kept)),
             Self::Closed(node) => done(index.set_open(node, true)),
             Self::Offered(offer) => done(index.offer(&offer)),
             Self::Added(node) => done(index.remove(node)),
@@ -284,6 +288,7 @@ impl<'a> Draft<'a> {
             self.index.fleet.count_out(class.clone(), node, milli);
             self.undo.push(Undo::CountedOut(class, node, milli));
         }
+        self.keep_again(lease);
     }
 
     /// Keeps the batch's later steps from placing on `node`.
@@ -334,6 +339,7 @@ impl<'a> Draft<'a> {
     pub(super) fn end_workload(&mut self, workload: WorkloadId) {
         if self.over.insert(workload) {
             self.push(Event::WorkloadEnded { workload });
+            self.recount(workload);
         }
     }
 

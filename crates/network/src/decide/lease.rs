@@ -94,7 +94,8 @@ pub(super) fn grant(
     grant: &Grant<'_>,
     placement: &Placement,
 ) -> Result<LeaseId, Refusal> {
-    let (slice, reserve) = reserve_slice(draft, grant.project, placement.price, draft.now)?;
+    let of = (grant.project, grant.workload);
+    let (slice, reserve) = reserve_slice(draft, of, placement.price, draft.now)?;
     let lease = LeaseId::derived(draft.id, draft.ordinal());
     draft.push(Event::LeaseGranted {
         lease,
@@ -117,13 +118,17 @@ pub(super) fn grant(
 /// at least the policy's least.
 fn reserve_slice(
     draft: &mut Draft<'_>,
-    project: ProjectId,
+    (project, workload): (ProjectId, WorkloadId),
     price: Price,
     from: Time,
 ) -> Result<(Slice, Option<Entry>), Refusal> {
     let policy = &draft.state.policy;
-    let (whole, least) = (policy.slice, policy.slice_min.min(policy.slice));
-    let hard_end = draft.now + policy.lease_term;
+    // What was reserved ends at its time, and is not paid for beyond.
+    let reservation = draft.state.reservations.get(&workload);
+    let end = reservation.map_or(Time::FOREVER, |reservation| reservation.to);
+    let whole = policy.slice.min(end.since(from));
+    let least = policy.slice_min.min(whole);
+    let hard_end = reservation.map_or(draft.now + policy.lease_term, |_| end);
     let available = draft.available(Account::ProjectBudget(project));
     let span = affordable(price, available, whole);
     if span < least {
@@ -222,7 +227,8 @@ pub(super) fn renew(draft: &mut Draft<'_>, id: LeaseId, lease: &Lease) {
     draft.renewed(id);
     let meter = lease.meter.accrue(lease.phase, draft.now);
     let charge = pay(draft, lease, meter);
-    let next = reserve_slice(draft, lease.project, lease.price, meter.until).ok();
+    let of = (lease.project, lease.workload);
+    let next = reserve_slice(draft, of, lease.price, meter.until).ok();
     let next = next.map(|(slice, reserve)| {
         draft.move_money(reserve.into_iter().collect());
         slice
@@ -312,7 +318,8 @@ pub(super) fn place_again(
     };
     let wanted = request_again(draft, id, (replica.workload, &workload.terms), away_from);
     // Who just lost a node takes what was kept for that; who tries again may do so for ever.
-    let standby = if replica.retry.is_none() {
+    let reserved = draft.state.reservations.contains_key(&replica.workload);
+    let standby = if replica.retry.is_none() || reserved {
         Standby::First
     } else {
         Standby::Last

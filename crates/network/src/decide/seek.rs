@@ -45,7 +45,7 @@ pub(super) fn seek(
     }
     match Layer::of(of.terms.tier) {
         Layer::Firm => cleared_place(draft, of, wanted),
-        Layer::Spot | Layer::Claim => Ok(None),
+        Layer::Spot => Ok(None),
     }
 }
 
@@ -89,21 +89,44 @@ fn cleared_place(
 /// Ends the spot leases of a node that are in the way of a shape; says which GPUs it then gets.
 /// Nothing is done where that would not help.
 pub(super) fn clear(draft: &mut Draft<'_>, node: NodeKey, shape: &Shape) -> Option<GpuSet> {
-    for id in in_the_way(draft, node, shape)? {
+    let has_room = |draft: &Draft<'_>| draft.index.fleet().room_for(node, shape).is_some();
+    end_in_the_way(draft, node, has_room)?;
+    draft.index.fleet.now().room_for(node, shape)
+}
+
+/// The same for these very GPUs.
+pub(super) fn clear_on(
+    draft: &mut Draft<'_>,
+    node: NodeKey,
+    (shape, gpus): (&Shape, GpuSet),
+) -> Option<()> {
+    let has_room = |draft: &Draft<'_>| draft.index.fleet().has_room_on(node, shape, gpus);
+    end_in_the_way(draft, node, has_room)
+}
+
+fn end_in_the_way(
+    draft: &mut Draft<'_>,
+    node: NodeKey,
+    has_room: impl Fn(&Draft<'_>) -> bool,
+) -> Option<()> {
+    for id in in_the_way(draft, node, has_room)? {
         if let Some(lease) = draft.state.leases.get(&id) {
             lease::end(draft, id, lease, EndReason::GaveWay, draft.now);
             after_end(draft, lease, EndReason::GaveWay);
         }
     }
-    draft.index.fleet.now().room_for(node, shape)
+    Some(())
 }
 
-/// The spot leases that are to end for a shape to have room: one if one is enough, and the youngest
+/// The spot leases that are to end for there to be room: one if one is enough, and the youngest
 /// first: those that ran longest have most to lose.
-fn in_the_way(draft: &mut Draft<'_>, node: NodeKey, shape: &Shape) -> Option<Vec<LeaseId>> {
+fn in_the_way(
+    draft: &mut Draft<'_>,
+    node: NodeKey,
+    has_room: impl Fn(&Draft<'_>) -> bool,
+) -> Option<Vec<LeaseId>> {
     let mut trial = Trial::new(draft, node);
-    let has_room =
-        |trial: &Trial<'_, '_>| trial.draft.index.fleet().room_for(node, shape).is_some();
+    let has_room = |trial: &Trial<'_, '_>| has_room(trial.draft);
     let all = 0..trial.leases.len();
     if !has_room(&trial) && !all.clone().any(|at| trial.helps_alone(at, &has_room)) {
         let _enough = all.clone().any(|at| {

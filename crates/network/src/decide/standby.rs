@@ -1,16 +1,18 @@
 //! Warm standbys: claims that a workload has for when a replica loses its node.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod count;
 
-use remuda_placement::{Placement, Request};
-use remuda_types::{ClaimId, LeaseId, NodeKey, Span, Tier, WorkloadId};
+use remuda_placement::{GpuSet, Placement, Request};
+use remuda_types::{ClaimId, LeaseId, NodeKey, ReplicaId, Span, WorkloadId};
 
 use super::draft::Draft;
 use super::lease::{self, Grant};
-use super::seek;
+use super::{reserve, seek};
 use crate::event::Event;
 use crate::refusal::Refusal;
 use crate::state::{Claim, Claimed, Terms};
+
+pub(super) use count::recount;
 
 /// Grants a lease where the workload has a claim; says nothing where it has none that can be
 /// called. A refusal is about money, and nothing was done then.
@@ -21,12 +23,12 @@ pub(super) fn call(
 ) -> Result<Option<LeaseId>, Refusal> {
     for (id, place) in callable(draft, of.workload, wanted) {
         let mark = draft.mark();
-        draft.push(Event::ClaimCalled {
-            claim: id,
-            at: draft.now,
-        });
-        draft.unclaim(id, &place);
-        if let Some(placement) = cleared(draft, &place, wanted) {
+        let placement = if draft.state.reservations.contains_key(&of.workload) {
+            begun(draft, id, &place, of.replica)
+        } else {
+            called(draft, id, &place)
+        };
+        if let Some(placement) = placement {
             let granted = lease::grant(draft, of, &placement);
             if granted.is_err() {
                 draft.back_to(mark);
@@ -49,7 +51,8 @@ fn callable(draft: &Draft<'_>, workload: WorkloadId, wanted: &Request) -> Vec<(C
             && !avoid.sites.contains(&place.site)
     };
     let claims = held(draft, workload);
-    let mut claims: Vec<_> = claims.filter(|(_, place)| will_do(place)).collect();
+    let claims = claims.filter(|(id, place)| will_do(place) && !draft.has_begun(*id));
+    let mut claims: Vec<_> = claims.collect();
     claims.sort_by_key(|(id, place)| (place.at, *id));
     claims
 }
@@ -64,15 +67,39 @@ fn held<'d>(
     claims.filter_map(|id| Some((id, draft.state.claims.get(&id)?.place?)))
 }
 
-/// The node of a claim that was just given up, spot out of the way.
-fn cleared(draft: &mut Draft<'_>, place: &Claimed, wanted: &Request) -> Option<Placement> {
+/// Gives a standby up for the lease that follows; spot is out of its way.
+fn called(draft: &mut Draft<'_>, id: ClaimId, place: &Claimed) -> Option<Placement> {
+    draft.push(Event::ClaimCalled {
+        claim: id,
+        at: draft.now,
+    });
+    draft.unclaim(id, place);
+    let gpus = seek::clear(draft, place.node, &place.shape)?;
+    placement(draft, place, gpus)
+}
+
+/// Gives what is booked by a claim to the lease that follows; spot is out of its way. It is kept
+/// for when that ends before its time.
+fn begun(
+    draft: &mut Draft<'_>,
+    id: ClaimId,
+    place: &Claimed,
+    replica: ReplicaId,
+) -> Option<Placement> {
+    draft.push(Event::ClaimBegun { claim: id, replica });
+    draft.begin(id, place);
+    seek::clear_on(draft, place.node, (&place.shape, place.gpus()))?;
+    placement(draft, place, place.gpus())
+}
+
+fn placement(draft: &Draft<'_>, place: &Claimed, gpus: GpuSet) -> Option<Placement> {
     let offer = draft.index.fleet.offer(place.node)?;
     Some(Placement {
         node: place.node,
         site: place.site,
         provider: place.provider,
-        gpus: seek::clear(draft, place.node, wanted.shape())?,
-        price: remuda_placement::quote(&offer, wanted.shape()),
+        gpus,
+        price: remuda_placement::quote(&offer, &place.shape),
     })
 }
 
@@ -80,7 +107,9 @@ fn cleared(draft: &mut Draft<'_>, place: &Claimed, wanted: &Request) -> Option<P
 /// the batch is done.
 pub(super) fn vacate(draft: &mut Draft<'_>, node: NodeKey) {
     let claims = draft.index.claims.on(node);
-    let claims: Vec<_> = claims.filter(|id| !draft.disposed_of(*id)).collect();
+    let mut claims: Vec<_> = claims.filter(|id| !draft.disposed_of(*id)).collect();
+    // What leases still have goes last: others may be booked in its place for later.
+    claims.sort_by_key(|id| draft.has_begun(*id));
     for id in claims {
         let Some(claim) = draft.state.claims.get(&id) else {
             continue;
@@ -102,13 +131,16 @@ pub(super) fn due(draft: &mut Draft<'_>, id: ClaimId) {
     let Some(claim) = draft.state.claims.get(&id) else {
         return;
     };
-    let Some(workload) = draft.state.workloads.get(&claim.workload) else {
+    let workload = draft.state.workloads.get(&claim.workload);
+    let reservation = draft.state.reservations.get(&claim.workload);
+    let terms = workload.map(|workload| &workload.terms);
+    let Some(terms) = terms.or(reservation.map(|reservation| &reservation.terms)) else {
         return;
     };
     if draft.disposed_of(id) || draft.recounts(claim.workload) || claim.place.is_some() {
         return;
     }
-    if !claim_node(draft, id, (claim.workload, &workload.terms)) {
+    if !claim_node(draft, id, (claim.workload, terms)) {
         let retry = draft.now + backoff(draft, claim);
         draft.push(Event::ClaimSought {
             claim: id,
@@ -164,12 +196,34 @@ fn find(draft: &mut Draft<'_>, (workload, terms): (WorkloadId, &Terms)) -> Optio
     let claims = claims.chain(draft.claimed_for(workload));
     near.avoid.nodes.extend(claims);
     apart.avoid.nodes.clone_from(&near.avoid.nodes);
+    if let Some(reservation) = draft.state.reservations.get(&workload) {
+        let interval = (reservation.from, reservation.to);
+        return reserve::place_again(draft, &reserved_request(draft, workload, terms)?, interval);
+    }
     cheapest(draft, &apart).or_else(|| cheapest(draft, &near))
+}
+
+/// What placement is asked for another place of a reservation: away from where its tier forbids.
+fn reserved_request(draft: &Draft<'_>, workload: WorkloadId, terms: &Terms) -> Option<Request> {
+    let mut wanted = lease::request(draft, workload, terms, None).ok()?;
+    if terms.tier.spreads_owners() {
+        for (_, place) in held(draft, workload) {
+            wanted.avoid.owners.insert(place.provider);
+            wanted.avoid.sites.insert(place.site);
+        }
+        let owners = draft.claimed_for(workload);
+        let offers = owners.filter_map(|node| draft.index.fleet.offer(node));
+        for offer in offers {
+            wanted.avoid.owners.insert(offer.provider);
+            wanted.avoid.sites.insert(offer.site);
+        }
+    }
+    Some(wanted)
 }
 
 /// The cheapest node that has room beside what was sold under a promise; of two that cost the same
 /// the one that spot is on, so that what is free stays free.
-fn cheapest(draft: &mut Draft<'_>, wanted: &Request) -> Option<Placement> {
+pub(super) fn cheapest(draft: &mut Draft<'_>, wanted: &Request) -> Option<Placement> {
     let index = &mut *draft.index;
     let yielding = remuda_placement::find(&mut index.layers.yielding, wanted);
     let free = remuda_placement::find(index.fleet.now(), wanted);
@@ -179,132 +233,12 @@ fn cheapest(draft: &mut Draft<'_>, wanted: &Request) -> Option<Placement> {
     }
 }
 
-/// Brings the claims of workloads that this batch touched to the number that is due: when all its
-/// replicas have found their nodes, for these go first.
-pub(super) fn recount(draft: &mut Draft<'_>) {
-    let touched = draft.take_recounts();
-    if touched.is_empty() {
-        return;
-    }
-    let batch = Batch::of(draft, &touched);
-    for (workload, vacated) in touched {
-        let known = draft.state.workloads.get(&workload);
-        let terms = batch.deployed.get(&workload);
-        let Some(terms) = terms
-            .cloned()
-            .or_else(|| known.map(|known| known.terms.clone()))
-        else {
-            continue;
-        };
-        let running = known.is_none_or(|known| !known.stopping) && !batch.over.contains(&workload);
-        let has = known.map_or(0, |known| known.replicas.len());
-        let replicas = has.saturating_add_signed(batch.change(workload));
-        let due = if running {
-            due_for(draft, terms.tier, replicas)
-        } else {
-            0
-        };
-        bring_to(draft, (workload, &terms), &vacated, due);
-    }
-}
-
-/// How many claims a workload of so many replicas is to have.
-fn due_for(draft: &Draft<'_>, tier: Tier, replicas: usize) -> usize {
-    let each = draft.state.policy.replicas_per_standby as usize;
-    match tier {
-        Tier::Enterprise if each > 0 => replicas.div_ceil(each),
-        Tier::Spot | Tier::Standard | Tier::Enterprise | Tier::MultiSite => 0,
-    }
-}
-
-fn bring_to(
-    draft: &mut Draft<'_>,
-    of: (WorkloadId, &Terms),
-    vacated: &BTreeSet<ClaimId>,
-    due: usize,
-) {
-    let claims = draft.index.claims.of(of.0);
-    let mut claims: Vec<_> = claims
-        .filter(|id| vacated.contains(id) || !draft.disposed_of(*id))
-        .collect();
-    // Those that have no node go first, then the youngest.
-    claims.sort_by_key(|id| {
-        let place = draft.state.claims.get(id).and_then(|claim| claim.place);
-        let since = place
-            .filter(|_| !vacated.contains(id))
-            .map(|place| place.at);
-        (since.is_none(), since, *id)
-    });
-    for id in claims.drain(claims.len().min(due)..) {
-        release(draft, id, vacated.contains(&id));
-    }
-    let have = claims.len();
-    let mut again: Vec<_> = claims
-        .into_iter()
-        .filter(|id| vacated.contains(id))
-        .collect();
-    for _ in have..due {
-        again.push(ClaimId::derived(draft.id, draft.ordinal()));
-    }
-    for id in again {
-        if !claim_node(draft, id, of) && !vacated.contains(&id) {
-            draft.push(Event::ClaimSought {
-                claim: id,
-                workload: of.0,
-                retry: draft.now + draft.state.policy.replace_backoff,
-            });
-        }
-    }
-}
-
 /// Lets go of a claim that is not needed any more.
-fn release(draft: &mut Draft<'_>, id: ClaimId, vacated: bool) {
+pub(super) fn release(draft: &mut Draft<'_>, id: ClaimId) {
     draft.push(Event::ClaimReleased { claim: id });
     let place = draft.state.claims.get(&id).and_then(|claim| claim.place);
-    if let Some(place) = place.filter(|_| !vacated) {
-        draft.unclaim(id, &place);
-    }
-}
-
-/// What a batch does to the workloads that it touches.
-#[derive(Default)]
-struct Batch {
-    deployed: BTreeMap<WorkloadId, Terms>,
-    over: BTreeSet<WorkloadId>,
-    changes: BTreeMap<WorkloadId, isize>,
-}
-
-impl Batch {
-    fn of(draft: &Draft<'_>, touched: &BTreeMap<WorkloadId, BTreeSet<ClaimId>>) -> Self {
-        let mut batch = Self::default();
-        let mut change = |workload: WorkloadId, by: isize| {
-            if touched.contains_key(&workload) {
-                *batch.changes.entry(workload).or_default() += by;
-            }
-        };
-        for event in draft.events() {
-            match event {
-                Event::ReplicaAdded { workload, .. } => change(*workload, 1),
-                Event::ReplicaRemoved { replica } => {
-                    if let Some(replica) = draft.state.replicas.get(replica) {
-                        change(replica.workload, -1);
-                    }
-                }
-                Event::WorkloadAccepted {
-                    workload, terms, ..
-                } => {
-                    batch.deployed.insert(*workload, (**terms).clone());
-                }
-                Event::WorkloadStopping { workload } | Event::WorkloadEnded { workload } => {
-                    batch.over.insert(*workload);
-                }
-                _ => {}
-            }
-        }
-        batch
-    }
-
-    fn change(&self, workload: WorkloadId) -> isize {
-        self.changes.get(&workload).copied().unwrap_or_default()
+    match place.filter(|_| !draft.disposed_of(id)) {
+        Some(place) => draft.unclaim(id, &place),
+        None => draft.dispose_of(id),
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use remuda_ledger::{Account, Entry, Purpose};
-use remuda_types::{LeaseId, NodeKey, ProviderId, ReplicaId};
+use remuda_types::{LeaseId, NodeKey, ProviderId, ReplicaId, WorkloadId};
 
 use super::draft::Draft;
 use super::leave::nodes_of;
 use super::observe::{after_end, drained};
-use super::{lease, presence, standby, tranche};
+use super::{lease, presence, reserve, standby, tranche};
 use crate::event::Event;
 use crate::index::Due;
 use crate::state::{EndReason, Phase, Presence, Standing};
@@ -21,10 +21,14 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     // Who leaves goes first: a lease that ends with its provider must not be renewed before, for
     // then it would be settled twice in one batch.
     // Standbys go last: who has no node at all goes before them.
+    // What is over goes before what begins, for it may be in its place.
+    let begins = |id: &WorkloadId| draft.state.reservations.get(id).is_some_and(|of| !of.begun);
     due.sort_by_key(|item| match item {
         Due::Provider(_) => 0,
-        Due::Claim(_) => 2,
-        _ => 1,
+        Due::Reservation(id) if begins(id) => 2,
+        Due::Reservation(_) => 1,
+        Due::Claim(_) => 4,
+        _ => 3,
     });
     for item in due {
         match item {
@@ -39,6 +43,7 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
             Due::Node(id) => node_due(draft, id),
             Due::Ended(id) => draft.push(Event::LeaseForgotten { lease: id }),
             Due::Claim(id) => standby::due(draft, id),
+            Due::Reservation(id) => reserve::due(draft, id),
         }
     }
 }
@@ -47,7 +52,11 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
 const fn is_of_placement(item: Due) -> bool {
     match item {
         Due::Replica(_) | Due::Node(_) | Due::Claim(_) => true,
-        Due::Lease(_) | Due::Tranche(_) | Due::Provider(_) | Due::Ended(_) => false,
+        Due::Lease(_)
+        | Due::Tranche(_)
+        | Due::Provider(_)
+        | Due::Ended(_)
+        | Due::Reservation(_) => false,
     }
 }
 

@@ -16,10 +16,10 @@
 use std::collections::BTreeMap;
 
 use remuda_placement::{
-    Amounts, Fleet, GpuSet, HoldError, NodeOffer, OfferError, ReleaseError, RemoveError,
-    UnknownNode,
+    Amounts, Booking, Calendar, Fleet, GpuSet, HoldError, NodeOffer, OfferError, ReleaseError,
+    RemoveError, UnknownNode,
 };
-use remuda_types::{NodeKey, Shape, Tier, WorkloadId};
+use remuda_types::{NodeKey, Shape, Tier, Time, WorkloadId};
 
 use super::{Index, done};
 use crate::state::State;
@@ -31,8 +31,17 @@ pub(crate) enum Layer {
     Firm,
     /// A lease that gives way.
     Spot,
-    /// Nothing yet: it is kept for when it is called for.
-    Claim,
+}
+
+/// What is kept of a node for when it is called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// At any time.
+    Standby(Part),
+    /// From a time on and before another.
+    Booked(Booking),
+    /// Nothing more, of what is booked: a lease has it.
+    Begun(Part),
 }
 
 impl Layer {
@@ -51,7 +60,8 @@ impl Layer {
     }
 }
 
-type Part = (Shape, GpuSet);
+/// An amount of a node, and on which GPUs.
+pub(crate) type Part = (Shape, GpuSet);
 
 /// Where nodes are seen differently by who asks.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,13 +78,43 @@ pub(crate) struct Layers {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Parts {
     spot: Vec<Part>,
-    claims: Vec<Part>,
+    standbys: Vec<Part>,
+    booked: Calendar,
+    /// Of what is booked, what leases have.
+    begun: Vec<Part>,
 }
 
 impl Parts {
+    fn has_claims(&self) -> bool {
+        !(self.standbys.is_empty() && self.booked.is_empty() && self.begun.is_empty())
+    }
+
+    /// What is kept for all claims, at the moment when it is most.
+    fn claimed(&self) -> Amounts {
+        let booked = self.booked.most().beyond(&Amounts::of(&self.begun));
+        booked.plus(&Amounts::of(&self.standbys))
+    }
+
     /// What the claims take beyond what spot does.
     fn aside(&self) -> Amounts {
-        Amounts::of(&self.claims).beyond(&Amounts::of(&self.spot))
+        self.claimed().beyond(&Amounts::of(&self.spot))
+    }
+
+    fn keep(&mut self, kept: &Kept) {
+        match kept {
+            Kept::Standby(part) => put(&mut self.standbys, *part),
+            Kept::Booked(booking) => self.booked.book(*booking),
+            Kept::Begun(part) => put(&mut self.begun, *part),
+        }
+    }
+
+    /// Undoes [`Parts::keep`]; says whether it was kept.
+    fn unkeep(&mut self, kept: &Kept) -> bool {
+        match kept {
+            Kept::Standby(part) => take(&mut self.standbys, *part),
+            Kept::Booked(booking) => self.booked.cancel(booking),
+            Kept::Begun(part) => take(&mut self.begun, *part),
+        }
     }
 }
 
@@ -120,7 +160,7 @@ impl Layers {
     pub(crate) const fn of(&self, layer: Layer) -> &Fleet {
         match layer {
             Layer::Spot => &self.beneath,
-            Layer::Firm | Layer::Claim => &self.yielding,
+            Layer::Firm => &self.yielding,
         }
     }
 
@@ -154,7 +194,6 @@ impl Index {
                 Ok(())
             }
             Layer::Spot => self.hold_spot(node, (*shape, gpus)),
-            Layer::Claim => self.hold_claim(node, (*shape, gpus)),
         }
     }
 
@@ -174,7 +213,6 @@ impl Index {
                 Ok(())
             }
             Layer::Spot => self.release_spot(node, (*shape, gpus)),
-            Layer::Claim => self.release_claim(node, (*shape, gpus)),
         }
     }
 
@@ -184,8 +222,7 @@ impl Index {
         put(&mut parts.spot, part);
         if before.spot.is_empty() && self.fleet.offer(node).is_some() {
             copy(&mut self.layers.yielding, self.fleet.now(), node);
-            let claims = Amounts::of(&before.claims);
-            done(self.layers.yielding.set_aside(node, claims));
+            done(self.layers.yielding.set_aside(node, before.claimed()));
         }
         let fleet = self.fleet.now();
         let held = fleet.set_aside(node, parts.aside());
@@ -197,7 +234,7 @@ impl Index {
             }
             return Err(error);
         }
-        if !parts.claims.is_empty() {
+        if parts.has_claims() {
             done(self.layers.beneath.hold_on(node, &part.0, part.1));
         }
         self.layers.set(node, parts);
@@ -209,10 +246,9 @@ impl Index {
         if !take(&mut parts.spot, part) {
             return Err(ReleaseError::NotHeld { node });
         }
-        let fleet = self.fleet.now();
-        fleet.release_on(node, &part.0, part.1)?;
-        done(fleet.set_aside(node, parts.aside()));
-        if !parts.claims.is_empty() {
+        self.fleet.now().release_on(node, &part.0, part.1)?;
+        done(self.fleet.now().set_aside(node, parts.aside()));
+        if parts.has_claims() {
             done(self.layers.beneath.release_on(node, &part.0, part.1));
         }
         self.forget_unused(node, &parts);
@@ -220,38 +256,81 @@ impl Index {
         Ok(())
     }
 
-    fn hold_claim(&mut self, node: NodeKey, part: Part) -> Result<(), HoldError> {
-        let before = self.layers.parts(node);
-        let mut parts = before.clone();
-        put(&mut parts.claims, part);
-        self.fleet.now().set_aside(node, parts.aside())?;
-        if !before.spot.is_empty() {
-            let claims = Amounts::of(&parts.claims);
-            if let Err(error) = self.layers.yielding.set_aside(node, claims) {
-                done(self.fleet.now().set_aside(node, before.aside()));
-                return Err(error);
-            }
-        }
-        if before.claims.is_empty() {
-            copy(&mut self.layers.beneath, self.fleet.now(), node);
-        }
-        self.layers.set(node, parts);
-        Ok(())
+    /// Keeps capacity of a node for when it is called for.
+    pub(crate) fn keep(&mut self, node: NodeKey, kept: &Kept) -> Result<(), HoldError> {
+        let mut parts = self.layers.parts(node);
+        parts.keep(kept);
+        self.recast(node, parts)
     }
 
-    fn release_claim(&mut self, node: NodeKey, part: Part) -> Result<(), ReleaseError> {
+    /// Undoes [`Index::keep`].
+    pub(crate) fn unkeep(&mut self, node: NodeKey, kept: &Kept) -> Result<(), HoldError> {
         let mut parts = self.layers.parts(node);
-        if !take(&mut parts.claims, part) {
-            return Err(ReleaseError::NotHeld { node });
+        if parts.unkeep(kept) {
+            self.recast(node, parts)
+        } else {
+            Err(HoldError::SetAside { node })
         }
-        done(self.fleet.now().set_aside(node, parts.aside()));
-        if !parts.spot.is_empty() {
-            let claims = Amounts::of(&parts.claims);
-            done(self.layers.yielding.set_aside(node, claims));
+    }
+
+    /// Has other claims of a node from now on.
+    fn recast(&mut self, node: NodeKey, parts: Parts) -> Result<(), HoldError> {
+        let before = self.layers.parts(node);
+        self.fleet.now().set_aside(node, parts.aside())?;
+        if !before.spot.is_empty()
+            && let Err(error) = self.layers.yielding.set_aside(node, parts.claimed())
+        {
+            done(self.fleet.now().set_aside(node, before.aside()));
+            return Err(error);
+        }
+        if parts.has_claims() && !before.has_claims() {
+            copy(&mut self.layers.beneath, self.fleet.now(), node);
         }
         self.forget_unused(node, &parts);
         self.layers.set(node, parts);
         Ok(())
+    }
+
+    /// The nodes of which something is booked, and as free as they are for what would be booked
+    /// from a time on and before another. The fleet must have been told of everything.
+    pub(crate) fn gaps(&self, from: Time, to: Time) -> Fleet {
+        let mut gaps = Fleet::new();
+        let booked = self.layers.nodes.iter();
+        for (node, parts) in booked.filter(|(_, parts)| !parts.booked.is_empty()) {
+            // Without spot, which gives way.
+            let firm = match parts.spot[..] {
+                [] => self.fleet.settled(),
+                _ => &self.layers.yielding,
+            };
+            copy(&mut gaps, firm, *node);
+            for (shape, gpus) in &parts.begun {
+                done(gaps.release_on(*node, shape, *gpus));
+            }
+            self.refresh_gap(&mut gaps, *node, (from, to));
+        }
+        gaps
+    }
+
+    /// Has one of the [`Index::gaps`] see what is booked by now.
+    pub(crate) fn refresh_gap(&self, gaps: &mut Fleet, node: NodeKey, (from, to): (Time, Time)) {
+        let parts = self.layers.parts(node);
+        let standbys = Amounts::of(&parts.standbys);
+        let aside = parts.booked.most_within(from, to).plus(&standbys);
+        done(gaps.set_aside(node, aside));
+    }
+
+    /// The [`Index::gaps`], and where else spot could give way: all that may have room for what is
+    /// to be booked and not for what is wanted now.
+    pub(crate) fn gaps_and_yielding(&self, from: Time, to: Time) -> Fleet {
+        let mut all = self.gaps(from, to);
+        for offer in self.layers.yielding.offers() {
+            if all.offer(offer.node).is_none() {
+                copy(&mut all, &self.layers.yielding, offer.node);
+                let claimed = self.layers.parts(offer.node).claimed();
+                done(all.set_aside(offer.node, claimed));
+            }
+        }
+        all
     }
 
     /// Takes a node out of the small fleets that see no more of it than the large one does.
@@ -260,7 +339,7 @@ impl Index {
         if parts.spot.is_empty() && layers.yielding.offer(node).is_some() {
             drop_node(&mut layers.yielding, node);
         }
-        if parts.claims.is_empty() && layers.beneath.offer(node).is_some() {
+        if !parts.has_claims() && layers.beneath.offer(node).is_some() {
             drop_node(&mut layers.beneath, node);
         }
     }

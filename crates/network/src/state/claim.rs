@@ -2,10 +2,11 @@
 
 use minicbor::{Decode, Encode};
 use remuda_placement::GpuSet;
-use remuda_types::{NodeKey, ProviderId, Shape, SiteId, Time, WorkloadId};
+use remuda_types::{NodeKey, ProviderId, ReplicaId, Shape, SiteId, Time, WorkloadId};
 
-/// A warm standby: capacity that a workload's replica gets when it loses its node, however full the
-/// network is. Until then `spot` may use it, and its provider is paid by whoever does.
+/// Capacity that a workload's replica gets however full the network is: when it loses its node (a
+/// warm standby), or when its reservation begins. Until then `spot` may use it, and its provider is
+/// paid by whoever does.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
 #[cbor(map)]
 pub struct Claim {
@@ -21,6 +22,10 @@ pub struct Claim {
     /// When to look for a node again.
     #[n(3)]
     pub retry: Option<Time>,
+    /// The replica that has a lease on it, when it is booked and not only for need.
+    #[n(4)]
+    #[cbor(default)]
+    pub replica: Option<ReplicaId>,
 }
 
 /// What a claim keeps free.

@@ -132,21 +132,22 @@ fn the_same_commands_give_the_same_bytes() {
     );
 }
 
-/// A policy that was written before there were standbys asks for none.
+/// A policy that was written before there were standbys and reservations asks for none.
 #[test]
 fn an_old_policy_is_read() {
     let bytes = minicbor::to_vec(Policy::default()).unwrap();
-    // From key 40 on, and two entries fewer in the map.
+    // From key 40 on, and three entries fewer in the map.
     let at = bytes
         .windows(4)
         .position(|four| four == [0x18, 40, 12, 0x18]);
     let mut old = bytes[..at.unwrap()].to_vec();
-    assert_eq!(old[..2], [0xb8, 29]);
+    assert_eq!(old[..2], [0xb8, 30]);
     old[1] = 27;
     let read: Policy = minicbor::decode(&old).unwrap();
     let expected = Policy {
         replicas_per_standby: 0,
         standby_retry_max: Span::ZERO,
+        reserve_ahead_max: Span::ZERO,
         ..Policy::default()
     };
     assert_eq!(read, expected);

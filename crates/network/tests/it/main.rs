@@ -21,6 +21,7 @@ mod plan;
 mod random;
 mod refusals;
 mod repack;
+mod reserve;
 mod standby;
 mod stop;
 mod tranche;

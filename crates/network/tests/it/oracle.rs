@@ -3,12 +3,16 @@
 //! `World` asks before every command. What is sold under a promise is refused only if it would be
 //! without any spot lease in the network, and ends none where it fits beside them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use remuda_network::state::Terms;
+use remuda_network::state::{Claim, State, Terms};
 use remuda_network::{Command, Event, Network, Refusal};
 use remuda_placement::{Amounts, Fleet, GpuSet, Replicas, place_group};
-use remuda_types::{LeaseId, NodeKey, Shape, Tier};
+use remuda_types::{LeaseId, NodeKey, Shape, Tier, Time};
+
+type Part = (Shape, GpuSet);
+/// A claim, what it keeps, and the times that it is booked for if it is.
+type Placed<'a> = (&'a Claim, Part, Option<(Time, Time)>);
 
 /// What must come of a deploy.
 pub(crate) struct Expected {
@@ -43,14 +47,18 @@ impl Expected {
             fleet.release_on(lease.node, &lease.shape, gpus).unwrap();
         }
         // Spot may use what is claimed; to all others it is taken.
-        let mut claimed: BTreeMap<NodeKey, Vec<(Shape, GpuSet)>> = BTreeMap::new();
-        for place in state.claims.values().filter_map(|claim| claim.place) {
-            let on = claimed.entry(place.node).or_default();
-            on.push((place.shape, place.gpus()));
-        }
-        for (node, claims) in claimed {
-            let aside = if is_spot { vec![] } else { claims };
-            fleet.set_aside(node, Amounts::of(&aside)).unwrap();
+        for node in claimed_nodes(state) {
+            let aside = if is_spot {
+                Amounts::default()
+            } else {
+                let begun = begun_on(state, node);
+                let always = (Time::EPOCH, Time::FOREVER);
+                let booked = most_booked(state, node, always);
+                booked
+                    .beyond(&Amounts::of(&begun))
+                    .plus(&standbys_on(state, node))
+            };
+            fleet.set_aside(node, aside).unwrap();
         }
         let may_fit = fit(&mut fleet, terms, *replicas)?;
         Some(Self {
@@ -82,6 +90,86 @@ impl Expected {
             }
         }
     }
+}
+
+/// Whether a reservation must be taken: a look at every node at every moment.
+pub(crate) fn has_room_for(network: &Network, command: &Command) -> Option<bool> {
+    let Command::Reserve {
+        terms,
+        replicas,
+        from,
+        to,
+        ..
+    } = command
+    else {
+        return None;
+    };
+    let state = network.state();
+    let mut fleet = network.index().fleet().clone();
+    let tier_of = |workload| state.workloads[workload].terms.tier;
+    for lease in state.leases.values() {
+        if tier_of(&lease.workload) == Tier::Spot {
+            let gpus = lease.gpus();
+            fleet.release_on(lease.node, &lease.shape, gpus).unwrap();
+        }
+    }
+    for node in claimed_nodes(state) {
+        fleet.set_aside(node, Amounts::default()).unwrap();
+        for (shape, gpus) in begun_on(state, node) {
+            fleet.release_on(node, &shape, gpus).unwrap();
+        }
+        let booked = most_booked(state, node, (*from, *to));
+        let aside = booked.plus(&standbys_on(state, node));
+        fleet.set_aside(node, aside).unwrap();
+    }
+    fit(&mut fleet, terms, *replicas)
+}
+
+fn claimed_nodes(state: &State) -> BTreeSet<NodeKey> {
+    let places = state.claims.values().filter_map(|claim| claim.place);
+    places.map(|place| place.node).collect()
+}
+
+fn claims_on(state: &State, node: NodeKey) -> Vec<Placed<'_>> {
+    let claims = state.claims.values();
+    let placed = claims.filter_map(|claim| claim.place.map(|place| (claim, place)));
+    let here = placed.filter(|(_, place)| place.node == node);
+    here.map(|(claim, place)| {
+        let booked = state.reservations.get(&claim.workload);
+        let booked = booked.map(|booked| (booked.from, booked.to));
+        (claim, (place.shape, place.gpus()), booked)
+    })
+    .collect()
+}
+
+fn standbys_on(state: &State, node: NodeKey) -> Amounts {
+    let claims = claims_on(state, node).into_iter();
+    let parts = claims.filter_map(|(_, part, booked)| booked.is_none().then_some(part));
+    Amounts::of(&parts.collect::<Vec<_>>())
+}
+
+fn begun_on(state: &State, node: NodeKey) -> Vec<Part> {
+    let claims = claims_on(state, node).into_iter();
+    let parts = claims.filter_map(|(claim, part, _)| claim.replica.map(|_| part));
+    parts.collect()
+}
+
+/// The most that is booked at one of the moments at which anything begins.
+fn most_booked(state: &State, node: NodeKey, (from, to): (Time, Time)) -> Amounts {
+    let claims = claims_on(state, node);
+    let booked: Vec<_> = claims
+        .iter()
+        .filter_map(|(_, part, booked)| booked.map(|(from, to)| (from, to, *part)))
+        .collect();
+    let begins = state.reservations.values().map(|booked| booked.from);
+    let moments = begins.chain([from]).filter(|at| from <= *at && *at < to);
+    moments.fold(Amounts::default(), |most, at| {
+        let there = booked
+            .iter()
+            .filter(|(from, to, _)| *from <= at && at < *to);
+        let parts: Vec<_> = there.map(|(_, _, part)| *part).collect();
+        most.or(&Amounts::of(&parts))
+    })
 }
 
 /// Whether a group fits; nothing where it makes no sense.

@@ -70,6 +70,7 @@ fn the_histories_reach_every_event_and_end() {
             seen.extend(events.iter().map(variant));
             seen.extend(events.iter().filter_map(|event| match event {
                 Event::LeaseEnded { reason, .. } => Some(variant(reason)),
+                Event::ReservationEnded { end, .. } => Some(variant(end)),
                 Event::LeaseSettled { charge, .. } if charge.amount.is_negative() => {
                     Some("given back".to_owned())
                 }
@@ -113,6 +114,13 @@ fn the_histories_reach_every_event_and_end() {
         "ClaimGranted",
         "ClaimCalled",
         "ClaimReleased",
+        "ReservationMade",
+        "ReservationBegun",
+        "ClaimBegun",
+        "ReservationEnded",
+        "Over",
+        "Cancelled",
+        "Lapsed",
         "Stopped",
         "Completed",
         "Crashed",

@@ -17,7 +17,7 @@ use remuda_types::{
     Time, WorkloadId, WorkloadKind,
 };
 
-use crate::oracle::Expected;
+use crate::oracle::{Expected, has_room_for};
 
 /// A long while after the epoch, and a round number of days.
 pub(crate) const START: Time = Time::from_millis(20_000 * 86_400_000);
@@ -135,6 +135,7 @@ impl World {
     pub(crate) fn send(&mut self, id: CommandId, command: &Command) -> Result<Vec<Event>, Refusal> {
         let before = self.network.index().clone();
         let expected = Expected::of(&self.network, command);
+        let has_room = has_room_for(&self.network, command);
         let decided = self.network.decide(self.now, id, command);
         assert!(
             *self.network.index() == before,
@@ -145,6 +146,11 @@ impl World {
                 expected.check(&Err(refusal.clone()));
             }
         });
+        match (&decided, has_room) {
+            (Ok(Decision::New(_)), Some(has_room)) => assert!(has_room, "{decided:?}"),
+            (Err(Refusal::NoCapacity(why)), Some(has_room)) => assert!(!has_room, "{why}"),
+            _ => {}
+        }
         match decided? {
             Decision::Repeat => Ok(Vec::new()),
             Decision::New(events) => {

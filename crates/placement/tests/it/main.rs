@@ -6,6 +6,7 @@
 )]
 
 mod aside;
+mod calendar;
 mod oracle;
 mod properties;
 mod sentences;

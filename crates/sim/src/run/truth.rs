@@ -200,7 +200,11 @@ impl Truth {
             | Event::ClaimSought { .. }
             | Event::ClaimGranted { .. }
             | Event::ClaimCalled { .. }
-            | Event::ClaimReleased { .. } => {}
+            | Event::ClaimReleased { .. }
+            | Event::ClaimBegun { .. }
+            | Event::ReservationMade { .. }
+            | Event::ReservationBegun { .. }
+            | Event::ReservationEnded { .. } => {}
         }
     }
 

@@ -131,16 +131,23 @@ pub(super) fn subjects(
         }
         Event::ProjectCreated { project, .. }
         | Event::WorkloadAccepted { project, .. }
+        | Event::ReservationMade { project, .. }
         | Event::TrancheOpened { project, .. } => (Some(*project), None),
         Event::WorkloadStopping { workload }
         | Event::WorkloadEnded { workload }
+        | Event::ClaimSought { workload, .. }
         | Event::ReplicaAdded { workload, .. } => (state.project_of(*workload), None),
-        Event::ClaimSought { workload, .. } => (state.project_of(*workload), None),
         Event::ClaimGranted { workload, node, .. } => {
             let node = state.before.nodes.get(node);
             (state.project_of(*workload), node.map(|node| node.provider))
         }
-        Event::ClaimCalled { claim, .. } | Event::ClaimReleased { claim } => {
+        Event::ReservationBegun { workload, .. } | Event::ReservationEnded { workload, .. } => {
+            let reservation = state.before.reservations.get(workload);
+            (reservation.map(|reservation| reservation.project), None)
+        }
+        Event::ClaimCalled { claim, .. }
+        | Event::ClaimReleased { claim }
+        | Event::ClaimBegun { claim, .. } => {
             let claim = state.before.claims.get(claim);
             let place = claim.and_then(|claim| claim.place);
             (

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use remuda_placement::{NodeOffer, Placement};
-use remuda_types::{ClaimId, NodeKey, Shape, WorkloadId};
+use remuda_placement::{Booking, NodeOffer, Placement};
+use remuda_types::{ClaimId, NodeKey, Shape, Time, WorkloadId};
 
 use super::{Draft, Undo};
-use crate::index::Layer;
-use crate::state::Claimed;
+use crate::index::{Kept, begun_on, claim_of, kept};
+use crate::state::{Claimed, Lease};
 
 /// What this batch did with claims so far.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,17 @@ pub(super) struct Changes {
     recounts: BTreeMap<WorkloadId, BTreeSet<ClaimId>>,
     /// Where it claimed capacity for whom.
     granted: BTreeSet<(WorkloadId, NodeKey)>,
+    /// Claims on which leases began, or ended.
+    begun: BTreeMap<ClaimId, bool>,
+}
+
+fn booking(place: &Placement, shape: Shape, (from, to): (Time, Time)) -> Kept {
+    Kept::Booked(Booking {
+        from,
+        to,
+        shape,
+        gpus: place.gpus,
+    })
 }
 
 impl Draft<'_> {
@@ -31,26 +42,71 @@ impl Draft<'_> {
     ) {
         self.claims.disposed.insert(id);
         self.claims.granted.insert((workload, place.node));
-        let held = self
-            .index
-            .hold(place.node, (&shape, place.gpus), Layer::Claim);
-        if held.is_ok() {
-            let undo = Undo::Held(place.node, shape, place.gpus, Layer::Claim);
-            self.undo.push(undo);
-        }
+        let kept = match self.state.reservations.get(&workload) {
+            None => Kept::Standby((shape, place.gpus)),
+            Some(booked) => booking(place, shape, (booked.from, booked.to)),
+        };
+        self.keep(place.node, kept);
+    }
+
+    /// Books a place, for the batch's later steps.
+    pub(in crate::decide) fn book(
+        &mut self,
+        place: &Placement,
+        shape: Shape,
+        interval: (Time, Time),
+    ) {
+        self.keep(place.node, booking(place, shape, interval));
     }
 
     /// Keeps capacity for a claim no longer.
     pub(in crate::decide) fn unclaim(&mut self, id: ClaimId, place: &Claimed) {
+        let begun = self.has_begun(id);
         self.claims.disposed.insert(id);
-        if let Some(claim) = self.state.claims.get(&id) {
-            self.recount(claim.workload);
+        let Some(claim) = self.state.claims.get(&id) else {
+            return;
+        };
+        self.recount(claim.workload);
+        let reservation = self.state.reservations.get(&claim.workload);
+        self.unkeep(place.node, kept(place, reservation));
+        if begun {
+            self.unkeep(place.node, begun_on(place));
         }
-        let (shape, gpus) = (place.shape, place.gpus());
-        let released = self.index.release(place.node, (&shape, gpus), Layer::Claim);
-        if released.is_ok() {
-            let undo = Undo::Released(place.node, shape, gpus, Layer::Claim);
-            self.undo.push(undo);
+    }
+
+    /// Whether a replica has a lease on what is booked by a claim.
+    pub(in crate::decide) fn has_begun(&self, id: ClaimId) -> bool {
+        let known = self.state.claims.get(&id);
+        let known = known.is_some_and(|claim| claim.replica.is_some());
+        self.claims.begun.get(&id).copied().unwrap_or(known)
+    }
+
+    /// What is booked by a claim is a lease's from now on.
+    pub(in crate::decide) fn begin(&mut self, id: ClaimId, place: &Claimed) {
+        self.claims.begun.insert(id, true);
+        self.keep(place.node, begun_on(place));
+    }
+
+    /// A lease has ended: what was booked for it is kept again.
+    pub(super) fn keep_again(&mut self, lease: &Lease) {
+        let Some((id, place)) = claim_of(self.state, lease) else {
+            return;
+        };
+        if self.has_begun(id) && !self.disposed_of(id) {
+            self.claims.begun.insert(id, false);
+            self.unkeep(place.node, begun_on(place));
+        }
+    }
+
+    fn keep(&mut self, node: NodeKey, kept: Kept) {
+        if self.index.keep(node, &kept).is_ok() {
+            self.undo.push(Undo::Kept(node, kept));
+        }
+    }
+
+    fn unkeep(&mut self, node: NodeKey, kept: Kept) {
+        if self.index.unkeep(node, &kept).is_ok() {
+            self.undo.push(Undo::Unkept(node, kept));
         }
     }
 
@@ -62,6 +118,11 @@ impl Draft<'_> {
         let granted = self.claims.granted.iter();
         let granted = granted.filter(move |(of, _)| *of == workload);
         granted.map(|(_, node)| *node)
+    }
+
+    /// Notes that this batch does something with a claim that keeps nothing.
+    pub(in crate::decide) fn dispose_of(&mut self, id: ClaimId) {
+        self.claims.disposed.insert(id);
     }
 
     /// Whether this batch did something with a claim.

@@ -57,6 +57,11 @@ impl Names<'_> {
         any_of(known, WorkloadId::from_u128(7), self.first)
     }
 
+    fn reservation(&self) -> WorkloadId {
+        let known = self.state.reservations.keys().copied().collect();
+        any_of(known, WorkloadId::from_u128(7), self.first)
+    }
+
     fn key(&self) -> ApiKeyId {
         let known = self.state.keys.keys().copied().collect();
         any_of(known, ApiKeyId::from_u128(7), self.first)
@@ -146,6 +151,10 @@ impl Names<'_> {
                 workload: self.workload(),
                 replicas,
             },
+            Ask::Reserve(terms, n, from, long) => self.reserve(terms, n, now, (from, long)),
+            Ask::Cancel => Command::CancelReservation {
+                workload: self.reservation(),
+            },
             Ask::Stop => Command::StopWorkload {
                 workload: self.workload(),
             },
@@ -185,6 +194,17 @@ impl Names<'_> {
             Ask::Repack => Command::Repack {
                 from: LeaseId::from_u128(0),
             },
+        }
+    }
+
+    fn reserve(&self, terms: Terms, replicas: u32, now: Time, (from, long): (u64, u64)) -> Command {
+        let from = now + Span::from_secs(from);
+        Command::Reserve {
+            project: self.project(),
+            terms: Box::new(terms),
+            replicas,
+            from,
+            to: from + Span::from_secs(long),
         }
     }
 

@@ -46,6 +46,8 @@ pub(super) enum Ask {
     Revoke,
     Deploy(Terms, u32),
     Scale(u32),
+    Reserve(Terms, u32, u64, u64),
+    Cancel,
     Stop,
     See(ObservedPhase, u64),
     Open(u8, Money),
@@ -185,6 +187,9 @@ fn demand() -> impl Strategy<Value = Ask> {
         1 => Just(Ask::Revoke),
         6 => (wanted(), 0_u32..4).prop_map(|(t, n)| Ask::Deploy(t, n)),
         2 => (0_u32..5).prop_map(Ask::Scale),
+        4 => (wanted(), 0_u32..4, 0_u64..90, 0_u64..90)
+            .prop_map(|(t, n, from, long)| Ask::Reserve(t, n, from, long)),
+        1 => Just(Ask::Cancel),
         1 => Just(Ask::Stop),
         9 => (phases(), 0_u64..20).prop_map(|(p, e)| Ask::See(p, e)),
         2 => (0_u8..3, amounts()).prop_map(|(n, m)| Ask::Open(n, m)),
