@@ -312,6 +312,8 @@ pub const fn kind(command: &Command) -> &'static str {
         Command::CloseTranche { .. } => "close-tranche",
         Command::AdoptPlan(_) => "adopt-plan",
         Command::Repack { .. } => "repack",
+        Command::PlaceOrder { .. } => "place-order",
+        Command::CancelOrder { .. } => "cancel-order",
         Command::Reserve { .. } => "reserve",
         Command::CancelReservation { .. } => "cancel-reservation",
         Command::Tick { .. } => "tick",

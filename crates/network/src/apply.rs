@@ -3,6 +3,7 @@
 //! A fact about something that is not there changes nothing; it cannot come out of `decide`.
 
 mod claim;
+mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -323,6 +324,9 @@ impl State {
             | Event::ClaimCalled { .. }
             | Event::ClaimReleased { .. }
             | Event::ClaimBegun { .. } => self.change_claim(event),
+            Event::OrderStands { .. } | Event::OrderWaits { .. } | Event::OrderEnded { .. } => {
+                self.change_order(event);
+            }
             Event::ReservationMade { .. }
             | Event::ReservationBegun { .. }
             | Event::ReservationEnded { .. } => self.change_reservation(event),

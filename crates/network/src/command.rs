@@ -151,6 +151,22 @@ pub enum Command {
         /// How many copies.
         replicas: u32,
     },
+    /// A tenant wants something run as soon as there is room for it.
+    PlaceOrder {
+        /// Who pays.
+        project: ProjectId,
+        /// What.
+        terms: Box<Terms>,
+        /// How many copies, all or none.
+        replicas: u32,
+        /// The order lapses then.
+        until: Time,
+    },
+    /// A tenant wants no longer what it ordered.
+    CancelOrder {
+        /// The workload that it would have been.
+        workload: WorkloadId,
+    },
     /// A tenant wants more or fewer copies.
     Scale {
         /// Of what.

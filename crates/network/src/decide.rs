@@ -17,6 +17,7 @@ mod lease;
 mod leave;
 mod observe;
 mod operator;
+mod order;
 mod plan;
 mod presence;
 mod repack;
@@ -96,6 +97,13 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
             terms,
             replicas,
         } => deploy::deploy(draft, *project, terms, *replicas),
+        Command::PlaceOrder {
+            project,
+            terms,
+            replicas,
+            until,
+        } => order::place(draft, *project, terms, *replicas, *until),
+        Command::CancelOrder { workload } => order::cancel(draft, *workload),
         Command::Scale { workload, replicas } => deploy::scale(draft, *workload, *replicas),
         Command::StopWorkload { workload } => deploy::stop(draft, *workload),
         Command::Reserve {

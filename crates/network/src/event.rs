@@ -15,8 +15,8 @@ use remuda_types::{
 
 use crate::policy::Policy;
 use crate::state::{
-    AdoptedPlan, EndReason, Fault, KeyOwner, Meter, Phase, Presence, ReservationEnd, Scope,
-    Standing, Terms,
+    AdoptedPlan, EndReason, Fault, KeyOwner, Meter, OrderEnd, Phase, Presence, ReservationEnd,
+    Scope, Standing, Terms,
 };
 
 /// One fact.
@@ -452,6 +452,42 @@ pub enum Event {
         workload: WorkloadId,
         #[n(1)]
         end: ReservationEnd,
+        #[n(2)]
+        at: Time,
+    },
+    /// There is no room for a workload; it is deployed when there is.
+    #[n(70)]
+    OrderStands {
+        #[n(0)]
+        workload: WorkloadId,
+        #[n(1)]
+        project: ProjectId,
+        #[n(2)]
+        terms: Box<Terms>,
+        #[n(3)]
+        replicas: u32,
+        #[n(4)]
+        until: Time,
+        #[n(5)]
+        retry: Time,
+        #[n(6)]
+        at: Time,
+    },
+    /// There still is no room for it.
+    #[n(71)]
+    OrderWaits {
+        #[n(0)]
+        workload: WorkloadId,
+        #[n(1)]
+        retry: Time,
+    },
+    /// A standing order is over.
+    #[n(72)]
+    OrderEnded {
+        #[n(0)]
+        workload: WorkloadId,
+        #[n(1)]
+        end: OrderEnd,
         #[n(2)]
         at: Time,
     },

@@ -50,6 +50,8 @@ pub enum Due {
     Claim(ClaimId),
     /// A reservation is to begin, or its time is over.
     Reservation(WorkloadId),
+    /// A standing order is to be tried again, or its time is over.
+    Order(WorkloadId),
 }
 
 /// Who has a name.
@@ -152,6 +154,10 @@ impl Index {
         for (id, reservation) in &state.reservations {
             index.name_workload(reservation.project, reservation.terms.label, *id);
             index.refresh(state, Due::Reservation(*id));
+        }
+        for (id, order) in &state.orders {
+            index.name_workload(order.project, order.terms.label, *id);
+            index.refresh(state, Due::Order(*id));
         }
         index.note_all_claims(state);
         let ended = state.ended_leases.keys().copied().map(Due::Ended);
@@ -264,6 +270,11 @@ impl Index {
                 let reservation = state.reservations.get(workload);
                 if let Some(unbegun) = reservation.filter(|reservation| !reservation.begun) {
                     self.forget_name(unbegun.project, unbegun.terms.label);
+                }
+            }
+            Event::OrderEnded { workload, .. } => {
+                if let Some(order) = state.orders.get(workload) {
+                    self.forget_name(order.project, order.terms.label);
                 }
             }
             Event::WorkloadEnded { workload } => {
@@ -413,6 +424,18 @@ impl Index {
             }
             Event::ReservationBegun { workload, .. } | Event::ReservationEnded { workload, .. } => {
                 self.refresh(state, Due::Reservation(*workload));
+            }
+            Event::OrderStands {
+                workload,
+                project,
+                terms,
+                ..
+            } => {
+                self.name_workload(*project, terms.label, *workload);
+                self.refresh(state, Due::Order(*workload));
+            }
+            Event::OrderWaits { workload, .. } | Event::OrderEnded { workload, .. } => {
+                self.refresh(state, Due::Order(*workload));
             }
             Event::TrancheOpened { tranche, .. } | Event::TrancheClosed { tranche } => {
                 self.refresh(state, Due::Tranche(*tranche));
@@ -592,6 +615,10 @@ fn due_at(state: &State, due: Due) -> Option<Time> {
                 reservation.from
             }
         }),
+        Due::Order(id) => {
+            let order = state.orders.get(&id);
+            order.map(|order| order.retry.min(order.until))
+        }
         Due::Claim(id) => state.claims.get(&id).and_then(|claim| claim.retry),
         Due::Ended(id) => state.ended_leases.get(&id).map(|lease| {
             lease.ended

@@ -124,6 +124,10 @@ pub struct Policy {
     #[n(36)]
     #[cbor(default)]
     pub congestion_steepness_milli: u32,
+    /// How long a standing order may stand.
+    #[n(60)]
+    #[cbor(default)]
+    pub order_stands_max: Span,
     /// When a site has failed, and when two fail together.
     #[n(50)]
     #[cbor(default)]
@@ -200,6 +204,7 @@ impl Default for Policy {
             unserved_gpu_price: Price::from_micros_per_hour(40_000_000),
             congestion_scale_milli: 20,
             congestion_steepness_milli: 4_000,
+            order_stands_max: Span::from_secs(90 * 86_400),
             kin: Kin::default(),
             repack: Repack::default(),
             replicas_per_standby: 12,

@@ -20,6 +20,7 @@ mod claim;
 mod end;
 mod key;
 mod lease;
+mod order;
 mod plan;
 mod reservation;
 mod supply;
@@ -30,6 +31,7 @@ pub use claim::{Claim, Claimed};
 pub use end::{EndReason, Fault};
 pub use key::{ApiKey, KeyOwner, Scope};
 pub use lease::{Charged, EndedLease, Lease, Meter, Phase};
+pub use order::{OrderEnd, StandingOrder};
 pub use plan::AdoptedPlan;
 pub use reservation::{Reservation, ReservationEnd};
 pub use supply::{Node, Presence, Provider, Site, Standing};
@@ -110,4 +112,8 @@ pub struct State {
     #[n(26)]
     #[cbor(default)]
     pub reservations: BTreeMap<WorkloadId, Reservation>,
+    /// What is wanted as soon as it can be had, by the workload that it will be.
+    #[n(35)]
+    #[cbor(default)]
+    pub orders: BTreeMap<WorkloadId, StandingOrder>,
 }

@@ -58,6 +58,18 @@ pub(crate) async fn project(client: &Client, text: &str) -> anyhow::Result<Proje
     only("project", "remuda project ls", text, found.collect())
 }
 
+/// The project that pays: the named one, or the profile's; the key's own where neither is.
+pub(crate) async fn payer(
+    client: &Client,
+    context: &Context,
+    named: Option<&str>,
+) -> anyhow::Result<Option<ProjectId>> {
+    match named {
+        Some(text) => project(client, text).await.map(Some),
+        None => Ok(context.target()?.project),
+    }
+}
+
 /// A node by its key or the beginning of it.
 pub(crate) async fn node(client: &Client, text: &str) -> anyhow::Result<NodeKey> {
     if let Ok(id) = text.parse() {

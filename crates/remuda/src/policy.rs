@@ -70,6 +70,7 @@ const SPANS: &[Field<Policy, Span>] = &[
     ("drain_retry", |policy| &mut policy.drain_retry),
     ("post_grace", |policy| &mut policy.post_grace),
     ("plan_every", |policy| &mut policy.plan_every),
+    ("order_stands_max", |policy| &mut policy.order_stands_max),
     ("kin_window", |policy| &mut policy.kin.window),
     ("kin_half_life", |policy| &mut policy.kin.half_life),
     ("repack_every", |policy| &mut policy.repack.every),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use remuda_types::{NodeKey, Time};
 use remuda_wire::api::key::ApiKey;
+use remuda_wire::api::later::{Reservation, StandingOrder};
 use remuda_wire::api::ledger::AccountBalance;
 use remuda_wire::api::model::Model;
 use remuda_wire::api::network::Plan;
@@ -254,6 +255,48 @@ pub(crate) fn workloads(workloads: &[Workload]) -> Table {
             country,
             price,
             ago(of.created_ms),
+        ]
+    }))
+}
+
+/// Standing orders.
+pub(crate) fn orders(orders: &[StandingOrder]) -> Table {
+    Table::new(["ORDER", "WORKLOAD", "STATE", "UNTIL", "TRIED", "AGE"])
+        .when_empty("no order stands: `remuda order place SPEC.yaml --for 7d`")
+        .rows(orders.iter().map(|of| {
+            [
+                of.id.to_string(),
+                of.name.clone(),
+                of.state.clone(),
+                of.until_ms.map_or_else(String::new, instant),
+                of.attempts.to_string(),
+                ago(of.created_ms),
+            ]
+        }))
+}
+
+/// Reservations.
+pub(crate) fn reservations(reservations: &[Reservation]) -> Table {
+    Table::new([
+        "RESERVATION",
+        "WORKLOAD",
+        "STATE",
+        "FROM",
+        "TO",
+        "PLACES",
+        "USD/H AT MOST",
+    ])
+    .when_empty("nothing is reserved: `remuda reservation make SPEC.yaml --from TIME --for 12h`")
+    .rows(reservations.iter().map(|of| {
+        [
+            of.id.to_string(),
+            of.name.clone(),
+            of.state.clone(),
+            instant(of.from_ms),
+            instant(of.to_ms),
+            of.places.to_string(),
+            of.max_price_usd_per_hour
+                .map_or_else(String::new, |price| price.to_string()),
         ]
     }))
 }

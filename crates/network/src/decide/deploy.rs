@@ -29,9 +29,19 @@ pub(super) fn deploy(
     {
         return Err(Refusal::NameTaken { kind: "workload" });
     }
+    let workload = WorkloadId::derived(draft.id, 0);
+    accept(draft, (workload, project), terms, replicas)
+}
+
+/// Deploys a workload of which all else was checked, if there is a place for all of it.
+pub(super) fn accept(
+    draft: &mut Draft<'_>,
+    (workload, project): (WorkloadId, ProjectId),
+    terms: &Terms,
+    replicas: u32,
+) -> Result<(), Refusal> {
     let group = Replicas::new(replicas)?;
     let placements = free_places(draft, terms, group)?;
-    let workload = WorkloadId::derived(draft.id, 0);
     let accepted = Event::WorkloadAccepted {
         workload,
         project,

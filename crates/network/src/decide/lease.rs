@@ -331,7 +331,7 @@ pub(super) fn place_again(
 }
 
 /// Doubles with every attempt, up to the policy's longest.
-fn backoff(draft: &Draft<'_>, attempts: u32) -> Span {
+pub(super) fn backoff(draft: &Draft<'_>, attempts: u32) -> Span {
     let policy = &draft.state.policy;
     let doubled = policy
         .replace_backoff

@@ -8,7 +8,7 @@ use remuda_types::{LeaseId, NodeKey, ProviderId, ReplicaId, WorkloadId};
 use super::draft::Draft;
 use super::leave::nodes_of;
 use super::observe::{after_end, drained};
-use super::{lease, presence, reserve, standby, tranche};
+use super::{lease, order, presence, reserve, standby, tranche};
 use crate::event::Event;
 use crate::index::Due;
 use crate::state::{EndReason, Phase, Presence, Standing};
@@ -20,14 +20,15 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     let mut due: Vec<_> = due.take(limit).collect();
     // Who leaves goes first: a lease that ends with its provider must not be renewed before, for
     // then it would be settled twice in one batch.
-    // Standbys go last: who has no node at all goes before them.
+    // Standbys go last, and before them who has waited for a place: who has lost one goes first.
     // What is over goes before what begins, for it may be in its place.
     let begins = |id: &WorkloadId| draft.state.reservations.get(id).is_some_and(|of| !of.begun);
     due.sort_by_key(|item| match item {
         Due::Provider(_) => 0,
         Due::Reservation(id) if begins(id) => 2,
         Due::Reservation(_) => 1,
-        Due::Claim(_) => 4,
+        Due::Order(_) => 4,
+        Due::Claim(_) => 5,
         _ => 3,
     });
     for item in due {
@@ -44,6 +45,7 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
             Due::Ended(id) => draft.push(Event::LeaseForgotten { lease: id }),
             Due::Claim(id) => standby::due(draft, id),
             Due::Reservation(id) => reserve::due(draft, id),
+            Due::Order(id) => order::due(draft, id),
         }
     }
 }
@@ -51,7 +53,7 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
 /// Whether it only finds nodes for what has none or is to move: no money, and nothing that ends.
 const fn is_of_placement(item: Due) -> bool {
     match item {
-        Due::Replica(_) | Due::Node(_) | Due::Claim(_) => true,
+        Due::Replica(_) | Due::Node(_) | Due::Claim(_) | Due::Order(_) => true,
         Due::Lease(_)
         | Due::Tranche(_)
         | Due::Provider(_)

@@ -17,6 +17,7 @@ mod kinship;
 mod lease_money;
 mod leave;
 mod oracle;
+mod order;
 mod plan;
 mod random;
 mod refusals;

@@ -71,6 +71,7 @@ fn the_histories_reach_every_event_and_end() {
             seen.extend(events.iter().filter_map(|event| match event {
                 Event::LeaseEnded { reason, .. } => Some(variant(reason)),
                 Event::ReservationEnded { end, .. } => Some(variant(end)),
+                Event::OrderEnded { end, .. } => Some(format!("order {}", variant(end))),
                 Event::LeaseSettled { charge, .. } if charge.amount.is_negative() => {
                     Some("given back".to_owned())
                 }
@@ -110,6 +111,12 @@ fn the_histories_reach_every_event_and_end() {
         "HoldbackReleased",
         "Forfeited",
         "PlanAdopted",
+        "OrderStands",
+        "OrderWaits",
+        "OrderEnded",
+        "order Filled",
+        "order Lapsed",
+        "order Cancelled",
         "ClaimSought",
         "ClaimGranted",
         "ClaimCalled",

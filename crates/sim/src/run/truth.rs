@@ -202,6 +202,9 @@ impl Truth {
             | Event::ClaimCalled { .. }
             | Event::ClaimReleased { .. }
             | Event::ClaimBegun { .. }
+            | Event::OrderStands { .. }
+            | Event::OrderWaits { .. }
+            | Event::OrderEnded { .. }
             | Event::ReservationMade { .. }
             | Event::ReservationBegun { .. }
             | Event::ReservationEnded { .. } => {}

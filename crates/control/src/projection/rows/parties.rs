@@ -132,6 +132,7 @@ pub(super) fn subjects(
         Event::ProjectCreated { project, .. }
         | Event::WorkloadAccepted { project, .. }
         | Event::ReservationMade { project, .. }
+        | Event::OrderStands { project, .. }
         | Event::TrancheOpened { project, .. } => (Some(*project), None),
         Event::WorkloadStopping { workload }
         | Event::WorkloadEnded { workload }
@@ -140,6 +141,10 @@ pub(super) fn subjects(
         Event::ClaimGranted { workload, node, .. } => {
             let node = state.before.nodes.get(node);
             (state.project_of(*workload), node.map(|node| node.provider))
+        }
+        Event::OrderWaits { workload, .. } | Event::OrderEnded { workload, .. } => {
+            let order = state.before.orders.get(workload);
+            (order.map(|order| order.project), None)
         }
         Event::ReservationBegun { workload, .. } | Event::ReservationEnded { workload, .. } => {
             let reservation = state.before.reservations.get(workload);

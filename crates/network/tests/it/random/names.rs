@@ -152,6 +152,17 @@ impl Names<'_> {
                 replicas,
             },
             Ask::Reserve(terms, n, from, long) => self.reserve(terms, n, now, (from, long)),
+            Ask::Order(terms, replicas, long) => Command::PlaceOrder {
+                project: self.project(),
+                terms: Box::new(terms),
+                replicas,
+                until: now + Span::from_secs(long),
+            },
+            Ask::CancelOrder => {
+                let known = self.state.orders.keys().copied().collect();
+                let workload = any_of(known, WorkloadId::from_u128(7), self.first);
+                Command::CancelOrder { workload }
+            }
             Ask::Cancel => Command::CancelReservation {
                 workload: self.reservation(),
             },

@@ -48,6 +48,8 @@ pub(super) enum Ask {
     Scale(u32),
     Reserve(Terms, u32, u64, u64),
     Cancel,
+    Order(Terms, u32, u64),
+    CancelOrder,
     Stop,
     See(ObservedPhase, u64),
     Open(u8, Money),
@@ -190,6 +192,8 @@ fn demand() -> impl Strategy<Value = Ask> {
         4 => (wanted(), 0_u32..4, 0_u64..90, 0_u64..90)
             .prop_map(|(t, n, from, long)| Ask::Reserve(t, n, from, long)),
         1 => Just(Ask::Cancel),
+        2 => (wanted(), 0_u32..4, 0_u64..300).prop_map(|(t, n, long)| Ask::Order(t, n, long)),
+        1 => Just(Ask::CancelOrder),
         1 => Just(Ask::Stop),
         9 => (phases(), 0_u64..20).prop_map(|(p, e)| Ask::See(p, e)),
         2 => (0_u8..3, amounts()).prop_map(|(n, m)| Ask::Open(n, m)),
