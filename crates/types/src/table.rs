@@ -376,7 +376,7 @@ impl<C, K: Copy + Ord + Hash + Encode<C>, V: Encode<C>> Encode<C> for Table<K, V
         context: &mut C,
     ) -> Result<(), encode::Error<W::Error>> {
         e.map(self.len() as u64)?;
-        for (key, value) in self.iter() {
+        for (key, value) in self {
             key.encode(e, context)?;
             value.encode(e, context)?;
         }
