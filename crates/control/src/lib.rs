@@ -15,7 +15,6 @@ pub mod follower;
 pub mod http;
 pub mod metrics;
 pub mod projection;
-mod repacking;
 pub mod sequencer;
 pub mod server;
 pub mod session;

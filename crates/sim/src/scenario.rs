@@ -85,6 +85,8 @@ pub struct Policy {
     /// How much more often than by chance sites must fail together to be kept apart, in
     /// thousandths; at 0 nothing is learned.
     pub kin_lift_milli: Option<u32>,
+    /// Between looks for replicas that would gain from a move; by default never.
+    pub repack_every: Option<Length>,
 }
 
 /// How replicas come up.
