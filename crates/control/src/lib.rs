@@ -16,7 +16,6 @@ pub mod http;
 pub mod metrics;
 pub mod planning;
 pub mod projection;
-mod repacking;
 pub mod sequencer;
 pub mod server;
 pub mod session;

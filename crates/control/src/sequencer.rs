@@ -15,6 +15,7 @@ use remuda_journal::{
     AppendError, Batch, ChainHead, Journal, Record, RecordDraft, Seq, Side, Snapshots,
 };
 use remuda_network::network::Decision;
+use remuda_network::repack::Rounds;
 use remuda_network::{Command, Event, Network, Refusal};
 use remuda_types::{CommandId, Time};
 use tokio::sync::oneshot;
@@ -22,7 +23,6 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::core::recover::{self, RecoverError, Recovered};
 use crate::metrics::{self, Metrics};
-use crate::repacking::Repacking;
 use crate::vault::Vault;
 
 mod group;
@@ -133,7 +133,7 @@ pub(crate) struct Sequencer {
     expire_at: Instant,
     /// Until then nothing that is due of leases is brought about by the clock.
     adopting_until: Instant,
-    repacking: Repacking,
+    repacking: Rounds,
 }
 
 impl Sequencer {
@@ -159,7 +159,7 @@ impl Sequencer {
             published: recovered.seq,
             expire_at: Instant::now(),
             adopting_until: Instant::now() + adopting,
-            repacking: Repacking::default(),
+            repacking: Rounds::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 use remuda_types::{NodeKey, ProjectId, ProviderId, TenantId, WorkloadId};
 
 use crate::client::Client;
+use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
 

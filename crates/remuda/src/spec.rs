@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::problem::FieldError;
 
+use crate::client;
+
 mod check;
 mod fault;
 mod schema;

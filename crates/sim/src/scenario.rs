@@ -93,6 +93,8 @@ pub struct Policy {
     pub kin_lift_milli: Option<u32>,
     /// How long a gateway may spend from a tranche.
     pub tranche_ttl: Option<Length>,
+    /// Between looks for replicas that would gain from a move; by default never.
+    pub repack_every: Option<Length>,
 }
 
 /// How replicas come up.

@@ -97,7 +97,8 @@ proptest! {
         }
         prop_assert!(record.outages_of_first_half().eq(begun));
         let both = (half..ticks).filter(|tick| downs[0][*tick] && downs[1][*tick]).count();
-        let counted = record.all_down(&[0, 1]) * (ticks - half) as f64;
-        prop_assert!((counted - both as f64).abs() < 1e-6);
+        let float = |count: usize| f64::from(u32::try_from(count).unwrap());
+        let counted = record.all_down(&[0, 1]) * float(ticks - half);
+        prop_assert!((counted - float(both)).abs() < 1e-6);
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use remuda_assignment::{Assigned, Assignment, Stamp, Wanted};
 use remuda_liveness::Verdict;
 use remuda_network::network::Decision;
+use remuda_network::repack::Rounds;
 use remuda_network::state::{Phase, Presence};
 use remuda_network::{Command, Event, Network, Refusal};
 use remuda_types::{CommandId, Digest, Entropy, NodeKey, Span, Time};
@@ -79,6 +80,7 @@ pub(crate) struct Control {
     adopt_at: Option<Time>,
     settle_at: Time,
     tick_at: Time,
+    repacking: Rounds,
     /// A batch that is on the disk although the disk said no.
     unclear: Option<(Time, CommandId, Vec<Event>)>,
     /// Messages to send.
@@ -109,6 +111,7 @@ impl Control {
             adopt_at: None,
             settle_at: now,
             tick_at: now,
+            repacking: Rounds::default(),
             unclear: None,
             outbox: Vec::new(),
             facts: Vec::new(),
@@ -273,6 +276,7 @@ impl Control {
         self.judge(now, witness);
         self.tick(now);
         self.plan(now)?;
+        self.repack(now);
         self.tell();
         Ok(took_over)
     }
@@ -340,6 +344,21 @@ impl Control {
         due.map(|due| due.max(self.settle_at))
     }
 
+    /// As control's sequencer does it: not while it adopts.
+    fn repack(&mut self, now: Time) {
+        if self.standing != Standing::Up || now < self.settle_at {
+            return;
+        }
+        if let Some(command) = self.repacking.due(now, self.network.state()) {
+            self.run(now, &command);
+        }
+    }
+
+    fn repack_due(&self) -> Option<Time> {
+        let at = self.repacking.next_at();
+        at.map(|at| at.max(self.settle_at))
+    }
+
     fn tick_due(&self) -> Option<Time> {
         let due = self.network.index().next_due();
         due.map(|due| due.max(self.tick_at))
@@ -351,7 +370,7 @@ impl Control {
         let own = match self.standing {
             Standing::Down(until) => return Some(until),
             Standing::ReadOnly(until) => Some(until),
-            Standing::Up => self.tick_due(),
+            Standing::Up => self.tick_due().into_iter().chain(self.repack_due()).min(),
         };
         let due = [
             own,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use remuda_ledger::Rail;
 use remuda_network::command::EnrolNode;
-use remuda_network::policy::Kin;
+use remuda_network::policy::{Kin, Repack};
 use remuda_network::{Command, Event, Policy, bond};
 use remuda_placement::NodeOffer;
 use remuda_types::{
@@ -123,6 +123,10 @@ fn policy(wanted: &scenario::Policy) -> Policy {
             ..default.kin
         },
         tranche_ttl: or(wanted.tranche_ttl, default.tranche_ttl),
+        repack: Repack {
+            every: or(wanted.repack_every, default.repack.every),
+            ..default.repack
+        },
         ..default
     }
 }

@@ -193,6 +193,24 @@ fn every_promise_holds_where_nodes_sleep_while_all_is_well() {
     }
 }
 
+/// Nodes fail and come back: what was placed elsewhere meanwhile finds a better place again.
+#[test]
+fn every_promise_holds_while_replicas_move_to_where_they_cost_less() {
+    let mut scenario = scenario("ten-times-worse");
+    (scenario.gpus, scenario.site_gpus, scenario.days) = (1_000, 40, 2);
+    scenario.demand.load = Chance(0.6);
+    scenario.policy.repack_every = Some(Length(Span::from_secs(600)));
+    let outcome = run(scenario, 4).unwrap_or_else(|failure| {
+        panic!("{failure}: {}", failure.broken);
+    });
+    let tiers = [Tier::Standard, Tier::Enterprise, Tier::MultiSite];
+    let moves: u64 = tiers.iter().map(|tier| outcome.of(*tier).moves).sum();
+    assert!(moves > 10, "{moves}");
+    for tier in tiers {
+        assert_eq!(down_ms(&outcome, tier, Cause::Move), 0, "{tier}");
+    }
+}
+
 #[test]
 fn a_control_that_is_replaced_and_clocks_that_are_set_end_nothing() {
     let mut scenario = small("calm", 3);
