@@ -12,14 +12,14 @@
 
 use remuda_network::command::{LeaveManner, NewPlan, ObservedPhase};
 use remuda_network::placement::{Congestion, Plan, Quota};
-use remuda_network::state::{EndReason, KeyOwner};
+use remuda_network::state::{EndReason, KeyOwner, Terms};
 use remuda_network::{Command, Outlook, Policy};
-use remuda_types::{Digest, Span, TrancheId};
+use remuda_types::{Digest, Shape, Span, TrancheId};
 
 use crate::world::{GATEWAY, World, label, lax, secs, terms, usd};
 
-const EVENTS: &str = "249d05728728912cf28df3548572ac76454bf404887b3089553ffb38e1c7ff6f";
-const STATE: &str = "87429a7ed2b25f6c2e90dd06081f1e2ef28113b45a7acbec674f5f042b2e1781";
+const EVENTS: &str = "2302d89cdeea209028c48e222a8399c76ae5c19673d6d55bf67ff487c8b631ce";
+const STATE: &str = "392bee1ea5d9869cb74adb10fb7ab7462ea84ace4579b752c4edef2dc77f3081";
 
 /// A day in the life: every part of the state has something in it at the end.
 fn story() -> World {
@@ -92,6 +92,34 @@ fn story() -> World {
         quotas: vec![quota],
         packing,
     })));
+    // More than any node has: it stands. And what a node has is kept for later.
+    let ordered = Terms {
+        shape: Shape {
+            gpu_milli: 8_000,
+            ..Shape::default()
+        },
+        ..terms(3)
+    };
+    world.run(Command::PlaceOrder {
+        project,
+        terms: Box::new(ordered),
+        replicas: 1,
+        until: world.now + secs(3_600),
+    });
+    let later = Terms {
+        shape: Shape {
+            cpu_milli: 500,
+            ..Shape::default()
+        },
+        ..terms(4)
+    };
+    world.run(Command::Reserve {
+        project,
+        terms: Box::new(later),
+        replicas: 1,
+        from: world.now + secs(3_600),
+        to: world.now + secs(7_200),
+    });
     world.run(Command::LeaveProvider {
         provider: leaver,
         manner: LeaveManner::Now,
@@ -114,7 +142,8 @@ fn the_same_commands_give_the_same_bytes() {
     assert!(!told.providers.is_empty() && !told.models.is_empty() && !told.keys.is_empty());
     assert!(!told.leases.is_empty() && !told.ended_leases.is_empty());
     assert!(!told.tranches.is_empty() && !told.workloads.is_empty());
-    assert!(told.plan.is_some());
+    assert!(told.plan.is_some() && !told.orders.is_empty());
+    assert!(!told.reservations.is_empty() && !told.claims.is_empty());
     assert!(
         told.providers
             .values()
