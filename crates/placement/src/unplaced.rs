@@ -37,7 +37,7 @@ impl Unplaced {
         (placed, replicas): (u32, u32),
     ) -> Self {
         let nowhere = Elsewhere::default();
-        let seen = views(fleet, &nowhere, request, taken);
+        let seen = views(fleet, nowhere, request, taken);
         Self::of_views(seen, fleet.len(), request, (placed, replicas))
     }
 
@@ -48,9 +48,9 @@ impl Unplaced {
         taken: &Taken,
         progress: (u32, u32),
     ) -> Self {
-        let (elsewhere, nowhere) = (Elsewhere::of(fleet, instead), Elsewhere::default());
-        let seen = views(fleet, &elsewhere, request, taken);
-        let seen = seen.chain(views(instead, &nowhere, request, taken));
+        let (elsewhere, nowhere) = (Elsewhere::of(instead), Elsewhere::default());
+        let seen = views(fleet, elsewhere, request, taken);
+        let seen = seen.chain(views(instead, nowhere, request, taken));
         Self::of_views(seen, fleet.len(), request, progress)
     }
 

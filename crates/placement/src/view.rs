@@ -1,6 +1,6 @@
 //! Nodes that are alike, seen from one request: which constraints eliminate them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use remuda_types::{Class, NodeKey, ProviderId, SiteId};
 
@@ -8,7 +8,7 @@ use crate::brief::Brief;
 use crate::constraint::Constraint;
 use crate::fleet::Fleet;
 use crate::free::Free;
-use crate::pool::{Common, Offering, Pool, PoolId, Slot};
+use crate::pool::{Common, Offering, Pool, Slot};
 use crate::request::Request;
 
 /// Where the earlier members of a group are: what the others are not to be beside, or are to be.
@@ -57,60 +57,55 @@ pub(crate) struct Has<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shared(u16);
 
-/// Nodes of a fleet that are looked at in another, which knows better what is free on them.
-#[derive(Clone, Debug, Default)]
+/// Nodes of a fleet that are looked at in another, which knows better what is free on them. They
+/// offer the same in both, and so are in pools that have the same in common.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Elsewhere<'a> {
     fleet: Option<&'a Fleet>,
-    /// How many open and closed ones of each pool they are.
-    counts: BTreeMap<PoolId, (u64, u64)>,
 }
 
 impl<'a> Elsewhere<'a> {
-    /// The nodes of `other`, seen from `fleet`.
-    pub(crate) fn of(fleet: &Fleet, other: &'a Fleet) -> Self {
-        let mut counts: BTreeMap<PoolId, (u64, u64)> = BTreeMap::new();
-        for (key, _) in other.nodes() {
-            let found = fleet.pool_of(key).zip(fleet.is_open(key));
-            if let Some((pool, open)) = found {
-                let (opened, closed) = counts.entry(pool).or_default();
-                *(if open { opened } else { closed }) += 1;
-            }
-        }
-        Self {
-            fleet: Some(other),
-            counts,
-        }
+    pub(crate) const fn of(other: &'a Fleet) -> Self {
+        Self { fleet: Some(other) }
     }
 
-    fn has(&self, node: NodeKey) -> bool {
+    fn has(self, node: NodeKey) -> bool {
         self.fleet
             .is_some_and(|fleet| fleet.pool_of(node).is_some())
     }
 
-    fn count(&self, pool: PoolId) -> (u64, u64) {
-        self.counts.get(&pool).copied().unwrap_or_default()
+    /// How many open and closed nodes of a pool they are.
+    fn count(self, pool: &Pool) -> (u64, u64) {
+        let found = self
+            .fleet
+            .and_then(|fleet| fleet.stock.pool_like(&pool.common));
+        found.map_or((0, 0), |pool| (pool.nodes - pool.closed, pool.closed))
     }
 }
 
 /// All nodes of the fleet but those that are looked at elsewhere, those alike together.
 pub(crate) fn views<'a>(
     fleet: &'a Fleet,
-    elsewhere: &'a Elsewhere<'_>,
+    elsewhere: Elsewhere<'a>,
     request: &'a Request,
     taken: &'a Taken,
 ) -> impl Iterator<Item = View<'a>> {
-    let pools = (0..).zip(&fleet.stock.pools);
-    let pools = pools.filter(|(_, pool)| pool.nodes > 0);
+    let pools = fleet.stock.pools.iter().filter(|pool| pool.nodes > 0);
     pools.flat_map(move |pool| views_of(pool, elsewhere, request, taken))
 }
 
 fn views_of<'a>(
-    (id, pool): (PoolId, &'a Pool),
-    elsewhere: &Elsewhere<'_>,
+    pool: &'a Pool,
+    elsewhere: Elsewhere<'_>,
     request: &'a Request,
     taken: &Taken,
 ) -> Vec<View<'a>> {
-    let (opened, closed) = elsewhere.count(id);
+    let (opened, closed) = elsewhere.count(pool);
+    let elsewhere = if opened == 0 {
+        Elsewhere::default()
+    } else {
+        elsewhere
+    };
     let view = View {
         request,
         common: &pool.common,
@@ -120,7 +115,9 @@ fn views_of<'a>(
         avoided: false,
         nodes: count(pool.nodes - pool.closed - opened),
     };
-    let mut views = if view.shared.comes_before(Constraint::Gpu) {
+    let mut views = if view.nodes == 0 {
+        Vec::new()
+    } else if view.shared.comes_before(Constraint::Gpu) {
         let has = view
             .shared
             .is_one()
@@ -145,7 +142,7 @@ fn views_of<'a>(
 /// The cheapest of the nodes that have room and are not to be avoided.
 fn best_that_would_do<'a>(
     pool: &'a Pool,
-    elsewhere: &Elsewhere<'_>,
+    elsewhere: Elsewhere<'_>,
     request: &Request,
 ) -> Option<Has<'a>> {
     let has = |slot: &'a Slot| Has {
@@ -165,7 +162,7 @@ fn best_that_would_do<'a>(
 /// Nodes that are free alike: those that are not to be avoided, and those that are.
 fn views_of_state<'a>(
     pool: &'a Pool,
-    (slot, elsewhere): (&'a Slot, &Elsewhere<'_>),
+    (slot, elsewhere): (&'a Slot, Elsewhere<'_>),
     view: View<'a>,
 ) -> [View<'a>; 2] {
     let offering = &pool.kind(slot.kind).offering;
