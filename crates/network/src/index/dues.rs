@@ -148,7 +148,9 @@ mod tests {
             due.sort_by_key(|(due, at)| (**at, **due));
             prop_assert!(dues.until(now).eq(due.into_iter().map(|(due, _)| *due)));
             let mut anew = Dues::default();
-            expected.into_iter().for_each(|(due, at)| anew.set(due, Some(at)));
+            for (due, at) in expected {
+                anew.set(due, Some(at));
+            }
             prop_assert!(dues.order.len() <= 2 * dues.at.len() + STALE_MIN);
             prop_assert_eq!(dues, anew);
         }
