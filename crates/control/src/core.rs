@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
 use remuda_journal::{Seq, Side};
-use remuda_network::{Command, Network};
+use remuda_network::{Command, Network, Refusal};
 use remuda_types::{CommandId, Time};
 use tokio::sync::{oneshot, watch};
 
@@ -83,12 +83,23 @@ impl Core {
         };
         self.enqueue(submission).await?;
         let answered = answer.await.map_err(|_| SubmitError::Stopping)?;
-        let receipt = answered.map_err(|error| match error {
-            SubmitError::Refused(refusal) => self.read(|network| network.explain(refusal)).into(),
-            other => other,
-        })?;
+        let receipt = match answered {
+            Err(SubmitError::Refused(refusal)) => return Err(self.explained(refusal).await),
+            answered => answered?,
+        };
         self.reached(receipt.seq).await;
         Ok(receipt)
+    }
+
+    /// The refusal with its reasons, which take a look at every state that nodes are in: not on an
+    /// async thread.
+    async fn explained(&self, refusal: Refusal) -> SubmitError {
+        let core = self.clone();
+        let explain = move || core.read(|network| network.explain(refusal));
+        match tokio::task::spawn_blocking(explain).await {
+            Ok(refusal) => refusal.into(),
+            Err(_) => SubmitError::Stopping,
+        }
     }
 
     /// The queue is bounded; when it is full, the wait is not on an async thread.

@@ -37,6 +37,8 @@ struct Inner {
     nodes: Family<NodeLabels, Gauge>,
     leases: Family<LeaseLabels, Gauge>,
     ledger_total: Gauge,
+    checks: Counter,
+    violations: Counter,
     plans: Counter,
     plan: Histogram,
     cost_gap: Gauge<f64, AtomicU64>,
@@ -110,6 +112,8 @@ impl Default for Metrics {
             leases: Family::default(),
             ledger_total: Gauge::default(),
             observed: Mutex::default(),
+            checks: Counter::default(),
+            violations: Counter::default(),
             plans: Counter::default(),
             // From a millisecond to half a minute.
             plan: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
@@ -155,6 +159,10 @@ impl Inner {
         registry.register("leases", "Live leases by phase", self.leases.clone());
         let help = "The sum of all balances; anything but 0 is a bug";
         registry.register("ledger_total_micros", help, self.ledger_total.clone());
+        let help = "States held to the network's invariants, one a snapshot";
+        registry.register("invariant_checks", help, self.checks.clone());
+        let help = "States that break one of them; anything but 0 is a bug";
+        registry.register("invariant_violations", help, self.violations.clone());
         registry.register("plans", "Plans of the whole network", self.plans.clone());
         let help = "From the look at the network to its plan";
         registry.register_with_unit("plan", help, Unit::Seconds, self.plan.clone());
@@ -203,6 +211,12 @@ impl Metrics {
             *observed = Some(Instant::now());
         }
         stale
+    }
+
+    /// Counts a state that was held to the network's invariants.
+    pub fn examined(&self, sound: bool) {
+        self.inner.checks.inc();
+        self.inner.violations.inc_by(u64::from(!sound));
     }
 
     /// Notes what a plan says.
@@ -349,6 +363,8 @@ mod tests {
         metrics.observe(&State::default(), standing);
         let unknown = metrics.render().unwrap();
         assert!(unknown.contains("remuda_cost_gap_ppm NaN"), "{unknown}");
+        metrics.examined(true);
+        metrics.examined(false);
         metrics.planned(Planned {
             gap_ppm: Some(4_200),
             unserved_gpu_milli: 500,
@@ -366,6 +382,8 @@ mod tests {
             "remuda_nodes{presence=\"lost\"} 0",
             "remuda_leases{phase=\"ready\"} 0",
             "remuda_ledger_total_micros 0",
+            "remuda_invariant_checks_total 2",
+            "remuda_invariant_violations_total 1",
             "remuda_plans_total 1",
             "remuda_cost_gap_ppm 4200.0",
             "remuda_plan_unserved_gpu_milli 500",

@@ -64,7 +64,11 @@ pub(crate) async fn run(core: Core, metrics: Metrics, stop: CancellationToken) {
         if every == Span::ZERO {
             continue;
         }
-        match plan(&core).await {
+        let planned = tokio::select! {
+            () = stop.cancelled() => return,
+            planned = plan(&core) => planned,
+        };
+        match planned {
             Ok(Some(planned)) => {
                 metrics.planned(planned);
                 core.set_planned(planned);

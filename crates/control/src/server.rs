@@ -177,7 +177,12 @@ fn open(
         network: recovered.network.clone(),
         seq: recovered.seq,
     }));
-    let cutter = Cutter::new(Snapshots::open(&dir)?, config.snapshot_every, recovered.seq);
+    let cutter = Cutter::new(
+        Snapshots::open(&dir)?,
+        config.snapshot_every,
+        recovered.seq,
+        metrics.clone(),
+    );
     let feed = Feed {
         follower: Arc::clone(&follower),
         projector,

@@ -62,6 +62,16 @@ pub enum Violation {
 /// Checks everything; linear in the state.
 pub fn check(network: &Network) -> Result<(), Violation> {
     let state = network.state();
+    check_state(state)?;
+    if *network.index() == Index::rebuild(state) {
+        Ok(())
+    } else {
+        Err(Violation::Index)
+    }
+}
+
+/// Checks all but the index, which is derived; linear in the state.
+pub fn check_state(state: &State) -> Result<(), Violation> {
     remuda_ledger::invariant::check(&state.ledger)?;
     check_links(state)?;
     check_owners(state)?;
@@ -69,12 +79,7 @@ pub fn check(network: &Network) -> Result<(), Violation> {
     check_purposes(state)?;
     check_holdback(state)?;
     check_capacity(state)?;
-    claims::check(state)?;
-    if *network.index() == Index::rebuild(state) {
-        Ok(())
-    } else {
-        Err(Violation::Index)
-    }
+    claims::check(state)
 }
 
 fn check_links(state: &State) -> Result<(), Violation> {

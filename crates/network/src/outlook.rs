@@ -12,7 +12,7 @@ use crate::state::{Replica, State, Terms, Workload};
 pub struct Outlook {
     /// How often each shape, on each list of classes, is wanted.
     pub expected: BTreeMap<Expected, u64>,
-    /// What replicas that have no node ask for, in thousandths of a GPU.
+    /// What replicas that have no node and standing orders ask for, in thousandths of a GPU.
     pub waiting: BTreeMap<DemandClass, u64>,
 }
 
@@ -24,6 +24,9 @@ impl Outlook {
             |workload: &&Workload| !workload.stopping && workload.terms.shape.gpu_milli > 0;
         for workload in state.workloads.values().filter(wanted) {
             outlook.count(state, workload);
+        }
+        for order in state.orders.values() {
+            outlook.wait(&order.terms, u64::from(order.replicas));
         }
         outlook
     }
@@ -39,9 +42,14 @@ impl Outlook {
             .filter_map(|id| state.replicas.get(id))
             .filter(waits)
             .count() as u64;
-        if let Some(class) = terms.demand_class().filter(|_| waiting > 0) {
+        self.wait(terms, waiting);
+    }
+
+    /// So many replicas of these terms wait.
+    fn wait(&mut self, terms: &Terms, replicas: u64) {
+        if let Some(class) = terms.demand_class().filter(|_| replicas > 0) {
             let amount = self.waiting.entry(class).or_default();
-            *amount = amount.saturating_add(waiting.saturating_mul(terms.shape.gpu_milli));
+            *amount = amount.saturating_add(replicas.saturating_mul(terms.shape.gpu_milli));
         }
     }
 }

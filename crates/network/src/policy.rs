@@ -128,6 +128,11 @@ pub struct Policy {
     #[n(60)]
     #[cbor(default)]
     pub order_stands_max: Span,
+    /// The longest wait between attempts to fill a standing order; the first is `replace_backoff`, and
+    /// each is twice the one before.
+    #[n(61)]
+    #[cbor(default)]
+    pub order_retry_max: Span,
     /// When a site has failed, and when two fail together.
     #[n(50)]
     #[cbor(default)]
@@ -158,6 +163,10 @@ pub struct Policy {
     #[n(46)]
     #[cbor(default)]
     pub reserve_ahead_max: Span,
+    /// How long a reservation may last.
+    #[n(47)]
+    #[cbor(default)]
+    pub reserve_length_max: Span,
 }
 
 impl Policy {
@@ -205,11 +214,13 @@ impl Default for Policy {
             congestion_scale_milli: 20,
             congestion_steepness_milli: 4_000,
             order_stands_max: Span::from_secs(90 * 86_400),
+            order_retry_max: Span::from_secs(15 * 60),
             kin: Kin::default(),
             repack: Repack::default(),
             replicas_per_standby: 12,
             standby_retry_max: Span::HOUR,
             reserve_ahead_max: Span::from_secs(365 * 86_400),
+            reserve_length_max: Span::from_secs(366 * 86_400),
         }
     }
 }

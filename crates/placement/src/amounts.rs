@@ -88,7 +88,8 @@ impl Amounts {
             memory_mib,
             disk_mib,
         } = self;
-        gpus.iter().all(|milli| *milli == 0) && *cpu_milli + *memory_mib + *disk_mib == 0
+        let beside = [*cpu_milli, *memory_mib, *disk_mib];
+        gpus.iter().all(|milli| *milli == 0) && beside == [0; 3]
     }
 
     /// Thousandths of each GPU, by index.
@@ -132,5 +133,11 @@ mod tests {
         assert_eq!(claims.beyond(&spot).beside_gpus(), (0, 0, 0));
         assert!(claims.beyond(&claims).is_nothing());
         assert!(!claims.is_nothing() && Amounts::default().is_nothing());
+        let vast = Shape {
+            memory_mib: u64::MAX,
+            disk_mib: u64::MAX,
+            ..Shape::default()
+        };
+        assert!(!Amounts::of(&[(vast, GpuSet::default())]).is_nothing());
     }
 }

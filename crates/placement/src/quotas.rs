@@ -96,7 +96,7 @@ impl DemandClass {
             countries: sorted(&request.countries),
             near: request.near,
             gpu_memory_mib: shape.gpu_memory_mib,
-            max_gpu_price: request.max_price.map(|max| by_gpu(max, shape.gpu_milli)),
+            max_gpu_price: request.max_price.map(|max| at_most(max, shape.gpu_milli)),
         })
     }
 
@@ -123,7 +123,15 @@ fn sorted<T: Copy + Ord>(list: &[T]) -> Vec<T> {
     list
 }
 
-/// What a whole GPU may cost where so much of GPUs may cost `max`; rounded down.
+/// The most that a whole GPU may cost where a quote for so much of GPUs may be `max`. A quote is
+/// rounded down, so it may be a little more than the part of `max` that a GPU is.
+fn at_most(max: Price, gpu_milli: u64) -> Price {
+    let micros = u128::from(max.micros_per_hour()) * WHOLE_GPU_MILLI + (WHOLE_GPU_MILLI - 1);
+    let micros = micros / u128::from(gpu_milli);
+    Price::from_micros_per_hour(u64::try_from(micros).unwrap_or(u64::MAX))
+}
+
+/// What a whole GPU costs where so much of GPUs costs `max`; rounded down.
 fn by_gpu(max: Price, gpu_milli: u64) -> Price {
     let micros = u128::from(max.micros_per_hour()) * WHOLE_GPU_MILLI / u128::from(gpu_milli);
     Price::from_micros_per_hour(u64::try_from(micros).unwrap_or(u64::MAX))
@@ -140,6 +148,11 @@ impl Quotas {
         self.classes
             .iter()
             .map(|(class, shares)| (class, &shares.held))
+    }
+
+    /// What this class has of each cell, in thousandths of a GPU.
+    pub fn held_by(&self, class: &DemandClass) -> Option<&BTreeMap<Cell, u64>> {
+        self.classes.get(class).map(|shares| &shares.held)
     }
 
     /// Whether any quota says where the request is to go.

@@ -72,7 +72,7 @@ impl Survey {
         let taken = taken_by(fleet, &rest);
         let demand = |(class, held, waiting): &(DemandClass, u64, u64)| Demand {
             gpu_milli: more(held.saturating_add(*waiting), prospect.headroom_percent),
-            cells: suiting(class, &lots),
+            cells: suiting(class, fleet.quotas().held_by(class), &lots),
             unserved: prospect.unserved,
         };
         let problem = Problem::new(asked.iter().map(demand).collect(), supplies(&lots, taken))?;
@@ -113,7 +113,7 @@ impl Survey {
 fn asked(fleet: &Fleet, waiting: &BTreeMap<DemandClass, u64>) -> Vec<(DemandClass, u64, u64)> {
     let mut asked: BTreeMap<&DemandClass, (u64, u64)> = BTreeMap::new();
     for (class, cells) in fleet.quotas().held() {
-        asked.entry(class).or_default().0 = cells.values().fold(0, |sum, of| sum + of);
+        asked.entry(class).or_default().0 = cells.values().sum();
     }
     for (class, gpu_milli) in waiting {
         asked.entry(class).or_default().1 = *gpu_milli;
@@ -130,9 +130,17 @@ fn more(gpu_milli: u64, percent: u32) -> u64 {
     gpu_milli.saturating_add(u64::try_from(more).unwrap_or(u64::MAX))
 }
 
-fn suiting(class: &DemandClass, lots: &BTreeMap<Lot, Nodes>) -> Vec<usize> {
-    let lots = lots.values().enumerate();
-    let suiting = lots.filter(|(_, lot)| class.may_go_to(&lot.offer));
+/// Where the class may go, and where it is: what is held must be a way to meet what is held, or the
+/// bound would be above what is paid.
+fn suiting(
+    class: &DemandClass,
+    held: Option<&BTreeMap<Cell, u64>>,
+    lots: &BTreeMap<Lot, Nodes>,
+) -> Vec<usize> {
+    let is_there = |cell: &Cell| held.is_some_and(|held| held.contains_key(cell));
+    let lots = lots.iter().enumerate();
+    let suiting =
+        lots.filter(|(_, ((cell, ..), lot))| class.may_go_to(&lot.offer) || is_there(cell));
     suiting.map(|(at, _)| at).collect()
 }
 

@@ -77,6 +77,10 @@ const SPANS: &[Field<Policy, Span>] = &[
     ("repack_horizon", |policy| &mut policy.repack.horizon),
     ("standby_retry_max", |policy| &mut policy.standby_retry_max),
     ("reserve_ahead_max", |policy| &mut policy.reserve_ahead_max),
+    ("reserve_length_max", |policy| {
+        &mut policy.reserve_length_max
+    }),
+    ("order_retry_max", |policy| &mut policy.order_retry_max),
 ];
 
 const PRICES: &[Field<Policy, Price>] = &[("unserved_gpu_price", |policy| {

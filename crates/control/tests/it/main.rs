@@ -10,6 +10,7 @@ mod harness;
 mod http_errors;
 mod http_events;
 mod http_keys;
+mod http_later;
 mod http_ledger;
 mod http_models;
 mod http_network;

@@ -11,11 +11,13 @@ use serde_json::Value;
 use crate::harness::{Control, Market};
 
 /// A node of two GPUs that is up.
-async fn gpu_node(control: &Control, market: &Market, number: u8, price_usd: u64) -> NodeKey {
+async fn gpu_node(control: &Control, market: &Market, number: u8, price_dimes: u64) -> NodeKey {
     let node = NodeKey([number; 32]);
     let capacity = Capacity {
         gpus: 2,
         gpu_memory_mib: 81_920,
+        cpu_milli: 8_000,
+        memory_mib: 65_536,
         ..Capacity::default()
     };
     let enrol = EnrolNode {
@@ -24,7 +26,7 @@ async fn gpu_node(control: &Control, market: &Market, number: u8, price_usd: u64
         site: market.site.parse().unwrap(),
         class: "h100-sxm-80".parse().unwrap(),
         capacity,
-        price: Price::from_micros_per_hour(price_usd * 1_000_000),
+        price: Price::from_micros_per_hour(price_dimes * 100_000),
     };
     let core = &control.running.core;
     let enrolled = Command::EnrolNode(Box::new(enrol));

@@ -30,7 +30,14 @@ pub(super) fn deploy(
         return Err(Refusal::NameTaken { kind: "workload" });
     }
     let workload = WorkloadId::derived(draft.id, 0);
-    accept(draft, (workload, project), terms, replicas)
+    accept(draft, (workload, project), terms, (replicas, Why::Tenant))
+}
+
+/// Who asks why there is no room, which takes a look at every state that nodes are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Tenant,
+    Nobody,
 }
 
 /// Deploys a workload of which all else was checked, if there is a place for all of it.
@@ -38,10 +45,10 @@ pub(super) fn accept(
     draft: &mut Draft<'_>,
     (workload, project): (WorkloadId, ProjectId),
     terms: &Terms,
-    replicas: u32,
+    (replicas, why): (u32, Why),
 ) -> Result<(), Refusal> {
     let group = Replicas::new(replicas)?;
-    let placements = free_places(draft, terms, group)?;
+    let placements = free_places(draft, terms, (group, why))?;
     let accepted = Event::WorkloadAccepted {
         workload,
         project,
@@ -61,7 +68,7 @@ pub(super) fn accept(
     }
     if placements.is_none() {
         for _ in 0..replicas {
-            place_member(draft, &of, group)?;
+            place_member(draft, &of, (group, why))?;
         }
     }
     Ok(())
@@ -73,13 +80,13 @@ pub(super) fn accept(
 fn free_places(
     draft: &mut Draft<'_>,
     terms: &Terms,
-    group: Replicas,
+    (group, why): (Replicas, Why),
 ) -> Result<Option<Vec<Placement>>, Refusal> {
     let wanted = terms.request()?;
     let spot = Layer::of(terms.tier) == Layer::Spot;
     let index = &mut *draft.index;
     let only_free = index.layers.of(Layer::of(terms.tier)).is_empty();
-    if only_free && group.get() == 1 {
+    if only_free && (group.get() == 1 || why == Why::Nobody) {
         // Why a single replica has no room is left to whoever asks.
         let placed = remuda_placement::find_group(index.fleet.now(), &wanted, group)?;
         return placed.map_or_else(
@@ -103,11 +110,18 @@ fn free_places(
 
 /// One more replica of a group that has no place where all is free. Members are alike, so the group
 /// has room if they find it one by one.
-fn place_member(draft: &mut Draft<'_>, of: &Owner<'_>, group: Replicas) -> Result<(), Refusal> {
+fn place_member(
+    draft: &mut Draft<'_>,
+    of: &Owner<'_>,
+    (group, why): (Replicas, Why),
+) -> Result<(), Refusal> {
     let wanted = lease::request(draft, of.workload, of.terms, None)?;
     let grant = of.new_replica(draft);
     if seek(draft, &grant, &wanted, Standby::Never)?.is_some() {
         return Ok(());
+    }
+    if why == Why::Nobody {
+        return Err(Refusal::NoRoom(Box::new(wanted)));
     }
     let members = draft.granted_to(of.workload);
     let placed: Vec<_> = members

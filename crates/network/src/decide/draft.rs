@@ -40,6 +40,9 @@ pub(super) struct Draft<'a> {
     granted: Vec<Granted>,
     claims: Changes,
     ordinal: u32,
+    /// Whether leases may be ended for another's sake. Not while control does not know yet what its
+    /// nodes served in its absence: they would be charged for all of it.
+    pub(super) spares_spot: bool,
 }
 
 /// A lease that this batch grants.
@@ -114,6 +117,7 @@ impl<'a> Draft<'a> {
             granted: Vec::new(),
             claims: Changes::default(),
             ordinal: 0,
+            spares_spot: false,
         }
     }
 
@@ -319,9 +323,14 @@ impl<'a> Draft<'a> {
         self.renewed.insert(lease);
     }
 
+    /// Whether this batch ends the workload.
+    pub(super) fn is_over(&self, workload: WorkloadId) -> bool {
+        self.over.contains(&workload)
+    }
+
     /// Whether this batch may end a lease for another's sake.
     pub(super) fn may_give_way(&self, lease: LeaseId) -> bool {
-        !self.ends(lease) && !self.renewed.contains(&lease)
+        !self.spares_spot && !self.ends(lease) && !self.renewed.contains(&lease)
     }
 
     /// Whether a replica has a lease, or the promise of one, when this batch is done.

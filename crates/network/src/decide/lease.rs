@@ -131,6 +131,13 @@ fn reserve_slice(
     let hard_end = reservation.map_or(draft.now + policy.lease_term, |_| end);
     let available = draft.available(Account::ProjectBudget(project));
     let span = affordable(price, available, whole);
+    if reservation.is_some() && whole == Span::ZERO {
+        return Err(Refusal::WrongState {
+            kind: "the reservation",
+            state: "over",
+            way_out: "reserve again",
+        });
+    }
     if span < least {
         return Err(Refusal::BudgetExhausted {
             available,
@@ -308,6 +315,9 @@ pub(super) fn place_again(
     let Some(workload) = draft.state.workloads.get(&replica.workload) else {
         return;
     };
+    if draft.is_over(replica.workload) {
+        return;
+    }
     let of = Grant {
         workload: replica.workload,
         project: workload.project,
@@ -331,13 +341,14 @@ pub(super) fn place_again(
 }
 
 /// Doubles with every attempt, up to the policy's longest.
-pub(super) fn backoff(draft: &Draft<'_>, attempts: u32) -> Span {
-    let policy = &draft.state.policy;
-    let doubled = policy
-        .replace_backoff
-        .as_millis()
-        .saturating_mul(1 << attempts.min(20));
-    Span::from_millis(doubled).min(policy.replace_backoff_max)
+fn backoff(draft: &Draft<'_>, attempts: u32) -> Span {
+    doubled(draft, attempts).min(draft.state.policy.replace_backoff_max)
+}
+
+/// The policy's backoff, doubled with every attempt.
+pub(super) fn doubled(draft: &Draft<'_>, attempts: u32) -> Span {
+    let first = draft.state.policy.replace_backoff.as_millis();
+    Span::from_millis(first.saturating_mul(1 << attempts.min(20)))
 }
 
 /// Lets a lease finish what it has and go. What is not ready has nothing to finish: it ends at once.

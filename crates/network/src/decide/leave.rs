@@ -172,7 +172,11 @@ fn fee(draft: &mut Draft<'_>, lease: &Lease) -> Money {
     let exit = EarlyExit {
         price: lease.price,
         replacement: replacement_price(draft, lease),
-        remaining: lease.hard_end.since(draft.now),
+        // A reserved lease may end later than a term from now; what is promised is paid for by terms.
+        remaining: lease
+            .hard_end
+            .since(draft.now)
+            .min(draft.state.policy.lease_term),
         term: draft.state.policy.lease_term,
     };
     bond::early_exit_fee(&draft.state.policy, exit)

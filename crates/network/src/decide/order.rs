@@ -3,11 +3,11 @@
 //! An order has room when the terms have: a node that comes free, comes back or joins, at a price
 //! that they allow. It is looked for again and again, ever more rarely, and never holds anything.
 
-use remuda_types::{ProjectId, Time, WorkloadId};
+use remuda_types::{ProjectId, Span, Time, WorkloadId};
 
-use super::deploy;
+use super::deploy::{self, Why};
 use super::draft::Draft;
-use super::lease::backoff;
+use super::lease::doubled;
 use crate::event::Event;
 use crate::refusal::Refusal;
 use crate::state::{OrderEnd, StandingOrder, Terms};
@@ -26,7 +26,7 @@ pub(super) fn place(
         Err(Refusal::NoRoom(_) | Refusal::NoCapacity(_)) => draft.back_to(mark),
         deployed => return deployed,
     }
-    let retry = draft.now + backoff(draft, 0);
+    let retry = draft.now + wait(draft, 0);
     draft.push(Event::OrderStands {
         workload: WorkloadId::derived(draft.id, 0),
         project,
@@ -79,7 +79,7 @@ pub(super) fn due(draft: &mut Draft<'_>, id: WorkloadId) {
     let mark = draft.mark();
     if fill(draft, id, order).is_err() {
         draft.back_to(mark);
-        let retry = draft.now + backoff(draft, order.attempts);
+        let retry = draft.now + wait(draft, order.attempts);
         draft.push(Event::OrderWaits {
             workload: id,
             retry,
@@ -87,7 +87,13 @@ pub(super) fn due(draft: &mut Draft<'_>, id: WorkloadId) {
     }
 }
 
+/// Ever longer, for an order may stand for months.
+fn wait(draft: &Draft<'_>, attempts: u32) -> Span {
+    doubled(draft, attempts).min(draft.state.policy.order_retry_max)
+}
+
 fn fill(draft: &mut Draft<'_>, id: WorkloadId, order: &StandingOrder) -> Result<(), Refusal> {
     end(draft, id, OrderEnd::Filled);
-    deploy::accept(draft, (id, order.project), &order.terms, order.replicas)
+    let of = (id, order.project);
+    deploy::accept(draft, of, &order.terms, (order.replicas, Why::Nobody))
 }

@@ -9,6 +9,7 @@ use remuda_types::{LeaseId, WorkloadId, WorkloadKind};
 
 use super::draft::Draft;
 use super::lease::{self, Grant};
+use crate::index::claim_of;
 use crate::repack::looked_at;
 use crate::state::{Lease, Phase, Replica, Workload};
 
@@ -54,7 +55,9 @@ fn candidate(draft: &Draft<'_>, id: LeaseId, held: &Lease) -> Option<Held<LeaseI
         workload.terms.kind,
         WorkloadKind::Service | WorkloadKind::Model
     );
-    if held.phase != Phase::Ready || !node.presence.is_open() || !stays || !can_move {
+    // What was booked for it is where it is.
+    let is_booked = claim_of(draft.state, held).is_some();
+    if held.phase != Phase::Ready || !node.presence.is_open() || !stays || !can_move || is_booked {
         return None;
     }
     let request = lease::request(draft, held.workload, &workload.terms, Some(held.replica)).ok()?;

@@ -1,7 +1,8 @@
 //! Reservations: capacity asked for from a time on and before another.
 
+use remuda_ledger::Account;
 use remuda_placement::{Fleet, Placement, Replicas, Request};
-use remuda_types::{ClaimId, ProjectId, ReplicaId, Time, WorkloadId};
+use remuda_types::{ClaimId, Money, ProjectId, ReplicaId, Span, Time, WorkloadId};
 
 use super::demand::known_project;
 use super::deploy;
@@ -39,6 +40,7 @@ pub(super) fn reserve(
     }
     let workload = WorkloadId::derived(draft.id, 0);
     let places = places(draft, terms, replicas, (from, to))?;
+    check_budget(draft, project, &places, to.since(from))?;
     let dearest = places.iter().map(|place| place.price).max();
     let terms = Terms {
         max_price: dearest.map(|price| terms.max_price.map_or(price, |max| max.min(price))),
@@ -83,11 +85,32 @@ fn check_interval(draft: &Draft<'_>, (from, to): Interval) -> Result<(), Refusal
         let problem = format!("it is to lie {} or more after `from`", policy.slice_min);
         return Err(invalid("to", problem));
     }
+    if to.since(from) > policy.reserve_length_max {
+        let problem = format!("over {} long: reserve less", policy.reserve_length_max);
+        return Err(invalid("to", problem));
+    }
     if from.since(draft.now) > policy.reserve_ahead_max {
         let problem = format!("over {} ahead: come back later", policy.reserve_ahead_max);
         return Err(invalid("from", problem));
     }
     Ok(())
+}
+
+/// Who keeps capacity from others can pay for its beginning, as things are now.
+fn check_budget(
+    draft: &Draft<'_>,
+    project: ProjectId,
+    places: &[Placement],
+    lasts: Span,
+) -> Result<(), Refusal> {
+    let first = draft.state.policy.slice.min(lasts);
+    let prices = places.iter().map(|place| place.price.for_span(first));
+    let needed = prices.fold(Money::ZERO, Money::saturating_add);
+    let available = draft.available(Account::ProjectBudget(project));
+    if available >= needed {
+        return Ok(());
+    }
+    Err(Refusal::BudgetExhausted { available, needed })
 }
 
 /// A place for each replica, all or none: first in what is booked at other times, then in what is
@@ -131,12 +154,9 @@ fn next_place(
     wanted: &Request,
     (from, to): Interval,
 ) -> Option<Placement> {
-    let in_gap = remuda_placement::find(gaps, wanted);
-    let found = in_gap
-        .clone()
-        .or_else(|| standby::cheapest(draft, wanted))?;
+    let found = gap_or_free(draft, gaps, wanted)?;
     draft.book(&found, *wanted.shape(), (from, to));
-    if in_gap.is_some() {
+    if gaps.offer(found.node).is_some() {
         // What was just booked there is seen by the next.
         draft.index.refresh_gap(gaps, found.node, (from, to));
     }
@@ -151,7 +171,16 @@ pub(super) fn place_again(
 ) -> Option<Placement> {
     draft.index.settle();
     let mut gaps = draft.index.gaps(interval.0, interval.1);
-    remuda_placement::find(&mut gaps, wanted).or_else(|| standby::cheapest(draft, wanted))
+    gap_or_free(draft, &mut gaps, wanted)
+}
+
+/// A gap in what is booked, unless what is free costs less.
+fn gap_or_free(draft: &mut Draft<'_>, gaps: &mut Fleet, wanted: &Request) -> Option<Placement> {
+    let in_gap = remuda_placement::find(gaps, wanted);
+    match (in_gap, standby::cheapest(draft, wanted)) {
+        (Some(in_gap), Some(free)) if free.price < in_gap.price => Some(free),
+        (in_gap, free) => in_gap.or(free),
+    }
 }
 
 pub(super) fn cancel(draft: &mut Draft<'_>, id: WorkloadId) -> Result<(), Refusal> {
@@ -207,6 +236,10 @@ pub(super) fn due(draft: &mut Draft<'_>, id: WorkloadId) {
 
 /// Whatever still runs ends: its time was known.
 fn over(draft: &mut Draft<'_>, id: WorkloadId, reservation: &Reservation) {
+    // What this very batch granted is not known to be there yet: the next one ends it.
+    if draft.granted_to(id).next().is_some() {
+        return;
+    }
     let leases: Vec<_> = draft.live_leases(id).collect();
     for (lease_id, held) in leases {
         lease::end(draft, lease_id, held, EndReason::TermOver, draft.now);

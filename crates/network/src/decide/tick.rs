@@ -13,10 +13,19 @@ use crate::event::Event;
 use crate::index::Due;
 use crate::state::{EndReason, Phase, Presence, Standing};
 
+/// So many standing orders are tried in one tick at most: each is a search, and all others wait.
+const ORDERS_AT_ONCE: usize = 50;
+
 pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
+    draft.spares_spot = adopting;
     let limit = draft.state.policy.tick_limit as usize;
     let due = draft.index.due(draft.now);
     let due = due.filter(|item| !adopting || is_of_placement(*item));
+    let mut orders = 0;
+    let due = due.filter(|item| {
+        orders += usize::from(matches!(item, Due::Order(_)));
+        !matches!(item, Due::Order(_)) || orders <= ORDERS_AT_ONCE
+    });
     let mut due: Vec<_> = due.take(limit).collect();
     // Who leaves goes first: a lease that ends with its provider must not be renewed before, for
     // then it would be settled twice in one batch.
@@ -89,7 +98,7 @@ fn replica_due(draft: &mut Draft<'_>, id: ReplicaId) {
     let Some(replica) = draft.state.replicas.get(&id) else {
         return;
     };
-    if !draft.has_lease(id, replica) {
+    if !draft.has_lease(id, replica) && !draft.is_over(replica.workload) {
         lease::place_again(draft, id, replica, BTreeSet::new());
     }
 }

@@ -14,12 +14,12 @@ use remuda_network::command::{LeaveManner, NewPlan, ObservedPhase};
 use remuda_network::placement::{Congestion, Plan, Quota};
 use remuda_network::state::{EndReason, KeyOwner, Terms};
 use remuda_network::{Command, Outlook, Policy};
-use remuda_types::{Digest, Shape, Span, TrancheId};
+use remuda_types::{Digest, NodeKey, ProjectId, Shape, Span, TrancheId};
 
 use crate::world::{GATEWAY, World, label, lax, secs, terms, usd};
 
-const EVENTS: &str = "2302d89cdeea209028c48e222a8399c76ae5c19673d6d55bf67ff487c8b631ce";
-const STATE: &str = "392bee1ea5d9869cb74adb10fb7ab7462ea84ace4579b752c4edef2dc77f3081";
+const EVENTS: &str = "ae12ec07718d87f0a37e31b090ee154333dbce742494a07b32d86b41696a88ae";
+const STATE: &str = "f6d5901dfd88520f7d5c40c317f3cf5e7b97a7936bf87d3f8cb257d8dc17a755";
 
 /// A day in the life: every part of the state has something in it at the end.
 fn story() -> World {
@@ -78,6 +78,24 @@ fn story() -> World {
         project,
         amount: usd("1.00"),
     });
+    planned_and_wanted_later(&mut world, second, project);
+    world.run(Command::LeaveProvider {
+        provider: leaver,
+        manner: LeaveManner::Now,
+    });
+    let lease = world.held(web)[0].1.unwrap();
+    world.run(Command::PostUsage {
+        gateway: GATEWAY,
+        tranche,
+        seq: 1,
+        totals: vec![World::used(lease, "0.10")],
+        rows: Digest::of(b"more rows"),
+    });
+    world
+}
+
+/// A plan of the network, and what is wanted later.
+fn planned_and_wanted_later(world: &mut World, second: NodeKey, project: ProjectId) {
     let outlook = Outlook::of(world.state());
     let expected = outlook.expected.iter().map(|(task, count)| (task, *count));
     let fleet = world.network.index().fleet();
@@ -120,19 +138,6 @@ fn story() -> World {
         from: world.now + secs(3_600),
         to: world.now + secs(7_200),
     });
-    world.run(Command::LeaveProvider {
-        provider: leaver,
-        manner: LeaveManner::Now,
-    });
-    let lease = world.held(web)[0].1.unwrap();
-    world.run(Command::PostUsage {
-        gateway: GATEWAY,
-        tranche,
-        seq: 1,
-        totals: vec![World::used(lease, "0.10")],
-        rows: Digest::of(b"more rows"),
-    });
-    world
 }
 
 #[test]

@@ -137,8 +137,13 @@ fn what_ends_before_its_time_is_kept_and_given_again() {
 fn a_budget_that_cannot_pay_lets_it_lapse_and_a_tenant_may_cancel() {
     let mut world = World::new(lax());
     world.node(1, "1.00");
-    let (_, poor) = world.project(1, "0");
+    let (_, poor) = world.project(1, "2.00");
+    let beyond = world.refused(book(poor, &whole(1), (60, 7_300)));
+    assert!(beyond.starts_with("the project's budget has 2"), "{beyond}");
     let id = booked(&world.run(book(poor, &whole(1), (60, 7_200))));
+    // What it has is used up by then.
+    world.node(2, "20.00");
+    world.deploy(poor, &whole(2), 1);
     assert_eq!(
         world.refused(book(poor, &terms(1), (8_000, 9_000))),
         "a workload of this name exists already: choose another name, or use that one"

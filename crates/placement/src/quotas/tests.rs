@@ -104,7 +104,7 @@ impl World {
         later.set_quotas(rows);
         for (node, request, _) in &self.replicas {
             count(&mut later, request, |fleet, class, milli| {
-                fleet.count_in(class, *node, milli)
+                fleet.count_in(class, *node, milli);
             });
         }
         assert_eq!(later.quotas(), self.fleet.quotas());
@@ -132,7 +132,7 @@ impl World {
 fn hold(fleet: &mut Fleet, request: &Request, node: NodeKey) -> Replica {
     let gpus = fleet.hold(node, request.shape()).unwrap();
     count(fleet, request, |fleet, class, milli| {
-        fleet.count_in(class, node, milli)
+        fleet.count_in(class, node, milli);
     });
     (node, request.clone(), gpus)
 }
@@ -140,7 +140,7 @@ fn hold(fleet: &mut Fleet, request: &Request, node: NodeKey) -> Replica {
 fn release(fleet: &mut Fleet, (node, request, gpus): Replica) {
     fleet.release_on(node, request.shape(), gpus).unwrap();
     count(fleet, &request, |fleet, class, milli| {
-        fleet.count_out(class, node, milli)
+        fleet.count_out(class, node, milli);
     });
 }
 

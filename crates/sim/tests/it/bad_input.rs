@@ -77,7 +77,9 @@ impl Small {
     fn run(&mut self, command: &Command) -> Result<Vec<Event>, Refusal> {
         self.commands += 1;
         let id = CommandId::new(NOW, Entropy([self.commands; 10]));
-        let Decision::New(events) = self.network.decide(NOW, id, command)? else {
+        let decided = self.network.decide(NOW, id, command);
+        let decided = decided.map_err(|refusal| self.network.explain(refusal))?;
+        let Decision::New(events) = decided else {
             panic!("an id is used once");
         };
         self.network.commit(NOW, id, &events);

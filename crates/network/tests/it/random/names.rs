@@ -90,6 +90,10 @@ impl Names<'_> {
         vec![total; self.first.index(3)]
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each thing to ask; each arm is one command"
+    )]
     pub(super) fn command(&self, ask: Ask, now: Time) -> Command {
         let ago = |ms| now - Span::from_millis(ms);
         match ask {
