@@ -3,7 +3,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build model up tour test lint bench soak clean-state
+.PHONY: help setup build model up tour test lint bench soak fuzz clean-state
 
 CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
@@ -14,6 +14,9 @@ UP_FLAGS ?= --tour
 TOUR_FLAGS ?= --tour --exit
 # More for the test runner, as in: make test NEXTEST_FLAGS='-p remuda-ledger'
 NEXTEST_FLAGS ?=
+# How long `make fuzz` runs each target, and which.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 # What `remuda up` keeps between runs.
 STATE_DIR ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/remuda
 
@@ -66,6 +69,17 @@ soak: build ## simulated storms, seed after seed, until one breaks a promise or 
 		echo "seed $$seed held"; seed=$$((seed + 1)); \
 	done; \
 	echo "seed $$seed broke a promise: remuda sim --scenario storm --seed $$seed"; exit 1
+
+# Without a sanitizer the stable compiler will do: the readers have no unsafe code of ours. What a
+# target finds lies in fuzz/artifacts, and what it has learnt in fuzz/corpus.
+fuzz: ## every reader of outside bytes, FUZZ_SECONDS each (cargo install --locked cargo-fuzz)
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install --locked cargo-fuzz"; exit 1; }
+	@for target in $(FUZZ_TARGETS); do \
+		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+		mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
+		$(CARGO) fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1; \
+	done
 
 clean-state: ## forget the network that `make up` kept
 	@echo "removing $(STATE_DIR)"; rm -rf -- "$(STATE_DIR)"

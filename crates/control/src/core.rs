@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
 use remuda_journal::{Seq, Side};
-use remuda_network::{Command, Network};
+use remuda_network::{Command, Network, Refusal};
 use remuda_types::{CommandId, Time};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::follower::Follower;
+use crate::planning::Planned;
 use crate::sequencer::{Message, Receipt, Submission, SubmitError};
 use crate::vault::Vault;
 
@@ -36,6 +37,7 @@ struct Inner {
     epoch: u64,
     vitals: Vitals,
     recovered: Time,
+    planned: watch::Sender<Option<Planned>>,
 }
 
 impl Core {
@@ -58,11 +60,14 @@ impl Core {
                 epoch,
                 vitals,
                 recovered,
+                planned: watch::Sender::new(None),
             }),
         }
     }
 
-    /// Does a command: returns when it is durable and every later read sees it.
+    /// Does a command: returns when it is durable and every later read sees it. Why there is no
+    /// room for what is asked is worked out here, on what readers see, so that no other command
+    /// waits for it.
     pub async fn submit(
         &self,
         id: CommandId,
@@ -77,9 +82,24 @@ impl Core {
             reply,
         };
         self.enqueue(submission).await?;
-        let receipt = answer.await.map_err(|_| SubmitError::Stopping)??;
+        let answered = answer.await.map_err(|_| SubmitError::Stopping)?;
+        let receipt = match answered {
+            Err(SubmitError::Refused(refusal)) => return Err(self.explained(refusal).await),
+            answered => answered?,
+        };
         self.reached(receipt.seq).await;
         Ok(receipt)
+    }
+
+    /// The refusal with its reasons, which take a look at every state that nodes are in: not on an
+    /// async thread.
+    async fn explained(&self, refusal: Refusal) -> SubmitError {
+        let core = self.clone();
+        let explain = move || core.read(|network| network.explain(refusal));
+        match tokio::task::spawn_blocking(explain).await {
+            Ok(refusal) => refusal.into(),
+            Err(_) => SubmitError::Stopping,
+        }
     }
 
     /// The queue is bounded; when it is full, the wait is not on an async thread.
@@ -171,6 +191,15 @@ impl Core {
     /// only others saw.
     pub fn recovered(&self) -> Time {
         self.inner.recovered
+    }
+
+    /// What the last plan said that this control made.
+    pub fn planned(&self) -> Option<Planned> {
+        *self.inner.planned.borrow()
+    }
+
+    pub(crate) fn set_planned(&self, planned: Planned) {
+        self.inner.planned.send_replace(Some(planned));
     }
 
     /// The writer's epoch: assignments carry it, so that a node follows the newest control.

@@ -14,6 +14,7 @@ pub mod detector;
 pub mod follower;
 pub mod http;
 pub mod metrics;
+pub mod planning;
 pub mod projection;
 pub mod sequencer;
 pub mod server;

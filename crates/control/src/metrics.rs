@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use remuda_network::{Command, State};
+
+use crate::planning::Planned;
 
 /// The handle; clones count into the same registry.
 #[derive(Clone)]
@@ -34,6 +37,12 @@ struct Inner {
     nodes: Family<NodeLabels, Gauge>,
     leases: Family<LeaseLabels, Gauge>,
     ledger_total: Gauge,
+    checks: Counter,
+    violations: Counter,
+    plans: Counter,
+    plan: Histogram,
+    cost_gap: Gauge<f64, AtomicU64>,
+    plan_unserved: Gauge,
     observed: Mutex<Option<Instant>>,
 }
 
@@ -103,7 +112,16 @@ impl Default for Metrics {
             leases: Family::default(),
             ledger_total: Gauge::default(),
             observed: Mutex::default(),
+            checks: Counter::default(),
+            violations: Counter::default(),
+            plans: Counter::default(),
+            // From a millisecond to half a minute.
+            plan: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            cost_gap: Gauge::default(),
+            plan_unserved: Gauge::default(),
         };
+        // Nobody knows before the first plan.
+        inner.cost_gap.set(f64::NAN);
         inner.register();
         Self {
             inner: Arc::new(inner),
@@ -141,6 +159,17 @@ impl Inner {
         registry.register("leases", "Live leases by phase", self.leases.clone());
         let help = "The sum of all balances; anything but 0 is a bug";
         registry.register("ledger_total_micros", help, self.ledger_total.clone());
+        let help = "States held to the network's invariants, one a snapshot";
+        registry.register("invariant_checks", help, self.checks.clone());
+        let help = "States that break one of them; anything but 0 is a bug";
+        registry.register("invariant_violations", help, self.violations.clone());
+        registry.register("plans", "Plans of the whole network", self.plans.clone());
+        let help = "From the look at the network to its plan";
+        registry.register_with_unit("plan", help, Unit::Seconds, self.plan.clone());
+        let help = "How far what is paid is above the least possible, in millionths, certified";
+        registry.register("cost_gap_ppm", help, self.cost_gap.clone());
+        let help = "What the plan has no place for, in thousandths of a GPU";
+        registry.register("plan_unserved_gpu_milli", help, self.plan_unserved.clone());
     }
 }
 
@@ -182,6 +211,26 @@ impl Metrics {
             *observed = Some(Instant::now());
         }
         stale
+    }
+
+    /// Counts a state that was held to the network's invariants.
+    pub fn examined(&self, sound: bool) {
+        self.inner.checks.inc();
+        self.inner.violations.inc_by(u64::from(!sound));
+    }
+
+    /// Notes what a plan says.
+    pub fn planned(&self, planned: Planned) {
+        let inner = &self.inner;
+        inner.plans.inc();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a gap worth telling is far below 2^53"
+        )]
+        let gap_ppm = planned.gap_ppm.map_or(f64::NAN, |ppm| ppm as f64);
+        inner.cost_gap.set(gap_ppm);
+        inner.plan_unserved.set(gauge(planned.unserved_gpu_milli));
+        inner.plan.observe(planned.took.as_secs_f64());
     }
 
     /// Brings the gauges up to date.
@@ -275,6 +324,12 @@ pub const fn kind(command: &Command) -> &'static str {
         Command::OpenTranche { .. } => "open-tranche",
         Command::PostUsage { .. } => "post-usage",
         Command::CloseTranche { .. } => "close-tranche",
+        Command::AdoptPlan(_) => "adopt-plan",
+        Command::Repack { .. } => "repack",
+        Command::PlaceOrder { .. } => "place-order",
+        Command::CancelOrder { .. } => "cancel-order",
+        Command::Reserve { .. } => "reserve",
+        Command::CancelReservation { .. } => "cancel-reservation",
         Command::Tick { .. } => "tick",
     }
 }
@@ -306,6 +361,16 @@ mod tests {
             gateways: 1,
         };
         metrics.observe(&State::default(), standing);
+        let unknown = metrics.render().unwrap();
+        assert!(unknown.contains("remuda_cost_gap_ppm NaN"), "{unknown}");
+        metrics.examined(true);
+        metrics.examined(false);
+        metrics.planned(Planned {
+            gap_ppm: Some(4_200),
+            unserved_gpu_milli: 500,
+            quotas: 3,
+            took: Duration::from_millis(20),
+        });
         let text = metrics.render().unwrap();
         for line in [
             "remuda_commands_total{kind=\"tick\",outcome=\"done\"} 2",
@@ -317,6 +382,12 @@ mod tests {
             "remuda_nodes{presence=\"lost\"} 0",
             "remuda_leases{phase=\"ready\"} 0",
             "remuda_ledger_total_micros 0",
+            "remuda_invariant_checks_total 2",
+            "remuda_invariant_violations_total 1",
+            "remuda_plans_total 1",
+            "remuda_cost_gap_ppm 4200.0",
+            "remuda_plan_unserved_gpu_milli 500",
+            "remuda_plan_seconds_count 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

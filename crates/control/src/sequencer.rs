@@ -15,6 +15,7 @@ use remuda_journal::{
     AppendError, Batch, ChainHead, Journal, Record, RecordDraft, Seq, Side, Snapshots,
 };
 use remuda_network::network::Decision;
+use remuda_network::repack::Rounds;
 use remuda_network::{Command, Event, Network, Refusal};
 use remuda_types::{CommandId, Time};
 use tokio::sync::oneshot;
@@ -132,6 +133,7 @@ pub(crate) struct Sequencer {
     expire_at: Instant,
     /// Until then nothing that is due of leases is brought about by the clock.
     adopting_until: Instant,
+    repacking: Rounds,
 }
 
 impl Sequencer {
@@ -157,6 +159,7 @@ impl Sequencer {
             published: recovered.seq,
             expire_at: Instant::now(),
             adopting_until: Instant::now() + adopting,
+            repacking: Rounds::default(),
         }
     }
 
@@ -234,25 +237,35 @@ impl Sequencer {
     /// Brings about what the clock says is due.
     fn tick(&mut self, group: &mut Group) {
         let now = self.clock.now();
-        if self.network.index().next_due().is_none_or(|due| due > now) {
+        let adopting = Instant::now() < self.adopting_until;
+        if self
+            .network
+            .index()
+            .next_due()
+            .is_some_and(|due| due <= now)
+        {
+            self.bring_about(group, now, &Command::Tick { adopting });
+        }
+        if adopting {
             return;
         }
-        let (id, command) = (
-            self.clock.command_id(),
-            Command::Tick {
-                adopting: Instant::now() < self.adopting_until,
-            },
-        );
-        match self.network.decide(now, id, &command) {
+        if let Some(command) = self.repacking.due(now, self.network.state()) {
+            self.bring_about(group, now, &command);
+        }
+    }
+
+    fn bring_about(&mut self, group: &mut Group, now: Time, command: &Command) {
+        let id = self.clock.command_id();
+        match self.network.decide(now, id, command) {
             Ok(Decision::New(events)) if !events.is_empty() => {
                 let sender = Sender {
-                    kind: metrics::kind(&command),
+                    kind: metrics::kind(command),
                     reply: None,
                 };
                 self.enter(group, (now, id), events, sender);
             }
             Ok(_) => {}
-            Err(refusal) => tracing::error!(%refusal, "a tick was refused"),
+            Err(refusal) => tracing::error!(%refusal, "what the clock asked was refused"),
         }
     }
 

@@ -25,6 +25,7 @@ use crate::detector::Detector;
 use crate::follower::{Cutter, Feed, Follower};
 use crate::http;
 use crate::metrics::Metrics;
+use crate::planning;
 use crate::projection::catch_up::{CatchUpError, catch_up};
 use crate::projection::{self, ProjectionError, Projections};
 use crate::sequencer::{Sequencer, SubmitError};
@@ -126,6 +127,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let vitals = core.vitals();
     let sessions_door = session::accept(doors, tasks.clone(), stop.clone());
     tasks.spawn(vitals.task(Part::Sessions, stop.clone(), sessions_door));
+    tasks.spawn(planning::run(core.clone(), metrics.clone(), stop.clone()));
     let app = http::App {
         core: core.clone(),
         projections,
@@ -175,7 +177,12 @@ fn open(
         network: recovered.network.clone(),
         seq: recovered.seq,
     }));
-    let cutter = Cutter::new(Snapshots::open(&dir)?, config.snapshot_every, recovered.seq);
+    let cutter = Cutter::new(
+        Snapshots::open(&dir)?,
+        config.snapshot_every,
+        recovered.seq,
+        metrics.clone(),
+    );
     let feed = Feed {
         follower: Arc::clone(&follower),
         projector,

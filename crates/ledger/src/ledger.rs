@@ -2,9 +2,9 @@
 
 mod snapshot;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use remuda_types::{Time, TransferId};
+use remuda_types::{Table, Time, TransferId};
 
 use crate::account::Account;
 use crate::balance::Balance;
@@ -17,8 +17,8 @@ use crate::step::{Reservation, Step};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// Only accounts with money or a reservation.
-    accounts: BTreeMap<Account, Balance>,
-    reservations: BTreeMap<TransferId, Pending>,
+    accounts: Table<Account, Balance>,
+    reservations: Table<TransferId, Pending>,
     /// Derived from `reservations`: those with a deadline, earliest first.
     deadlines: BTreeSet<(Time, TransferId)>,
 }
@@ -33,9 +33,11 @@ impl Ledger {
     ///
     /// A list is accepted when no debit takes its account below its floor at any point, and
     /// settlement is empty at the end. It costs a few look-ups an entry; nothing is cloned.
-    pub fn check(&self, entries: &[Entry]) -> Result<(), Refusal> {
+    pub fn check<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>) -> Result<(), Refusal> {
         let mut draft = Draft::of(self);
-        entries.iter().try_for_each(|entry| draft.enter(entry))?;
+        entries
+            .into_iter()
+            .try_for_each(|entry| draft.enter(entry))?;
         draft.close()
     }
 

@@ -62,11 +62,9 @@ fn stood_still(pauses: &[Gap], from: Time) -> Span {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use remuda_types::{
-        Capacity, Class, Money, Price, ProjectId, ProviderId, ReplicaId, Shape, SiteId, TransferId,
-        WorkloadId,
+        Capacity, Class, Money, Price, ProjectId, ProviderId, ReplicaId, Shape, SiteId, Table,
+        TransferId, WorkloadId,
     };
 
     use super::*;
@@ -113,7 +111,7 @@ mod tests {
     /// A node with one lease in each of these phases, numbered from zero.
     fn holding(phases: &[Phase]) -> State {
         let ids = (0..).map(lease_id);
-        let leases: BTreeMap<_, _> = ids.zip(phases.iter().copied().map(lease)).collect();
+        let leases: Table<_, _> = ids.zip(phases.iter().copied().map(lease)).collect();
         let node = Node {
             provider: ProviderId::from_u128(1),
             site: SiteId::from_u128(1),
@@ -125,7 +123,7 @@ mod tests {
             leases: leases.keys().copied().collect(),
         };
         State {
-            nodes: BTreeMap::from([(NODE, node)]),
+            nodes: Table::from([(NODE, node)]),
             leases,
             ..State::default()
         }

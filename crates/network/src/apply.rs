@@ -2,6 +2,9 @@
 //!
 //! A fact about something that is not there changes nothing; it cannot come out of `decide`.
 
+mod claim;
+mod order;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_types::{CommandId, LeaseId, Money, ProviderId, Span, Time};
@@ -34,6 +37,7 @@ impl State {
     )]
     pub fn apply(&mut self, event: &Event) {
         match event {
+            Event::PlanAdopted { plan } => self.plan = Some(plan.clone()),
             Event::PolicySet { policy } => self.policy = (**policy).clone(),
             Event::GatewayAdmitted { gateway } => {
                 self.gateways.insert(*gateway);
@@ -312,6 +316,20 @@ impl State {
                     provider.take_held(*from_held);
                 }
             }
+            Event::SiteFailed { site, at } => {
+                self.kinship.observe(*site, *at, &self.policy.kin.rule());
+            }
+            Event::ClaimSought { .. }
+            | Event::ClaimGranted { .. }
+            | Event::ClaimCalled { .. }
+            | Event::ClaimReleased { .. }
+            | Event::ClaimBegun { .. } => self.change_claim(event),
+            Event::OrderStands { .. } | Event::OrderWaits { .. } | Event::OrderEnded { .. } => {
+                self.change_order(event);
+            }
+            Event::ReservationMade { .. }
+            | Event::ReservationBegun { .. }
+            | Event::ReservationEnded { .. } => self.change_reservation(event),
         }
     }
 
@@ -400,6 +418,7 @@ impl State {
         let Some(lease) = self.leases.remove(&id) else {
             return;
         };
+        self.keep_again(&lease);
         if let Some(node) = self.nodes.get_mut(&lease.node) {
             node.leases.remove(&id);
         }

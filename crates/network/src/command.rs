@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use remuda_ledger::Rail;
+use remuda_placement::{Plan, Quota};
 use remuda_types::{
     Capacity, Class, Country, Digest, GatewayKey, Label, LeaseId, Money, NodeKey, Place, Price,
     ProjectId, ProviderId, SiteId, TenantId, Time, TrancheId, WorkloadId,
@@ -150,6 +151,22 @@ pub enum Command {
         /// How many copies.
         replicas: u32,
     },
+    /// A tenant wants something run as soon as there is room for it.
+    PlaceOrder {
+        /// Who pays.
+        project: ProjectId,
+        /// What.
+        terms: Box<Terms>,
+        /// How many copies, all or none.
+        replicas: u32,
+        /// The order lapses then.
+        until: Time,
+    },
+    /// A tenant wants no longer what it ordered.
+    CancelOrder {
+        /// The workload that it would have been.
+        workload: WorkloadId,
+    },
     /// A tenant wants more or fewer copies.
     Scale {
         /// Of what.
@@ -162,6 +179,24 @@ pub enum Command {
         /// What.
         workload: WorkloadId,
     },
+    /// A tenant wants something run later.
+    Reserve {
+        /// Who pays.
+        project: ProjectId,
+        /// What.
+        terms: Box<Terms>,
+        /// How many copies.
+        replicas: u32,
+        /// From when on.
+        from: Time,
+        /// Before when.
+        to: Time,
+    },
+    /// A tenant wants it no longer; it has not begun.
+    CancelReservation {
+        /// What: the workload that it would have been.
+        workload: WorkloadId,
+    },
     /// A node saw a replica change.
     ObserveReplica {
         /// On which node.
@@ -172,6 +207,8 @@ pub enum Command {
         epoch: u64,
         /// What it saw.
         observed: ObservedPhase,
+        /// Since when, as the node has it: what it saw while control was away counts from then.
+        since: Time,
     },
     /// A gateway wants money to spend without asking.
     OpenTranche {
@@ -203,6 +240,13 @@ pub enum Command {
         gateway: GatewayKey,
         /// Which.
         tranche: TrancheId,
+    },
+    /// A plan of the whole network was made, to be followed until the next.
+    AdoptPlan(Box<NewPlan>),
+    /// Replicas that would gain from a move are moved, of so many leases as the policy says.
+    Repack {
+        /// The first of the leases.
+        from: LeaseId,
     },
     /// Time passed: settle, expire, release, place again.
     Tick {
@@ -242,6 +286,17 @@ pub struct IssueKey {
     pub expires: Option<Time>,
     /// Requests a minute at a gateway; 0 is no limit.
     pub requests_per_minute: u32,
+}
+
+/// A plan to follow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewPlan {
+    /// One more than that of the plan in the state that it was made from; 1 is the first.
+    pub number: u64,
+    /// What each kind of demand is to have of each cell.
+    pub quotas: Vec<Quota>,
+    /// What is expected to be asked, and what congestion counts.
+    pub packing: Plan,
 }
 
 /// How a provider leaves.

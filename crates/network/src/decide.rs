@@ -12,11 +12,18 @@ mod charge;
 mod demand;
 mod deploy;
 mod draft;
+mod kin;
 mod lease;
 mod leave;
 mod observe;
 mod operator;
+mod order;
+mod plan;
 mod presence;
+mod repack;
+mod reserve;
+mod seek;
+mod standby;
 mod supply;
 mod tick;
 mod tranche;
@@ -33,6 +40,9 @@ pub(crate) fn decide(
 ) -> Result<Vec<Event>, Refusal> {
     let mut draft = Draft::new(state, index, now, id);
     let decided = dispatch(&mut draft, command);
+    if decided.is_ok() {
+        standby::recount(&mut draft);
+    }
     let events = draft.finish();
     decided?;
     check_money(state, &events)?;
@@ -87,14 +97,30 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
             terms,
             replicas,
         } => deploy::deploy(draft, *project, terms, *replicas),
+        Command::PlaceOrder {
+            project,
+            terms,
+            replicas,
+            until,
+        } => order::place(draft, *project, terms, *replicas, *until),
+        Command::CancelOrder { workload } => order::cancel(draft, *workload),
         Command::Scale { workload, replicas } => deploy::scale(draft, *workload, *replicas),
         Command::StopWorkload { workload } => deploy::stop(draft, *workload),
+        Command::Reserve {
+            project,
+            terms,
+            replicas,
+            from,
+            to,
+        } => reserve::reserve(draft, *project, terms, *replicas, (*from, *to)),
+        Command::CancelReservation { workload } => reserve::cancel(draft, *workload),
         Command::ObserveReplica {
             node,
             lease,
             epoch,
             observed,
-        } => observe::observe(draft, *node, *lease, *epoch, *observed),
+            since,
+        } => observe::observe(draft, *node, (*lease, *epoch), (*observed, *since)),
         Command::OpenTranche {
             gateway,
             tranche,
@@ -109,6 +135,11 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
             rows,
         } => tranche::post(draft, *gateway, *tranche, *seq, totals, *rows),
         Command::CloseTranche { gateway, tranche } => tranche::close(draft, *gateway, *tranche),
+        Command::AdoptPlan(plan) => plan::adopt(draft, plan),
+        Command::Repack { from } => {
+            repack::repack(draft, *from);
+            Ok(())
+        }
         Command::Tick { adopting } => {
             tick::tick(draft, *adopting);
             Ok(())
@@ -118,18 +149,9 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
 
 /// The ledger has the last word: every entry of the batch together, or none.
 fn check_money(state: &State, events: &[Event]) -> Result<(), Refusal> {
-    let entries: Vec<_> = events
-        .iter()
-        .filter_map(|event| match event {
-            Event::MoneyMoved { entries } => Some(entries),
-            _ => None,
-        })
-        .flatten()
-        .cloned()
-        .collect();
-    if entries.is_empty() {
-        Ok(())
-    } else {
-        Ok(state.ledger.check(&entries)?)
-    }
+    let moved = events.iter().filter_map(|event| match event {
+        Event::MoneyMoved { entries } => Some(entries),
+        _ => None,
+    });
+    Ok(state.ledger.check(moved.flatten())?)
 }

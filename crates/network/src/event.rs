@@ -8,13 +8,16 @@ use std::collections::BTreeSet;
 use minicbor::{Decode, Encode};
 use remuda_ledger::Entry;
 use remuda_types::{
-    ApiKeyId, Capacity, Class, Country, Digest, GatewayKey, Label, LeaseId, Money, NodeKey, Place,
-    Price, ProjectId, ProviderId, ReplicaId, Shape, SiteId, TenantId, Time, TrancheId, TransferId,
-    WorkloadId,
+    ApiKeyId, Capacity, ClaimId, Class, Country, Digest, GatewayKey, Label, LeaseId, Money,
+    NodeKey, Place, Price, ProjectId, ProviderId, ReplicaId, Shape, SiteId, TenantId, Time,
+    TrancheId, TransferId, WorkloadId,
 };
 
 use crate::policy::Policy;
-use crate::state::{EndReason, Fault, KeyOwner, Meter, Phase, Presence, Scope, Standing, Terms};
+use crate::state::{
+    AdoptedPlan, EndReason, Fault, KeyOwner, Meter, OrderEnd, Phase, Presence, ReservationEnd,
+    Scope, Standing, Terms,
+};
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Encode, Decode, serde::Serialize, strum::VariantNames)]
@@ -351,6 +354,141 @@ pub enum Event {
         #[n(5)]
         to_pool: Money,
         #[n(6)]
+        at: Time,
+    },
+    /// Placement follows another plan.
+    #[n(40)]
+    PlanAdopted {
+        #[n(0)]
+        plan: Box<AdoptedPlan>,
+    },
+    /// Much of a site was lost at once: its power or its uplink, it seems, or its owner.
+    #[n(60)]
+    SiteFailed {
+        #[n(0)]
+        site: SiteId,
+        #[n(1)]
+        at: Time,
+    },
+    /// A claim is wanted and has no node, or none any more; one is looked for then.
+    #[n(50)]
+    ClaimSought {
+        #[n(0)]
+        claim: ClaimId,
+        #[n(1)]
+        workload: WorkloadId,
+        #[n(2)]
+        retry: Time,
+    },
+    /// Capacity of a node is kept free for a workload.
+    #[n(51)]
+    ClaimGranted {
+        #[n(0)]
+        claim: ClaimId,
+        #[n(1)]
+        workload: WorkloadId,
+        #[n(2)]
+        node: NodeKey,
+        #[n(3)]
+        shape: Shape,
+        /// Which of the node's GPUs, one bit each.
+        #[n(4)]
+        gpu_bits: u64,
+        #[n(5)]
+        at: Time,
+    },
+    /// A claim's capacity is needed now: what it was kept free for follows.
+    #[n(52)]
+    ClaimCalled {
+        #[n(0)]
+        claim: ClaimId,
+        #[n(1)]
+        at: Time,
+    },
+    /// A claim is not needed any more.
+    #[n(53)]
+    ClaimReleased {
+        #[n(0)]
+        claim: ClaimId,
+    },
+    /// A workload is to run from a time on and before another.
+    #[n(56)]
+    ReservationMade {
+        #[n(0)]
+        workload: WorkloadId,
+        #[n(1)]
+        project: ProjectId,
+        #[n(2)]
+        terms: Box<Terms>,
+        #[n(3)]
+        replicas: u32,
+        #[n(4)]
+        from: Time,
+        #[n(5)]
+        to: Time,
+        #[n(6)]
+        at: Time,
+    },
+    /// A reservation's time has come: its workload is deployed.
+    #[n(57)]
+    ReservationBegun {
+        #[n(0)]
+        workload: WorkloadId,
+        #[n(1)]
+        at: Time,
+    },
+    /// What is booked by a claim is a replica's lease's now; it follows.
+    #[n(58)]
+    ClaimBegun {
+        #[n(0)]
+        claim: ClaimId,
+        #[n(1)]
+        replica: ReplicaId,
+    },
+    /// A reservation is over.
+    #[n(59)]
+    ReservationEnded {
+        #[n(0)]
+        workload: WorkloadId,
+        #[n(1)]
+        end: ReservationEnd,
+        #[n(2)]
+        at: Time,
+    },
+    /// There is no room for a workload; it is deployed when there is.
+    #[n(70)]
+    OrderStands {
+        #[n(0)]
+        workload: WorkloadId,
+        #[n(1)]
+        project: ProjectId,
+        #[n(2)]
+        terms: Box<Terms>,
+        #[n(3)]
+        replicas: u32,
+        #[n(4)]
+        until: Time,
+        #[n(5)]
+        retry: Time,
+        #[n(6)]
+        at: Time,
+    },
+    /// There still is no room for it.
+    #[n(71)]
+    OrderWaits {
+        #[n(0)]
+        workload: WorkloadId,
+        #[n(1)]
+        retry: Time,
+    },
+    /// A standing order is over.
+    #[n(72)]
+    OrderEnded {
+        #[n(0)]
+        workload: WorkloadId,
+        #[n(1)]
+        end: OrderEnd,
+        #[n(2)]
         at: Time,
     },
 }

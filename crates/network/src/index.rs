@@ -3,19 +3,36 @@
 //! [`Index::rebuild`] from the state must equal the index that followed every event; a property
 //! test holds it to that.
 
+mod claims;
+mod dues;
+mod kin;
+mod layers;
+mod lazy_fleet;
+mod sites;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use remuda_placement::{Fleet, GpuSet, NodeOffer};
+use remuda_placement::{DemandClass, Fleet, GpuSet, NodeOffer};
 use remuda_types::{
-    ApiKeyId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId, TenantId,
-    Time, TrancheId, WorkloadId,
+    ApiKeyId, ClaimId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId,
+    Table, TenantId, Time, TrancheId, WorkloadId,
 };
+use smallvec::SmallVec;
 
 use crate::event::Event;
-use crate::state::{KeyOwner, Node, Presence, Replica, Site, Standing, State};
+use crate::map::Map;
+use crate::state::{AdoptedPlan, KeyOwner, Node, Presence, Replica, Site, Standing, State};
+
+use dues::Dues;
+use lazy_fleet::LazyFleet;
+
+use sites::Sites;
+
+pub(crate) use claims::{Claims, begun_on, claim_of, kept};
+pub(crate) use layers::{Kept, Layer, Layers};
 
 /// Something the clock brings about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Due {
     /// A lease's slice ends, its drain is over or its hard end passes.
     Lease(LeaseId),
@@ -29,6 +46,12 @@ pub enum Due {
     Node(NodeKey),
     /// An ended lease may be forgotten.
     Ended(LeaseId),
+    /// A claim is to find a node.
+    Claim(ClaimId),
+    /// A reservation is to begin, or its time is over.
+    Reservation(WorkloadId),
+    /// A standing order is to be tried again, or its time is over.
+    Order(WorkloadId),
 }
 
 /// Who has a name.
@@ -52,23 +75,35 @@ type Bits = u128;
 /// The index.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
-    pub(crate) fleet: Fleet,
+    pub(crate) fleet: LazyFleet,
+    pub(crate) layers: Layers,
+    pub(crate) claims: Claims,
+    pub(crate) sites: Sites,
+    /// What the state's kinship said of this when the fleet was last told all of it.
+    kin_cuts: u64,
+    /// All but those of workloads.
     names: BTreeMap<Named, Bits>,
+    workloads: Table<(ProjectId, Label), WorkloadId>,
     /// How many live workloads each project has; none where it has none.
     live: BTreeMap<ProjectId, usize>,
     keys: BTreeMap<Digest, ApiKeyId>,
     keys_of: BTreeSet<(KeyOwner, ApiKeyId)>,
     nodes_of: BTreeSet<(ProviderId, NodeKey)>,
     /// Every live lease, those included that their replica has left and that still drain.
-    leases_of: BTreeSet<(WorkloadId, LeaseId)>,
-    due: BTreeSet<(Time, Due)>,
-    due_at: BTreeMap<Due, Time>,
+    leases_of: Map<WorkloadId, Leases>,
+    dues: Dues,
 }
+
+/// In order; almost always one.
+type Leases = SmallVec<[LeaseId; 1]>;
 
 impl Index {
     /// The index of `state`, from nothing.
     pub fn rebuild(state: &State) -> Self {
         let mut index = Self::default();
+        if let Some(plan) = &state.plan {
+            index.follow(plan);
+        }
         for (id, provider) in &state.providers {
             index
                 .names
@@ -99,31 +134,54 @@ impl Index {
         }
         for (id, node) in &state.nodes {
             index.nodes_of.insert((node.provider, *id));
+            index.sites.count_in(*id, node);
             index.place_node(state, *id, node);
             for lease in node
                 .leases
                 .iter()
                 .filter_map(|lease| state.leases.get(lease))
             {
-                done(index.fleet.hold_on(*id, &lease.shape, lease.gpus()));
+                let layer = Layer::of_workload(state, lease.workload);
+                done(index.hold(*id, (&lease.shape, lease.gpus()), layer));
+                index.count_in(state, lease.workload, *id);
             }
             index.refresh(state, Due::Node(*id));
         }
         for (id, lease) in &state.leases {
-            index.leases_of.insert((lease.workload, *id));
+            index.note_lease(lease.workload, *id);
             index.refresh(state, Due::Lease(*id));
         }
+        for (id, reservation) in &state.reservations {
+            index.name_workload(reservation.project, reservation.terms.label, *id);
+            index.refresh(state, Due::Reservation(*id));
+        }
+        for (id, order) in &state.orders {
+            index.name_workload(order.project, order.terms.label, *id);
+            index.refresh(state, Due::Order(*id));
+        }
+        index.note_all_claims(state);
         let ended = state.ended_leases.keys().copied().map(Due::Ended);
         let replicas = state.replicas.keys().copied().map(Due::Replica);
         let tranches = state.tranches.keys().copied().map(Due::Tranche);
         for due in ended.chain(replicas).chain(tranches) {
             index.refresh(state, due);
         }
+        index.learn_all(state);
+        index.settle();
         index
+    }
+
+    /// Tells the fleet of all that is held. To be called when a command is decided or committed.
+    pub(crate) fn settle(&mut self) {
+        self.fleet.now();
     }
 
     /// The provider, site, tenant, project or workload of this name.
     pub fn named(&self, name: &Named) -> Option<Bits> {
+        if let Named::Workload(project, label) = *name {
+            let workload = self.workloads.get(&(project, label));
+            return workload.map(|workload| workload.as_u128());
+        }
         self.names.get(name).copied()
     }
 
@@ -134,9 +192,8 @@ impl Index {
 
     /// The live leases of a workload, those included that its replicas have left.
     pub fn leases_of(&self, workload: WorkloadId) -> impl Iterator<Item = LeaseId> + '_ {
-        let (first, last) = (LeaseId::from_u128(0), LeaseId::from_u128(u128::MAX));
-        let range = self.leases_of.range((workload, first)..=(workload, last));
-        range.map(|(_, lease)| *lease)
+        let leases = self.leases_of.get(&workload);
+        leases.into_iter().flatten().copied()
     }
 
     /// The nodes of a provider, those included that are gone.
@@ -155,9 +212,9 @@ impl Index {
 
     /// The live workloads of a project.
     pub fn workloads_of(&self, project: ProjectId) -> impl Iterator<Item = WorkloadId> + '_ {
-        let named = |byte| Named::Workload(project, Label([byte; 16]));
-        let named = self.names.range(named(0)..=named(u8::MAX));
-        named.map(|(_, id)| WorkloadId::from_u128(*id))
+        let named = |byte| (project, Label([byte; 16]));
+        let named = self.workloads.range(named(0)..=named(u8::MAX));
+        named.map(|(_, id)| *id)
     }
 
     /// How many live workloads a project has.
@@ -165,32 +222,59 @@ impl Index {
         self.live.get(&project).copied().unwrap_or_default()
     }
 
+    /// The claims of a workload.
+    pub fn claims_of(&self, workload: WorkloadId) -> impl Iterator<Item = ClaimId> + '_ {
+        self.claims.of(workload)
+    }
+
     /// When the clock next brings something about.
     pub fn next_due(&self) -> Option<Time> {
-        self.due.first().map(|(at, _)| *at)
+        self.dues.next()
     }
 
     /// What is due at `now`, earliest first.
     pub fn due(&self, now: Time) -> impl Iterator<Item = Due> + '_ {
-        self.due
-            .iter()
-            .take_while(move |(at, _)| *at <= now)
-            .map(|(_, due)| *due)
+        self.dues.until(now)
     }
 
     /// The capacity of all nodes.
-    pub const fn fleet(&self) -> &Fleet {
-        &self.fleet
+    pub fn fleet(&self) -> &Fleet {
+        self.fleet.settled()
     }
 
     /// Takes back what `event` is about to take from the state.
     pub(crate) fn before(&mut self, state: &State, event: &Event) {
         match event {
+            Event::NodePresent { node, .. } => {
+                if let Some(found) = state.nodes.get(node) {
+                    self.sites.count_out(*node, found);
+                }
+            }
             Event::LeaseEnded { lease: id, .. } => {
                 if let Some(lease) = state.leases.get(id) {
-                    let fleet = &mut self.fleet;
-                    done(fleet.release_on(lease.node, &lease.shape, lease.gpus()));
-                    self.leases_of.remove(&(lease.workload, *id));
+                    let layer = Layer::of_workload(state, lease.workload);
+                    done(self.release(lease.node, (&lease.shape, lease.gpus()), layer));
+                    if let Some((class, milli)) = demand_of(state, lease.workload) {
+                        self.fleet.count_out(class, lease.node, milli);
+                    }
+                    self.keep_again(state, lease);
+                    self.forget_lease(lease.workload, *id);
+                }
+            }
+            Event::ClaimSought { claim, .. }
+            | Event::ClaimGranted { claim, .. }
+            | Event::ClaimCalled { claim, .. }
+            | Event::ClaimReleased { claim }
+            | Event::ClaimBegun { claim, .. } => self.forget_claim(state, *claim),
+            Event::ReservationEnded { workload, .. } => {
+                let reservation = state.reservations.get(workload);
+                if let Some(unbegun) = reservation.filter(|reservation| !reservation.begun) {
+                    self.forget_name(unbegun.project, unbegun.terms.label);
+                }
+            }
+            Event::OrderEnded { workload, .. } => {
+                if let Some(order) = state.orders.get(workload) {
+                    self.forget_name(order.project, order.terms.label);
                 }
             }
             Event::WorkloadEnded { workload } => {
@@ -256,10 +340,18 @@ impl Index {
             Event::NodeEnrolled { node, provider, .. } => {
                 self.nodes_of.insert((*provider, *node));
                 if let Some(found) = state.nodes.get(node) {
+                    self.sites.count_in(*node, found);
                     self.place_node(state, *node, found);
                 }
             }
-            Event::NodeResized { node, .. } | Event::NodePresent { node, .. } => {
+            Event::NodePresent { node, .. } => {
+                if let Some(found) = state.nodes.get(node) {
+                    self.sites.count_in(*node, found);
+                    self.place_node(state, *node, found);
+                }
+                self.refresh(state, Due::Node(*node));
+            }
+            Event::NodeResized { node, .. } => {
                 if let Some(found) = state.nodes.get(node) {
                     self.place_node(state, *node, found);
                 }
@@ -274,9 +366,11 @@ impl Index {
                 ..
             } => {
                 let gpus = GpuSet::from_bits(*gpu_bits);
-                done(self.fleet.hold_on(*node, shape, gpus));
                 if let Some(of) = state.replicas.get(replica) {
-                    self.leases_of.insert((of.workload, *lease));
+                    let layer = Layer::of_workload(state, of.workload);
+                    done(self.hold(*node, (shape, gpus), layer));
+                    self.count_in(state, of.workload, *node);
+                    self.note_lease(of.workload, *lease);
                 }
                 self.refresh(state, Due::Lease(*lease));
                 self.refresh(state, Due::Replica(*replica));
@@ -293,8 +387,19 @@ impl Index {
                 }
             }
             Event::LeasePhased { lease, .. } => self.refresh(state, Due::Lease(*lease)),
-            Event::LeaseSettled { lease, .. } => {
-                self.refresh(state, Due::Lease(*lease));
+            Event::LeaseSettled {
+                lease,
+                next,
+                charge,
+                ..
+            } => {
+                // Without another slice it ends, and is due when it was.
+                if next.is_some() {
+                    self.refresh(state, Due::Lease(*lease));
+                }
+                if charge.earned.is_zero() {
+                    return;
+                }
                 if let Some(lease) = state.leases.get(lease) {
                     self.refresh(state, Due::Provider(lease.provider));
                 }
@@ -303,6 +408,35 @@ impl Index {
             Event::ReplicaUnplaced { replica, .. }
             | Event::ReplicaRemoved { replica }
             | Event::ReplicaAdded { replica, .. } => self.refresh(state, Due::Replica(*replica)),
+            Event::ClaimSought { claim, .. }
+            | Event::ClaimGranted { claim, .. }
+            | Event::ClaimCalled { claim, .. }
+            | Event::ClaimReleased { claim }
+            | Event::ClaimBegun { claim, .. } => self.note_claim(state, *claim),
+            Event::ReservationMade {
+                workload,
+                project,
+                terms,
+                ..
+            } => {
+                self.name_workload(*project, terms.label, *workload);
+                self.refresh(state, Due::Reservation(*workload));
+            }
+            Event::ReservationBegun { workload, .. } | Event::ReservationEnded { workload, .. } => {
+                self.refresh(state, Due::Reservation(*workload));
+            }
+            Event::OrderStands {
+                workload,
+                project,
+                terms,
+                ..
+            } => {
+                self.name_workload(*project, terms.label, *workload);
+                self.refresh(state, Due::Order(*workload));
+            }
+            Event::OrderWaits { workload, .. } | Event::OrderEnded { workload, .. } => {
+                self.refresh(state, Due::Order(*workload));
+            }
             Event::TrancheOpened { tranche, .. } | Event::TrancheClosed { tranche } => {
                 self.refresh(state, Due::Tranche(*tranche));
             }
@@ -314,6 +448,8 @@ impl Index {
             Event::ProviderStands { provider, .. }
             | Event::HoldbackReleased { provider, .. }
             | Event::Forfeited { provider, .. } => self.refresh(state, Due::Provider(*provider)),
+            Event::PlanAdopted { plan } => self.follow(plan),
+            Event::SiteFailed { site, .. } => self.learn(state, *site),
             Event::PolicySet { .. } => *self = Self::rebuild(state),
             Event::GatewayAdmitted { .. }
             | Event::ModelAdded { .. }
@@ -324,19 +460,29 @@ impl Index {
         }
     }
 
+    /// Has the fleet follow a plan.
+    fn follow(&mut self, plan: &AdoptedPlan) {
+        let fleet = self.fleet.now();
+        fleet.set_quotas(plan.quotas.iter().cloned());
+        fleet.set_plan(plan.packing.clone());
+    }
+
+    /// Counts a replica of the workload that is on the node against the quotas of its kind.
+    fn count_in(&mut self, state: &State, workload: WorkloadId, node: NodeKey) {
+        if let Some((class, milli)) = demand_of(state, workload) {
+            self.fleet.count_in(class, node, milli);
+        }
+    }
+
     fn name_workload(&mut self, project: ProjectId, label: Label, workload: WorkloadId) {
-        let named = Named::Workload(project, label);
-        if self.names.insert(named, workload.as_u128()).is_none() {
+        let named = self.workloads.insert((project, label), workload);
+        if named.is_none() {
             *self.live.entry(project).or_default() += 1;
         }
     }
 
     fn forget_name(&mut self, project: ProjectId, label: Label) {
-        if self
-            .names
-            .remove(&Named::Workload(project, label))
-            .is_none()
-        {
+        if self.workloads.remove(&(project, label)).is_none() {
             return;
         }
         let left = self.live_workloads(project).saturating_sub(1);
@@ -347,12 +493,34 @@ impl Index {
         }
     }
 
-    /// A node that left goes out of the fleet with its last lease.
+    fn note_lease(&mut self, workload: WorkloadId, lease: LeaseId) {
+        let leases = self.leases_of.entry(workload).or_default();
+        if let Err(at) = leases.binary_search(&lease) {
+            leases.insert(at, lease);
+        }
+    }
+
+    fn forget_lease(&mut self, workload: WorkloadId, lease: LeaseId) {
+        if let Some(leases) = self.leases_of.get_mut(&workload) {
+            leases.retain(|one| *one != lease);
+            if leases.is_empty() {
+                self.leases_of.remove(&workload);
+            }
+        }
+    }
+
+    /// A node that left goes out of the fleet with its last lease, and one that drains has nothing
+    /// more to give up.
     fn forget_left(&mut self, state: &State, ended: LeaseId) {
         let node = state.ended_leases.get(&ended).map(|lease| lease.node);
-        if let Some((id, node)) = node.and_then(|id| state.nodes.get(&id).map(|node| (id, node))) {
-            self.place_node(state, id, node);
-            self.refresh(state, Due::Node(id));
+        let Some((id, node)) = node.and_then(|id| state.nodes.get(&id).map(|node| (id, node)))
+        else {
+            return;
+        };
+        match node.presence {
+            Presence::Left(_) => self.place_node(state, id, node),
+            Presence::Draining(_) => self.refresh(state, Due::Node(id)),
+            Presence::Away(_) | Presence::Up(_) | Presence::Suspect(_) | Presence::Lost(_) => {}
         }
     }
 
@@ -365,27 +533,28 @@ impl Index {
         };
         if matches!(node.presence, Presence::Left(_)) && node.leases.is_empty() {
             if self.fleet.offer(id).is_some() {
-                done(self.fleet.remove(id));
+                done(self.remove(id));
             }
             return;
         }
-        done(self.fleet.upsert(&offer(id, node, site)));
-        done(self.fleet.set_open(id, node.presence.is_open()));
+        done(self.offer(&offer(id, node, site)));
+        done(self.set_open(id, node.presence.is_open()));
     }
 
     fn forget(&mut self, due: Due) {
-        if let Some(old) = self.due_at.remove(&due) {
-            self.due.remove(&(old, due));
-        }
+        self.dues.set(due, None);
     }
 
     fn refresh(&mut self, state: &State, due: Due) {
-        self.forget(due);
-        if let Some(at) = due_at(state, due) {
-            self.due.insert((at, due));
-            self.due_at.insert(due, at);
-        }
+        self.dues.set(due, due_at(state, due));
     }
+}
+
+/// What kind of demand a workload's replicas are, unless they ask for no GPU, and how much of it
+/// each, in thousandths of a GPU.
+fn demand_of(state: &State, workload: WorkloadId) -> Option<(DemandClass, u64)> {
+    let terms = &state.workloads.get(&workload)?.terms;
+    Some((terms.demand_class()?, terms.shape.gpu_milli))
 }
 
 /// What a node offers, as placement sees it.
@@ -412,7 +581,7 @@ fn due_at(state: &State, due: Due) -> Option<Time> {
         Due::Replica(id) => state
             .replicas
             .get(&id)
-            .filter(|replica| is_wanted(state, replica))
+            .filter(|replica| replica.retry.is_some() && is_wanted(state, replica))
             .and_then(|replica| replica.retry),
         Due::Tranche(id) => state
             .tranches
@@ -439,6 +608,18 @@ fn due_at(state: &State, due: Due) -> Option<Time> {
             }
             _ => None,
         }),
+        Due::Reservation(id) => state.reservations.get(&id).map(|reservation| {
+            if reservation.begun {
+                reservation.to
+            } else {
+                reservation.from
+            }
+        }),
+        Due::Order(id) => {
+            let order = state.orders.get(&id);
+            order.map(|order| order.retry.min(order.until))
+        }
+        Due::Claim(id) => state.claims.get(&id).and_then(|claim| claim.retry),
         Due::Ended(id) => state.ended_leases.get(&id).map(|lease| {
             lease.ended
                 + state.policy.tranche_ttl

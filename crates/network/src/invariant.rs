@@ -1,9 +1,13 @@
 //! What is always true of a network. Property tests and the simulator check it after every step.
 
+mod claims;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_ledger::Account;
-use remuda_types::{LeaseId, Money, NodeKey, ProviderId, ReplicaId, Shape, TransferId, WorkloadId};
+use remuda_types::{
+    ClaimId, LeaseId, Money, NodeKey, ProviderId, ReplicaId, Shape, TransferId, WorkloadId,
+};
 
 use crate::Network;
 use crate::index::Index;
@@ -47,6 +51,10 @@ pub enum Violation {
     },
     #[error("a node's leases ask {0:?}, more than it has")]
     OverCommitted(Shape),
+    #[error("claim {0} is for no workload that runs, or keeps nothing and waits for nothing")]
+    StrayClaim(ClaimId),
+    #[error("node {0} has not all that is sold under a promise and claimed, or sold in all")]
+    OverClaimed(NodeKey),
     #[error("the index differs from one built anew from the state")]
     Index,
 }
@@ -54,6 +62,16 @@ pub enum Violation {
 /// Checks everything; linear in the state.
 pub fn check(network: &Network) -> Result<(), Violation> {
     let state = network.state();
+    check_state(state)?;
+    if *network.index() == Index::rebuild(state) {
+        Ok(())
+    } else {
+        Err(Violation::Index)
+    }
+}
+
+/// Checks all but the index, which is derived; linear in the state.
+pub fn check_state(state: &State) -> Result<(), Violation> {
     remuda_ledger::invariant::check(&state.ledger)?;
     check_links(state)?;
     check_owners(state)?;
@@ -61,11 +79,7 @@ pub fn check(network: &Network) -> Result<(), Violation> {
     check_purposes(state)?;
     check_holdback(state)?;
     check_capacity(state)?;
-    if *network.index() == Index::rebuild(state) {
-        Ok(())
-    } else {
-        Err(Violation::Index)
-    }
+    claims::check(state)
 }
 
 fn check_links(state: &State) -> Result<(), Violation> {

@@ -14,17 +14,21 @@ pub mod event;
 pub mod index;
 pub mod invariant;
 pub mod network;
+pub mod outlook;
 pub mod policy;
 pub mod refusal;
+pub mod repack;
 pub mod state;
 
 mod apply;
 mod decide;
+mod map;
 
 pub use command::Command;
 pub use event::Event;
 pub use index::Index;
 pub use network::{Decision, Network};
+pub use outlook::Outlook;
 pub use policy::Policy;
 pub use refusal::Refusal;
 pub use state::State;

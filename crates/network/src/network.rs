@@ -70,7 +70,19 @@ impl Network {
             self.state.apply(event);
             self.index.after(&self.state, event);
         }
+        self.index.settle();
         self.state.remember(now, id);
+    }
+
+    /// What a refusal leaves out for those who do not ask: why no node has room, as things are now.
+    pub fn explain(&self, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::NoRoom(request) => {
+                let unplaced = remuda_placement::explain(self.index.fleet(), &request);
+                Refusal::NoCapacity(Box::new(unplaced))
+            }
+            other => other,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a command is refused: typed, with a stable code and the way out in the text.
 
-use remuda_placement::Unplaced;
+use remuda_placement::{Request, Unplaced};
 use remuda_types::{Digest, Money, Span};
 
 /// Why a command is refused. A refused command changed nothing.
@@ -40,6 +40,10 @@ pub enum Refusal {
     /// No node fits.
     #[error("no capacity: {0}")]
     NoCapacity(Box<Unplaced>),
+    /// No node fits, and why was not asked yet: it takes a look at every state that nodes are in,
+    /// for which nobody who decides waits. [`Network::explain`](crate::Network::explain) says it.
+    #[error("no capacity: no node has room for it")]
+    NoRoom(Box<Request>),
     /// What is asked for makes no sense on any fleet.
     #[error("{0}")]
     Request(#[from] remuda_placement::RequestError),
@@ -143,7 +147,7 @@ impl Refusal {
             Self::NotFound { .. } => "not-found",
             Self::NameTaken { .. } | Self::OtherFile { .. } => "name-taken",
             Self::Invalid { .. } | Self::Request(_) => "invalid",
-            Self::NoCapacity(_) => "no-capacity",
+            Self::NoCapacity(_) | Self::NoRoom(_) => "no-capacity",
             Self::Money(_) => "insufficient-funds",
             Self::BudgetExhausted { .. } => "budget-exhausted",
             Self::BondShort { .. } => "bond-short",

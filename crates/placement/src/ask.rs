@@ -1,5 +1,8 @@
 //! A shape that has been checked: what it asks of GPUs, told apart once.
 
+use minicbor::decode::Error as DecodeError;
+use minicbor::encode::{Error as EncodeError, Write};
+use minicbor::{Decode, Decoder, Encode, Encoder};
 use remuda_types::Shape;
 
 use crate::request::RequestError;
@@ -19,10 +22,35 @@ pub(crate) enum GpuAsk {
 }
 
 /// A shape that asks for something, and for GPUs either by parts of one or by whole ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(into = "Shape")]
 pub(crate) struct Ask {
     shape: Shape,
     gpus: GpuAsk,
+}
+
+impl From<Ask> for Shape {
+    fn from(ask: Ask) -> Self {
+        ask.shape
+    }
+}
+
+impl<C> Encode<C> for Ask {
+    fn encode<W: Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), EncodeError<W::Error>> {
+        self.shape.encode(e, ctx)
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Ask {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, DecodeError> {
+        let at = d.position();
+        let shape = Shape::decode(d, ctx)?;
+        Self::new(shape).map_err(|error| DecodeError::message(error.to_string()).at(at))
+    }
 }
 
 impl Ask {

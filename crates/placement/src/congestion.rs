@@ -5,7 +5,11 @@
 //! go nowhere else: without any forecast it takes the cost of a full network from 33 % over the
 //! optimum to a few per cent. It orders places only; what a tenant pays is the quote.
 
+use minicbor::decode::Error as DecodeError;
+use minicbor::encode::{Error as EncodeError, Write};
+use minicbor::{Decode, Decoder, Encode, Encoder};
 use remuda_types::Price;
+use serde::{Serialize, Serializer};
 
 /// Loads are told apart in this many steps, so that the order of places changes rarely.
 pub(crate) const STEPS: u8 = 64;
@@ -13,9 +17,11 @@ pub(crate) const STEPS: u8 = 64;
 /// One, in the fixed point of the factors.
 const ONE: u64 = 1 << 16;
 
-/// The surcharge for every load.
+/// The surcharge for every load. Written down as the two numbers that it is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Congestion {
+    scale_milli: u32,
+    steepness_milli: u32,
     /// What the price is multiplied with at each step of load, in 65,536ths.
     factors: [u64; STEPS as usize + 1],
 }
@@ -24,6 +30,8 @@ impl Default for Congestion {
     /// No surcharge: the lowest price wins, however full the place is.
     fn default() -> Self {
         Self {
+            scale_milli: 0,
+            steepness_milli: 0,
             factors: [ONE; STEPS as usize + 1],
         }
     }
@@ -33,8 +41,12 @@ impl Congestion {
     /// `scale·(e^(steepness·u) − 1)` of the price at load `u`, both in thousandths. What is too
     /// large to count is the largest that can be.
     pub fn new(scale_milli: u32, steepness_milli: u32) -> Self {
-        let (scale, steepness) = (f64::from(scale_milli), f64::from(steepness_milli));
         let mut congestion = Self::default();
+        if scale_milli == 0 || steepness_milli == 0 {
+            return congestion;
+        }
+        (congestion.scale_milli, congestion.steepness_milli) = (scale_milli, steepness_milli);
+        let (scale, steepness) = (f64::from(scale_milli), f64::from(steepness_milli));
         for (step, factor) in (0_u8..).zip(&mut congestion.factors) {
             let load = f64::from(step) / f64::from(STEPS);
             *factor += fixed(scale / 1e3 * libm::expm1(steepness / 1e3 * load));
@@ -47,6 +59,29 @@ impl Congestion {
         let factor = self.factors[usize::from(step.min(STEPS))];
         let micros = u128::from(price.micros_per_hour()) * u128::from(factor) / u128::from(ONE);
         Price::from_micros_per_hour(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+}
+
+impl<C> Encode<C> for Congestion {
+    fn encode<W: Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), EncodeError<W::Error>> {
+        (self.scale_milli, self.steepness_milli).encode(e, ctx)
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Congestion {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, DecodeError> {
+        let (scale_milli, steepness_milli) = Decode::decode(d, ctx)?;
+        Ok(Self::new(scale_milli, steepness_milli))
+    }
+}
+
+impl Serialize for Congestion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.scale_milli, self.steepness_milli).serialize(serializer)
     }
 }
 

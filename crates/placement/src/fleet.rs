@@ -12,8 +12,10 @@ use std::collections::BTreeSet;
 
 use remuda_types::{Capacity, Class, Country, NodeKey, Place, Price, ProviderId, Shape, SiteId};
 
+use crate::amounts::Amounts;
 use crate::ask::Ask;
 use crate::free::{Free, GpuSet};
+use crate::kinship::Kin;
 use crate::map::Map;
 use crate::memory::Memory;
 use crate::plan::Plan;
@@ -56,6 +58,7 @@ pub struct Fleet {
     pub(crate) stock: Stock,
     pub(crate) memory: Memory,
     pub(crate) quotas: Quotas,
+    pub(crate) kin: Kin,
     missteps: u64,
 }
 
@@ -72,8 +75,9 @@ impl Fleet {
         let known = self.nodes.get(&key);
         self.stock.check_owner(known, &common)?;
         let holds = known.map(|node| node.holds.clone()).unwrap_or_default();
+        let aside = known.and_then(|node| node.aside.clone());
         let open = known.is_none_or(|node| node.open);
-        let free = free_under(offer, &holds)?;
+        let free = free_under(offer, &holds, aside.as_deref())?;
         let old = known.map(|known| (known.pool, known.kind));
         if let Some(known) = known {
             self.stock.take_out(key, known);
@@ -86,6 +90,7 @@ impl Fleet {
             open,
             free,
             holds,
+            aside,
         };
         self.stock.put_in(key, &mut node);
         self.nodes.insert(key, node);
@@ -99,7 +104,8 @@ impl Fleet {
     /// Takes a node out of the fleet. What is held of it must be released first.
     pub fn remove(&mut self, node: NodeKey) -> Result<NodeOffer, RemoveError> {
         let offer = self.offer(node).ok_or(UnknownNode(node))?;
-        let holds = self.get(node)?.holds.len();
+        let found = self.get(node)?;
+        let holds = found.holds.len() + usize::from(found.aside.is_some());
         if holds > 0 {
             return Err(RemoveError::StillHeld { node, holds });
         }
@@ -166,6 +172,39 @@ impl Fleet {
         self.give_back(node, is_it).map(|_| ())
     }
 
+    /// Sets amounts of a node aside, in place of what was set aside of it before: kept free of
+    /// what is placed, beside what is held. On an error nothing changes.
+    pub fn set_aside(&mut self, key: NodeKey, amounts: Amounts) -> Result<(), HoldError> {
+        let offer = self.offer(key).ok_or(UnknownNode(key))?;
+        let aside = (!amounts.is_nothing()).then(|| Box::new(amounts));
+        let node = self.nodes.get_mut(&key).ok_or(UnknownNode(key))?;
+        let free = free_under(&offer, &node.holds, aside.as_deref());
+        let free = free.map_err(|_| HoldError::SetAside { node: key })?;
+        self.stock.change(key, node, free);
+        node.aside = aside;
+        Ok(())
+    }
+
+    /// The GPUs that [`Fleet::hold`] would take now, if the node has room.
+    pub fn room_for(&self, node: NodeKey, shape: &Shape) -> Option<GpuSet> {
+        let (ask, free) = (Ask::new(*shape).ok()?, self.free(node)?);
+        free.has_room(&ask).then(|| free.choose(ask.gpus()))?
+    }
+
+    /// Whether [`Fleet::hold_on`] would have room now.
+    pub fn has_room_on(&self, node: NodeKey, shape: &Shape, gpus: GpuSet) -> bool {
+        let ask = Ask::new(*shape);
+        let left = ask.ok().zip(self.free(node));
+        left.is_some_and(|(ask, free)| free.minus(&ask, gpus).is_some())
+    }
+
+    /// What is held of a node, oldest first.
+    pub fn holds(&self, node: NodeKey) -> impl Iterator<Item = (Shape, GpuSet)> {
+        let holds = self.nodes.get(&node).into_iter();
+        let holds = holds.flat_map(|node| &node.holds);
+        holds.map(|hold| (*hold.ask.shape(), hold.gpus))
+    }
+
     /// Follows a plan from now on.
     pub fn set_plan(&mut self, plan: Plan) {
         self.stock.set_plan(plan);
@@ -192,6 +231,11 @@ impl Fleet {
     /// Whether the node takes new replicas, or `None` when the fleet does not have it.
     pub fn is_open(&self, node: NodeKey) -> Option<bool> {
         self.nodes.get(&node).map(|node| node.open)
+    }
+
+    /// How many holds the node has; none when the fleet does not have it.
+    pub(crate) fn hold_count(&self, node: NodeKey) -> usize {
+        self.nodes.get(&node).map_or(0, |node| node.holds.len())
     }
 
     /// All offers, by node key.
@@ -273,6 +317,7 @@ impl PartialEq for Fleet {
     fn eq(&self, other: &Self) -> bool {
         self.stock.plan() == other.stock.plan()
             && self.quotas == other.quotas
+            && self.kin == other.kin
             && self.offers().eq(other.offers())
             && self.nodes().eq(other.nodes())
     }
@@ -280,13 +325,18 @@ impl PartialEq for Fleet {
 
 impl Eq for Fleet {}
 
-/// What the holds leave of the capacity offered.
-fn free_under(offer: &NodeOffer, holds: &[Hold]) -> Result<Free, OfferError> {
+/// What the holds, and what is set aside, leave of the capacity offered.
+fn free_under(
+    offer: &NodeOffer,
+    holds: &[Hold],
+    aside: Option<&Amounts>,
+) -> Result<Free, OfferError> {
     let gpus = offer.capacity.gpus;
     let all = Free::all(&offer.capacity).ok_or(OfferError::TooManyGpus { gpus })?;
     let left = holds
         .iter()
         .try_fold(all, |free, hold| free.minus(&hold.ask, hold.gpus));
+    let left = left.and_then(|free| aside.map_or(Some(free.clone()), |aside| free.without(aside)));
     left.ok_or(OfferError::LessThanHeld {
         node: offer.node,
         holds: holds.len(),

@@ -3,6 +3,7 @@
 use remuda_types::{Capacity, Shape};
 use smallvec::SmallVec;
 
+use crate::amounts::Amounts;
 use crate::ask::{Ask, GpuAsk, WHOLE_GPU_MILLI};
 
 /// Some of a node's GPUs, by index from 0. A lease records the set it was given: with parts of
@@ -231,6 +232,24 @@ impl Free {
         for index in gpus.indices() {
             let gpu = left.gpus.get_mut(index)?;
             *gpu = gpu.checked_sub(ask.gpus().milli_each())?;
+        }
+        Some(left)
+    }
+
+    /// What is left when these amounts are set aside; `None` when something is short.
+    pub(crate) fn without(&self, aside: &Amounts) -> Option<Self> {
+        let (cpu_milli, memory_mib, disk_mib) = aside.beside_gpus();
+        let mut left = Self {
+            gpus: self.gpus.clone(),
+            cpu_milli: self.cpu_milli.checked_sub(cpu_milli)?,
+            memory_mib: self.memory_mib.checked_sub(memory_mib)?,
+            disk_mib: self.disk_mib.checked_sub(disk_mib)?,
+        };
+        for (index, milli) in aside.gpus_milli().iter().enumerate() {
+            if *milli > 0 {
+                let gpu = left.gpus.get_mut(index)?;
+                *gpu = gpu.checked_sub(*milli)?;
+            }
         }
         Some(left)
     }

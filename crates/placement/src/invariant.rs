@@ -69,7 +69,9 @@ fn check_node(offer: &NodeOffer, node: &Node) -> Result<(), Violation> {
     }
     let all = Free::all(&offer.capacity);
     let take = |free: Free, hold: &Hold| free.minus(&hold.ask, hold.gpus);
-    match all.and_then(|all| node.holds.iter().try_fold(all, take)) {
+    let left = all.and_then(|all| node.holds.iter().try_fold(all, take));
+    let aside = node.aside.as_deref();
+    match left.and_then(|free| aside.map_or(Some(free.clone()), |aside| free.without(aside))) {
         Some(left) if left == node.free => Ok(()),
         Some(_) | None => Err(Violation::Unbalanced { node: key }),
     }

@@ -5,21 +5,26 @@
 //! help. Nodes are never sampled, and yet no decision looks at all of them: nodes alike are counted
 //! together, and what was found is remembered and brought up to date.
 //!
-//! The order of preference is fixed: the lowest price, congestion counted; then the node whose
-//! capacity loses least for what the plan expects; then the fullest; then the lowest node key.
+//! The order of preference is fixed: sites that are not shunned; then the lowest price, congestion
+//! counted; then the node whose capacity loses least for what the plan expects; then the fullest;
+//! then the lowest node key. Shunned is what [`kinship`] found to fail together with where a
+//! replica's siblings are.
 //!
 //! What does not belong here: leases, money beyond a price by the hour, time, and any IO.
 #![forbid(unsafe_code)]
 
+mod amounts;
 mod ask;
 mod bits;
 mod brief;
+pub mod calendar;
 pub mod congestion;
 pub mod constraint;
 pub mod fleet;
 pub mod free;
 pub mod invariant;
 mod keys;
+pub mod kinship;
 mod log;
 mod map;
 mod memory;
@@ -30,6 +35,7 @@ mod quotas;
 mod quote;
 mod rates;
 pub mod relaxation;
+pub mod repack;
 pub mod request;
 mod search;
 mod text;
@@ -38,16 +44,20 @@ mod view;
 pub mod why;
 mod worth;
 
+pub use amounts::Amounts;
+pub use calendar::{Booking, Calendar};
 pub use congestion::Congestion;
 pub use constraint::Constraint;
 pub use fleet::{Fleet, HoldError, NodeOffer, OfferError, ReleaseError, RemoveError, UnknownNode};
 pub use free::{Free, GpuSet};
 pub use invariant::Violation;
-pub use place::{GroupError, Placement, find, place, place_group};
+pub use kinship::{Kinship, Rule};
+pub use place::{GroupError, Placement, explain, find, find_group, place, place_group, why_not};
 pub use plan::{Expected, Plan};
-pub use quotas::{Cell, DemandClass, Quotas, Spent};
+pub use quotas::{Cell, DemandClass, Quota, Quotas};
 pub use quote::quote;
 pub use relaxation::Relaxation;
+pub use repack::{Held, Move, Scales, repack};
 pub use request::{Avoid, Near, Replicas, Request, RequestError, Spread, Together};
 pub use unplaced::Unplaced;
 pub use why::{TieBreak, Why, whys};

@@ -4,7 +4,8 @@
 //! and in what it costs in all. Members are alike, and a quote does not depend on how full a node
 //! is. Without spread, how many members a node can take does not depend on the other nodes. With
 //! spread over owners (or sites) each owner gives one node, its cheapest that fits, and the
-//! cheapest owners are taken. A site has one owner ([`crate::Fleet`] refuses another), so owners
+//! cheapest owners are taken; those first that are no kin of the earlier ones, which may cost more
+//! but never keeps a group from fitting. A site has one owner ([`crate::Fleet`] refuses another), so owners
 //! that differ have sites that differ: both spreads together are the spread over owners.
 
 mod fabric;
@@ -13,7 +14,7 @@ use remuda_types::{NodeKey, Price, ProviderId, SiteId};
 
 use crate::fleet::Fleet;
 use crate::free::GpuSet;
-use crate::quotas::Spent;
+use crate::quotas::DemandClass;
 use crate::request::{Replicas, Request, RequestError, Together};
 use crate::search::{Sought, Where};
 use crate::unplaced::Unplaced;
@@ -46,7 +47,31 @@ pub fn find(fleet: &mut Fleet, request: &Request) -> Option<Placement> {
 /// The best node for one replica, or why there is none. To explain takes a look at every state
 /// that nodes are in: [`find`] is for those who do not ask.
 pub fn place(fleet: &mut Fleet, request: &Request) -> Result<Placement, Unplaced> {
-    find(fleet, request).ok_or_else(|| Unplaced::explain(fleet, request, &Taken::default(), (0, 1)))
+    find(fleet, request).ok_or_else(|| explain(fleet, request))
+}
+
+/// Why there is no node for one replica, as the fleet is now: a look at every state that nodes are in.
+pub fn explain(fleet: &Fleet, request: &Request) -> Unplaced {
+    Unplaced::explain(fleet, request, &Taken::default(), (0, 1))
+}
+
+/// Why there is no node for one more replica of a group of so many, of which some are placed with
+/// these owners and at these sites. Of a node that `instead` has, it says what is free, and not
+/// `fleet`.
+pub fn why_not(
+    (fleet, instead): (&Fleet, &Fleet),
+    request: &Request,
+    placed: &[(ProviderId, SiteId)],
+    replicas: Replicas,
+) -> Unplaced {
+    let taken = Taken {
+        owners: placed.iter().map(|(owner, _)| *owner).collect(),
+        sites: placed.iter().map(|(_, site)| *site).collect(),
+        ..Taken::default()
+    };
+    let members = u32::try_from(placed.len()).unwrap_or(u32::MAX);
+    let progress = (members, replicas.get());
+    Unplaced::explain_with((fleet, instead), request, &taken, progress)
 }
 
 /// Why a group has no place.
@@ -68,7 +93,7 @@ impl From<Unplaced> for GroupError {
 
 /// Nodes for all the replicas of a group, in the order of preference, or for none of them. Each
 /// member sees the earlier ones as held, and keeps off their owners and sites where the request's
-/// spread says so. Nothing is held when this returns.
+/// spread says so, and then off their kin where it can. Nothing is held when this returns.
 pub fn place_group(
     fleet: &mut Fleet,
     request: &Request,
@@ -88,6 +113,22 @@ pub fn place_group(
     }
 }
 
+/// [`place_group`] for those who do not ask why there is no place.
+pub fn find_group(
+    fleet: &mut Fleet,
+    request: &Request,
+    replicas: Replicas,
+) -> Result<Option<Vec<Placement>>, RequestError> {
+    request.check_group()?;
+    if request.together == Together::Fabric {
+        return Ok(fabric::place(fleet, request, replicas).ok());
+    }
+    let mut group = Group::default();
+    let whole = group.grow(fleet, request, replicas, Where::Anywhere);
+    group.release(fleet, request);
+    Ok(whole.then_some(group.placements))
+}
+
 /// What a group costs by the hour, as places are compared.
 type Cost = u128;
 
@@ -95,7 +136,8 @@ type Cost = u128;
 #[derive(Debug, Default)]
 struct Group {
     placements: Vec<Placement>,
-    spent: Vec<Spent>,
+    /// So many of them, the first, are held: nobody looks at what the last leaves.
+    held: usize,
     cost: Cost,
     taken: Taken,
 }
@@ -117,15 +159,30 @@ impl Group {
             let Some(member) = fleet.placement(request, rank.node) else {
                 return false;
             };
-            let held = fleet.hold_on(member.node, request.shape(), member.gpus);
-            if !fleet.follows(&held) {
+            let is_last = self.members() + 1 == wanted.get();
+            if !is_last && !self.hold(fleet, request, &member) {
                 return false;
             }
-            self.spent.extend(fleet.spend(request, member.node));
             self.cost += Cost::from(rank.cost);
             self.taken.owners.insert(member.provider);
             self.taken.sites.insert(member.site);
+            if request.spreads() {
+                self.taken.kin.extend(fleet.kin.of(member.site));
+            }
             self.placements.push(member);
+        }
+        true
+    }
+
+    /// Holds a member's place for the search for the next one.
+    fn hold(&mut self, fleet: &mut Fleet, request: &Request, member: &Placement) -> bool {
+        let held = fleet.hold_on(member.node, request.shape(), member.gpus);
+        if !fleet.follows(&held) {
+            return false;
+        }
+        self.held += 1;
+        if let Some(class) = DemandClass::of(request) {
+            fleet.count_in(&class, member.node, request.shape().gpu_milli);
         }
         true
     }
@@ -140,14 +197,15 @@ impl Group {
         Unplaced::explain(fleet, request, &self.taken, progress)
     }
 
-    /// Gives back what is held and spent, the youngest first.
+    /// Gives back what is held, the youngest first.
     fn release(&mut self, fleet: &mut Fleet, request: &Request) {
-        for member in self.placements.iter().rev() {
+        let class = DemandClass::of(request);
+        for member in self.placements[..self.held].iter().rev() {
             let released = fleet.release_on(member.node, request.shape(), member.gpus);
             fleet.follows(&released);
-        }
-        for spent in self.spent.drain(..).rev() {
-            fleet.give_back_spent(spent);
+            if let Some(class) = &class {
+                fleet.count_out(class, member.node, request.shape().gpu_milli);
+            }
         }
     }
 }

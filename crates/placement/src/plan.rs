@@ -10,6 +10,7 @@
 //! A plan is made off the critical path, now and then; it does not change as nodes fill. Making one
 //! looks at every state that nodes are in.
 
+use minicbor::{Decode, Encode};
 use remuda_types::{Class, Shape};
 
 use crate::ask::{Ask, WHOLE_GPU_MILLI};
@@ -37,18 +38,26 @@ pub struct Expected {
 
 /// How places are to be told apart beyond their prices: for what is expected, and by how full
 /// they are. Without one, the fullest node of the lowest price is taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+#[cbor(map)]
 pub struct Plan {
+    #[n(0)]
     tasks: Vec<Task>,
+    #[n(1)]
     cpu_milli_per_gpu: u64,
+    #[n(2)]
     congestion: Congestion,
 }
 
 /// A task and what a thousandth of a GPU that it can use is worth.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+#[cbor(map)]
 pub(crate) struct Task {
+    #[n(0)]
     pub(crate) ask: Ask,
+    #[n(1)]
     classes: Vec<Class>,
+    #[n(2)]
     pub(crate) weight: u64,
 }
 

@@ -1,21 +1,22 @@
-//! Quotas: how much each kind of demand is to take of each cell, as a plan of the whole network has
-//! it.
+//! Quotas: how much of each cell each kind of demand is to have, as a plan of the whole network has
+//! it, and how much it has.
 //!
 //! A price, congested or not, says what a place costs, and not who can go nowhere else. A plan knows.
-//! Where it has set quotas, a request goes to the cell of which its class has most left; among those
-//! that are level, and once none is left, the order of preference is what it is without quotas. So
-//! a quota steers and never reserves: nothing is refused for want of one.
+//! Where it has set quotas, a request goes to the cell of whose quota its class has most left; among
+//! those that are level, and once none is left, the order of preference is what it is without quotas.
+//! So a quota steers and never reserves: nothing is refused for want of one.
 //!
-//! Spending is counted in thousandths of a GPU and is undone exactly by what it returned. What does
-//! not belong here: how a plan is made, and how long it holds.
+//! A quota is what the class is to have in all, so what a replica leaves may be taken again, and a new
+//! plan needs to know nothing of what was placed under the old one. What does not belong here: how a
+//! plan is made, and how long it holds.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use minicbor::{Decode, Encode};
 use remuda_types::{Class, Country, NodeKey, Price, SiteId};
 
 use crate::fleet::{Fleet, NodeOffer};
-use crate::map::Map;
 use crate::request::{Near, Request};
 
 /// Thousandths of one whole GPU.
@@ -23,49 +24,64 @@ const WHOLE_GPU_MILLI: u128 = 1_000;
 
 /// What limits requests alike, so that a plan can count them together. Replicas that ask for no
 /// GPU are in none: their price is not one by the GPU.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, serde::Serialize)]
+#[cbor(map)]
 pub struct DemandClass {
+    #[n(0)]
     classes: Vec<Class>,
+    #[n(1)]
     countries: Vec<Country>,
+    #[n(2)]
     near: Option<Near>,
+    #[n(3)]
     gpu_memory_mib: u64,
     /// The most that a whole GPU may cost by the hour.
+    #[n(4)]
     max_gpu_price: Option<Price>,
 }
 
 /// What fills up together: the nodes of one class at one site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, serde::Serialize,
+)]
+#[cbor(map)]
 pub struct Cell {
     /// The site.
+    #[n(0)]
     pub site: SiteId,
     /// The kind of the nodes' GPUs.
+    #[n(1)]
     pub class: Class,
 }
 
-/// The quotas of one plan, and what is left of them. None at all is the default.
+/// What a class is to have of a cell.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Quota {
+    /// The kind of demand.
+    #[n(0)]
+    pub class: DemandClass,
+    /// The cell.
+    #[n(1)]
+    pub cell: Cell,
+    /// How much in all, in thousandths of a GPU.
+    #[n(2)]
+    pub gpu_milli: u64,
+}
+
+/// What each class has of each cell, and what it is to have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quotas {
-    /// The plan's number: what was spent of another plan's quotas is not given back to this one's.
-    plan: u64,
-    classes: Map<DemandClass, usize>,
-    shares: Vec<Shares>,
+    classes: BTreeMap<DemandClass, Shares>,
 }
 
-/// What is left to one class.
+/// What one class has and is to have, in thousandths of a GPU; nothing where a cell is not named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Shares {
-    left: BTreeMap<Cell, u64>,
-    /// Cells of which something is left, the most first.
+    held: BTreeMap<Cell, u64>,
+    quota: BTreeMap<Cell, u64>,
+    /// Cells of whose quota something is left, the most first.
     order: BTreeSet<(Reverse<u64>, Cell)>,
-}
-
-/// What a replica took of its class's quota, to be given back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spent {
-    plan: u64,
-    class: usize,
-    cell: Cell,
-    gpu_milli: u64,
 }
 
 impl DemandClass {
@@ -80,7 +96,7 @@ impl DemandClass {
             countries: sorted(&request.countries),
             near: request.near,
             gpu_memory_mib: shape.gpu_memory_mib,
-            max_gpu_price: request.max_price.map(|max| by_gpu(max, shape.gpu_milli)),
+            max_gpu_price: request.max_price.map(|max| at_most(max, shape.gpu_milli)),
         })
     }
 
@@ -107,52 +123,49 @@ fn sorted<T: Copy + Ord>(list: &[T]) -> Vec<T> {
     list
 }
 
-/// What a whole GPU may cost where so much of GPUs may cost `max`; rounded down.
+/// The most that a whole GPU may cost where a quote for so much of GPUs may be `max`. A quote is
+/// rounded down, so it may be a little more than the part of `max` that a GPU is.
+fn at_most(max: Price, gpu_milli: u64) -> Price {
+    let micros = u128::from(max.micros_per_hour()) * WHOLE_GPU_MILLI + (WHOLE_GPU_MILLI - 1);
+    let micros = micros / u128::from(gpu_milli);
+    Price::from_micros_per_hour(u64::try_from(micros).unwrap_or(u64::MAX))
+}
+
+/// What a whole GPU costs where so much of GPUs costs `max`; rounded down.
 fn by_gpu(max: Price, gpu_milli: u64) -> Price {
     let micros = u128::from(max.micros_per_hour()) * WHOLE_GPU_MILLI / u128::from(gpu_milli);
     Price::from_micros_per_hour(u64::try_from(micros).unwrap_or(u64::MAX))
 }
 
 impl Quotas {
-    /// The quotas of the plan of this number: a class may take so much of a cell, in thousandths
-    /// of a GPU. What is named twice adds up.
-    pub fn new(plan: u64, rows: impl IntoIterator<Item = (DemandClass, Cell, u64)>) -> Self {
-        let mut by_class: BTreeMap<DemandClass, BTreeMap<Cell, u64>> = BTreeMap::new();
-        for (class, cell, gpu_milli) in rows {
-            let left = by_class.entry(class).or_default().entry(cell).or_default();
-            *left = left.saturating_add(gpu_milli);
-        }
-        let mut quotas = Self {
-            plan,
-            ..Self::default()
-        };
-        for (at, (class, left)) in by_class.into_iter().enumerate() {
-            quotas.classes.insert(class, at);
-            quotas.shares.push(Shares::new(left));
-        }
-        quotas
+    /// How much is left of the cell's quota to the request's class, in thousandths of a GPU.
+    pub fn left(&self, request: &Request, cell: Cell) -> u64 {
+        self.shares(request).map_or(0, |shares| shares.left(cell))
     }
 
-    /// How much is left of the cell to the request's class, in thousandths of a GPU.
-    pub fn left(&self, request: &Request, cell: Cell) -> u64 {
-        let shares = self.class(request).map(|class| &self.shares[class]);
-        let left = shares.and_then(|shares| shares.left.get(&cell));
-        left.copied().unwrap_or_default()
+    /// What each class has of each cell, in thousandths of a GPU.
+    pub fn held(&self) -> impl Iterator<Item = (&DemandClass, &BTreeMap<Cell, u64>)> {
+        self.classes
+            .iter()
+            .map(|(class, shares)| (class, &shares.held))
+    }
+
+    /// What this class has of each cell, in thousandths of a GPU.
+    pub fn held_by(&self, class: &DemandClass) -> Option<&BTreeMap<Cell, u64>> {
+        self.classes.get(class).map(|shares| &shares.held)
     }
 
     /// Whether any quota says where the request is to go.
     pub(crate) fn steer(&self, request: &Request) -> bool {
-        self.class(request)
-            .is_some_and(|class| !self.shares[class].order.is_empty())
+        self.shares(request)
+            .is_some_and(|shares| !shares.order.is_empty())
     }
 
-    /// The cells of which something is left to the request's class, those with most left first;
-    /// cells that are level come together.
+    /// The cells of whose quota something is left to the request's class, those with most left
+    /// first; cells that are level come together.
     pub(crate) fn tiers(&self, request: &Request) -> impl Iterator<Item = Vec<Cell>> {
-        let class = self.class(request);
-        let order = class
-            .into_iter()
-            .flat_map(|class| &self.shares[class].order);
+        let shares = self.shares(request);
+        let order = shares.into_iter().flat_map(|shares| &shares.order);
         let mut order = order.peekable();
         std::iter::from_fn(move || {
             let &(left, first) = order.next()?;
@@ -164,84 +177,119 @@ impl Quotas {
         })
     }
 
-    fn class(&self, request: &Request) -> Option<usize> {
-        if self.shares.is_empty() {
+    fn shares(&self, request: &Request) -> Option<&Shares> {
+        if self.classes.is_empty() {
             return None;
         }
-        self.classes.get(&DemandClass::of(request)?).copied()
+        self.classes.get(&DemandClass::of(request)?)
     }
 
-    fn spend(&mut self, request: &Request, cell: Cell) -> Option<Spent> {
-        let class = self.class(request)?;
-        let shares = &mut self.shares[class];
-        let left = shares.left.get(&cell).copied().unwrap_or_default();
-        let gpu_milli = left.min(request.shape().gpu_milli);
+    fn set(&mut self, quotas: impl IntoIterator<Item = Quota>) {
+        for shares in self.classes.values_mut() {
+            shares.quota.clear();
+        }
+        for of in quotas.into_iter().filter(|of| of.gpu_milli > 0) {
+            let shares = self.classes.entry(of.class).or_default();
+            let quota = shares.quota.entry(of.cell).or_default();
+            *quota = quota.saturating_add(of.gpu_milli);
+        }
+        self.classes.retain(|_, shares| !shares.is_empty());
+        for shares in self.classes.values_mut() {
+            shares.sort();
+        }
+    }
+
+    fn count_in(&mut self, class: &DemandClass, cell: Cell, gpu_milli: u64) {
         if gpu_milli == 0 {
-            return None;
-        }
-        shares.set(cell, left - gpu_milli);
-        Some(Spent {
-            plan: self.plan,
-            class,
-            cell,
-            gpu_milli,
-        })
-    }
-
-    fn give_back(&mut self, spent: Spent) {
-        if spent.plan != self.plan {
             return;
         }
-        if let Some(shares) = self.shares.get_mut(spent.class) {
-            let left = shares.left.get(&spent.cell).copied().unwrap_or_default();
-            shares.set(spent.cell, left.saturating_add(spent.gpu_milli));
+        if !self.classes.contains_key(class) {
+            self.classes.insert(class.clone(), Shares::default());
+        }
+        if let Some(shares) = self.classes.get_mut(class) {
+            shares.hold(cell, |held| held.saturating_add(gpu_milli));
+        }
+    }
+
+    fn count_out(&mut self, class: &DemandClass, cell: Cell, gpu_milli: u64) {
+        let Some(shares) = self.classes.get_mut(class) else {
+            return;
+        };
+        shares.hold(cell, |held| held.saturating_sub(gpu_milli));
+        if shares.is_empty() {
+            self.classes.remove(class);
         }
     }
 }
 
 impl Shares {
-    fn new(left: BTreeMap<Cell, u64>) -> Self {
-        let some = left.iter().filter(|(_, left)| **left > 0);
-        let order = some.map(|(cell, left)| (Reverse(*left), *cell)).collect();
-        Self { left, order }
+    fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.quota.is_empty()
     }
 
-    fn set(&mut self, cell: Cell, left: u64) {
-        if let Some(before) = self.left.insert(cell, left) {
-            self.order.remove(&(Reverse(before), cell));
+    fn left(&self, cell: Cell) -> u64 {
+        let of = |amounts: &BTreeMap<Cell, u64>| amounts.get(&cell).copied().unwrap_or_default();
+        of(&self.quota).saturating_sub(of(&self.held))
+    }
+
+    /// Brings the order up to date with quotas that were set anew.
+    fn sort(&mut self) {
+        let left = self.quota.keys().map(|cell| (self.left(*cell), *cell));
+        let order = left.filter(|(left, _)| *left > 0);
+        self.order = order.map(|(left, cell)| (Reverse(left), cell)).collect();
+    }
+
+    fn hold(&mut self, cell: Cell, change: impl FnOnce(u64) -> u64) {
+        let before = self.left(cell);
+        let held = change(self.held.get(&cell).copied().unwrap_or_default());
+        if held == 0 {
+            self.held.remove(&cell);
+        } else {
+            self.held.insert(cell, held);
         }
-        if left > 0 {
-            self.order.insert((Reverse(left), cell));
+        let after = self.left(cell);
+        if before != after {
+            self.order.remove(&(Reverse(before), cell));
+            if after > 0 {
+                self.order.insert((Reverse(after), cell));
+            }
         }
     }
 }
 
 impl Fleet {
-    /// Follows these quotas from now on; what was spent of others is forgotten.
-    pub fn set_quotas(&mut self, quotas: Quotas) {
-        self.quotas = quotas;
+    /// Follows these quotas from now on, and no others. What is named twice adds up.
+    pub fn set_quotas(&mut self, quotas: impl IntoIterator<Item = Quota>) {
+        self.quotas.set(quotas);
     }
 
-    /// The quotas that are followed, and what is left of them.
+    /// What each class has, and what is left of its quotas.
     pub const fn quotas(&self) -> &Quotas {
         &self.quotas
     }
 
-    /// Counts a replica that goes to this node against the quota of its class: all that it asks
-    /// for, or what is left. `None` when its class has none there; it goes there all the same.
-    pub fn spend(&mut self, request: &Request, node: NodeKey) -> Option<Spent> {
-        let common = &self.stock.pools[self.pool_of(node)? as usize].common;
-        let cell = Cell {
-            site: common.site,
-            class: common.class,
-        };
-        self.quotas.spend(request, cell)
+    /// Counts a replica of this class that is on this node, in thousandths of a GPU. To hold the
+    /// node's capacity is another matter.
+    pub fn count_in(&mut self, class: &DemandClass, node: NodeKey, gpu_milli: u64) {
+        if let Some(cell) = self.cell_of(node) {
+            self.quotas.count_in(class, cell, gpu_milli);
+        }
     }
 
-    /// Undoes [`Fleet::spend`]: of a draft that is given up, or when a replica has left. What was
-    /// spent of an earlier plan's quotas changes nothing.
-    pub fn give_back_spent(&mut self, spent: Spent) {
-        self.quotas.give_back(spent);
+    /// Undoes [`Fleet::count_in`]: of a draft that is given up, or when a replica has left.
+    pub fn count_out(&mut self, class: &DemandClass, node: NodeKey, gpu_milli: u64) {
+        if let Some(cell) = self.cell_of(node) {
+            self.quotas.count_out(class, cell, gpu_milli);
+        }
+    }
+
+    /// The cell that a node is in.
+    pub fn cell_of(&self, node: NodeKey) -> Option<Cell> {
+        let common = &self.stock.pools[self.pool_of(node)? as usize].common;
+        Some(Cell {
+            site: common.site,
+            class: common.class,
+        })
     }
 }
 

@@ -25,19 +25,41 @@ pub struct Request {
     pub together: Together,
     /// Where it must not go, for instance where its siblings are or where it just failed.
     pub avoid: Avoid,
+    /// Sites where it goes only if no other place will do, for instance because they fail together
+    /// with those of its siblings.
+    pub shun: BTreeSet<SiteId>,
 }
 
 /// Within so many kilometres of a place, great-circle, the bound included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    minicbor::Encode,
+    minicbor::Decode,
+    serde::Serialize,
+)]
+#[cbor(map)]
 pub struct Near {
     /// The place.
+    #[n(0)]
     pub place: Place,
     /// The farthest that will do.
+    #[n(1)]
     pub max_distance_km: u32,
 }
 
 /// What the replicas of one group may not share. Replicas placed by earlier calls are not known
 /// here: name their owners and sites in [`Avoid`].
+///
+/// Where any of it is set, they also keep off sites that the fleet knows to fail together with
+/// those of earlier members, as long as there is another place: one after another, each off those
+/// before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spread {
     /// No two replicas with one owner (and so none at one site: a site has one owner).
@@ -120,16 +142,21 @@ impl Request {
             spread: Spread::default(),
             together: Together::No,
             avoid: Avoid::default(),
+            shun: BTreeSet::new(),
         }
     }
 
     /// Whether a group can be asked for like this, whatever the fleet is.
     pub(crate) fn check_group(&self) -> Result<(), RequestError> {
-        let spreads = self.spread != Spread::default();
-        if spreads && self.together == Together::Fabric {
+        if self.spreads() && self.together == Together::Fabric {
             return Err(RequestError::FabricAndSpread);
         }
         Ok(())
+    }
+
+    /// Whether the replicas of one group are to be kept apart in any way.
+    pub(crate) fn spreads(&self) -> bool {
+        self.spread != Spread::default()
     }
 
     /// The resources asked for.

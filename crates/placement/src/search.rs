@@ -1,8 +1,8 @@
 //! The best node for a request: pool by pool, those first that may be the cheapest, and in each the
 //! best state.
 //!
-//! Where quotas are set, the cells with most left for the request come first. Then, and among
-//! these, the order of preference is that of [`Rank`]. A pool is passed over only where it has no room, or
+//! Sites that are shunned come after all others. Where quotas are set, the cells with most left for
+//! the request come first. Then, and among these, the order of preference is that of [`Rank`]. A pool is passed over only where it has no room, or
 //! where none of its nodes can be as cheap as the best so far; so the answer is that of a scan over
 //! all nodes, and a property test holds it to that.
 
@@ -15,7 +15,7 @@ use crate::memory::Recalled;
 use crate::pool::{Kind, KindId, Pool, PoolId, Slot};
 use crate::quotas::Cell;
 use crate::request::Request;
-use crate::view::{Taken, admits, keeps_away, suits};
+use crate::view::{Taken, admits, keeps_away, shuns, suits};
 use crate::worth::Loss;
 
 /// So few pools are looked at one by one, instead of being picked out of all.
@@ -49,6 +49,8 @@ pub(crate) struct Sought<'a> {
     /// Where the earlier members of the group are.
     pub(crate) taken: &'a Taken,
     pub(crate) place: Where<'a>,
+    /// Whether sites that are shunned are left out.
+    apart: bool,
     /// So few pools are looked at one by one.
     few: usize,
 }
@@ -60,12 +62,25 @@ impl<'a> Sought<'a> {
             request,
             taken,
             place,
+            apart: false,
             few: FEW,
         }
     }
 
-    /// The best node.
+    /// The best node: one that is not at a site that is shunned, if there is any.
     pub(crate) fn best(self, fleet: &mut Fleet) -> Option<Rank> {
+        if self.request.shun.is_empty() && self.taken.kin.is_empty() {
+            return self.best_of_all(fleet);
+        }
+        let apart = Self {
+            apart: true,
+            ..self
+        };
+        let apart = apart.best_of_all(fleet);
+        apart.or_else(|| self.best_of_all(fleet))
+    }
+
+    fn best_of_all(self, fleet: &mut Fleet) -> Option<Rank> {
         let stock = &mut fleet.stock;
         let mut search = Search {
             sought: self,
@@ -146,10 +161,18 @@ impl Search<'_, '_> {
 
     /// Looks for the best node in a pool, unless none there can be the best.
     fn visit(&mut self, stock: &mut Stock, id: PoolId) {
-        let Sought { request, taken, .. } = self.sought;
+        let Sought {
+            request,
+            taken,
+            apart,
+            ..
+        } = self.sought;
         let (note, pool) = (&stock.board()[id as usize], &stock.pools[id as usize]);
         let is_too_dear = self.is_beaten_by(note.bound(request.shape()));
         if is_too_dear || !note.may_suit(request) || keeps_away(request, taken, &pool.common) {
+            return;
+        }
+        if apart && shuns(request, taken, pool.common.site) {
             return;
         }
         stock.make_current(id);

@@ -8,7 +8,7 @@ use crate::fleet::Fleet;
 use crate::relaxation::Relaxation;
 use crate::request::Request;
 use crate::text::Nodes;
-use crate::view::{Taken, views};
+use crate::view::{Elsewhere, Taken, View, views};
 
 /// Why a replica has no place. `412 nodes: 380 not in KR, 30 under 80 GB, 2 over 2.10 USD/h`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,15 +36,39 @@ impl Unplaced {
         taken: &Taken,
         (placed, replicas): (u32, u32),
     ) -> Self {
+        let nowhere = Elsewhere::default();
+        let seen = views(fleet, nowhere, request, taken);
+        Self::of_views(seen, fleet.len(), request, (placed, replicas))
+    }
+
+    /// The same, where `instead` says what is free on the nodes that it has.
+    pub(crate) fn explain_with(
+        (fleet, instead): (&Fleet, &Fleet),
+        request: &Request,
+        taken: &Taken,
+        progress: (u32, u32),
+    ) -> Self {
+        let (elsewhere, nowhere) = (Elsewhere::of(instead), Elsewhere::default());
+        let seen = views(fleet, elsewhere, request, taken);
+        let seen = seen.chain(views(instead, nowhere, request, taken));
+        Self::of_views(seen, fleet.len(), request, progress)
+    }
+
+    fn of_views<'a>(
+        seen: impl Iterator<Item = View<'a>>,
+        nodes: usize,
+        request: &Request,
+        (placed, replicas): (u32, u32),
+    ) -> Self {
         let mut eliminated = BTreeMap::new();
-        let seen = views(fleet, request, taken).inspect(|view| {
+        let seen = seen.inspect(|view| {
             if let Some(constraint) = view.first_failure() {
                 *eliminated.entry(constraint).or_insert(0) += view.nodes;
             }
         });
         let relaxation = Relaxation::smallest(seen);
         Self {
-            nodes: fleet.len(),
+            nodes,
             placed,
             replicas,
             eliminated: eliminated.into_iter().collect(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use remuda_types::{Class, ProviderId, SiteId};
+use remuda_types::{Class, NodeKey, ProviderId, SiteId};
 
 use crate::brief::Brief;
 use crate::constraint::Constraint;
@@ -16,6 +16,8 @@ use crate::request::Request;
 pub(crate) struct Taken {
     pub(crate) owners: BTreeSet<ProviderId>,
     pub(crate) sites: BTreeSet<SiteId>,
+    /// Sites that fail together with one of these.
+    pub(crate) kin: BTreeSet<SiteId>,
     /// The fabric that the group is on, if it is on one.
     pub(crate) fabric: Option<(SiteId, Class)>,
 }
@@ -55,17 +57,55 @@ pub(crate) struct Has<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shared(u16);
 
-/// All nodes of the fleet, those alike together.
+/// Nodes of a fleet that are looked at in another, which knows better what is free on them. They
+/// offer the same in both, and so are in pools that have the same in common.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Elsewhere<'a> {
+    fleet: Option<&'a Fleet>,
+}
+
+impl<'a> Elsewhere<'a> {
+    pub(crate) const fn of(other: &'a Fleet) -> Self {
+        Self { fleet: Some(other) }
+    }
+
+    fn has(self, node: NodeKey) -> bool {
+        self.fleet
+            .is_some_and(|fleet| fleet.pool_of(node).is_some())
+    }
+
+    /// How many open and closed nodes of a pool they are.
+    fn count(self, pool: &Pool) -> (u64, u64) {
+        let found = self
+            .fleet
+            .and_then(|fleet| fleet.stock.pool_like(&pool.common));
+        found.map_or((0, 0), |pool| (pool.nodes - pool.closed, pool.closed))
+    }
+}
+
+/// All nodes of the fleet but those that are looked at elsewhere, those alike together.
 pub(crate) fn views<'a>(
     fleet: &'a Fleet,
+    elsewhere: Elsewhere<'a>,
     request: &'a Request,
     taken: &'a Taken,
 ) -> impl Iterator<Item = View<'a>> {
     let pools = fleet.stock.pools.iter().filter(|pool| pool.nodes > 0);
-    pools.flat_map(move |pool| views_of(pool, request, taken))
+    pools.flat_map(move |pool| views_of(pool, elsewhere, request, taken))
 }
 
-fn views_of<'a>(pool: &'a Pool, request: &'a Request, taken: &Taken) -> Vec<View<'a>> {
+fn views_of<'a>(
+    pool: &'a Pool,
+    elsewhere: Elsewhere<'_>,
+    request: &'a Request,
+    taken: &Taken,
+) -> Vec<View<'a>> {
+    let (opened, closed) = elsewhere.count(pool);
+    let elsewhere = if opened == 0 {
+        Elsewhere::default()
+    } else {
+        elsewhere
+    };
     let view = View {
         request,
         common: &pool.common,
@@ -73,24 +113,26 @@ fn views_of<'a>(pool: &'a Pool, request: &'a Request, taken: &Taken) -> Vec<View
         has: None,
         open: true,
         avoided: false,
-        nodes: count(pool.nodes - pool.closed),
+        nodes: count(pool.nodes - pool.closed - opened),
     };
-    let mut views = if view.shared.comes_before(Constraint::Gpu) {
+    let mut views = if view.nodes == 0 {
+        Vec::new()
+    } else if view.shared.comes_before(Constraint::Gpu) {
         let has = view
             .shared
             .is_one()
-            .then(|| best_that_would_do(pool, request));
+            .then(|| best_that_would_do(pool, elsewhere, request));
         let has = has.flatten();
         vec![View { has, ..view }]
     } else {
         let states = pool
             .slots()
-            .flat_map(|slot| views_of_state(pool, slot, view));
+            .flat_map(|slot| views_of_state(pool, (slot, elsewhere), view));
         states.collect()
     };
     views.push(View {
         open: false,
-        nodes: count(pool.closed),
+        nodes: count(pool.closed - closed),
         ..view
     });
     views.retain(|view| view.nodes > 0);
@@ -98,20 +140,31 @@ fn views_of<'a>(pool: &'a Pool, request: &'a Request, taken: &Taken) -> Vec<View
 }
 
 /// The cheapest of the nodes that have room and are not to be avoided.
-fn best_that_would_do<'a>(pool: &'a Pool, request: &Request) -> Option<Has<'a>> {
+fn best_that_would_do<'a>(
+    pool: &'a Pool,
+    elsewhere: Elsewhere<'_>,
+    request: &Request,
+) -> Option<Has<'a>> {
     let has = |slot: &'a Slot| Has {
         free: &slot.free,
         offering: &pool.kind(slot.kind).offering,
     };
+    let avoid = &request.avoid.nodes;
     let would_do = pool.roomy(Brief::asked(&request.ask)).filter(|slot| {
-        slot.free.has_room(&request.ask) && slot.first_beside(&request.avoid.nodes).is_some()
+        let mut nodes = slot.nodes.iter();
+        slot.free.has_room(&request.ask)
+            && nodes.any(|node| !avoid.contains(&node) && !elsewhere.has(node))
     });
     let suiting = would_do.map(has).filter(|has| suits(request, has.offering));
     suiting.min_by_key(|has| has.offering.quote(request.shape()))
 }
 
 /// Nodes that are free alike: those that are not to be avoided, and those that are.
-fn views_of_state<'a>(pool: &'a Pool, slot: &'a Slot, view: View<'a>) -> [View<'a>; 2] {
+fn views_of_state<'a>(
+    pool: &'a Pool,
+    (slot, elsewhere): (&'a Slot, Elsewhere<'_>),
+    view: View<'a>,
+) -> [View<'a>; 2] {
     let offering = &pool.kind(slot.kind).offering;
     let free = &slot.free;
     let view = View {
@@ -119,8 +172,16 @@ fn views_of_state<'a>(pool: &'a Pool, slot: &'a Slot, view: View<'a>) -> [View<'
         has: Some(Has { free, offering }),
         ..view
     };
-    let avoided = slot.among(&view.request.avoid.nodes);
-    [(false, slot.nodes.len() - avoided), (true, avoided)].map(|(avoided, nodes)| View {
+    let avoid = &view.request.avoid.nodes;
+    let (mut all, mut avoided) = (slot.nodes.len(), slot.among(avoid));
+    if elsewhere.fleet.is_some() {
+        let gone = slot.nodes.iter().filter(|node| elsewhere.has(*node));
+        for node in gone {
+            all -= 1;
+            avoided -= usize::from(avoid.contains(&node));
+        }
+    }
+    [(false, all - avoided), (true, avoided)].map(|(avoided, nodes)| View {
         avoided,
         nodes,
         ..view
@@ -230,6 +291,12 @@ pub(crate) fn keeps_away(request: &Request, taken: &Taken, common: &Common) -> b
         || request.avoid.sites.contains(&site)
         || request.spread.owners && taken.owners.contains(&owner)
         || request.spread.sites && taken.sites.contains(&site)
+}
+
+/// Whether the request, or the members of its group so far, go to this site only if no other will
+/// do.
+pub(crate) fn shuns(request: &Request, taken: &Taken, site: SiteId) -> bool {
+    request.shun.contains(&site) || taken.kin.contains(&site)
 }
 
 impl View<'_> {

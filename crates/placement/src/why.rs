@@ -1,18 +1,18 @@
 //! Why a replica is where it is: data that reads as a sentence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 use std::rc::Rc;
 
-use remuda_types::{NodeKey, Price};
+use remuda_types::{NodeKey, Price, SiteId};
 
 use crate::congestion;
 use crate::fleet::Fleet;
 use crate::free::{Free, Slack};
 use crate::pool::{Offering, Pool};
-use crate::request::{Replicas, Request, Spread, Together};
+use crate::request::{Replicas, Request, Together};
 use crate::text::Usd;
-use crate::view::{Taken, admits, distance_km, keeps_away, suits};
+use crate::view::{Taken, admits, distance_km, keeps_away, shuns, suits};
 use crate::worth::{Loss, Outlook};
 
 /// No price at all.
@@ -25,7 +25,11 @@ pub struct Why {
     pub considered: usize,
     /// How many of them fit, this one included.
     pub fit: usize,
-    /// How much more than the cheapest that fits it costs by the hour: what congestion made of it.
+    /// How many of those that fit are at sites that fail together with where its siblings are, or
+    /// are shunned for another reason: the others came first.
+    pub shunned: usize,
+    /// How much more than the cheapest that fits it costs by the hour: what congestion made of it,
+    /// or that it is not shunned.
     pub above_cheapest: Price,
     /// What the best of the others costs by the hour, if any other fits.
     pub next_best: Option<Price>,
@@ -77,6 +81,7 @@ struct Search<'a> {
 /// What a node is preferred by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Fit {
+    shunned: bool,
     cost: u64,
     loss: Loss,
     slack: Slack,
@@ -150,6 +155,7 @@ impl<'a> Search<'a> {
         let (used, total) = self.load(candidate.pool.cell);
         let step = congestion::step(used, total);
         Fit {
+            shunned: shuns(self.request, &self.taken, candidate.pool.common.site),
             cost: self.fleet.stock.cost_at(step, candidate.offering, shape),
             loss: outlook.loss(outlook.value(&free), &free, &self.request.ask),
             slack: free.slack(),
@@ -165,7 +171,7 @@ impl<'a> Search<'a> {
 
     fn next(&mut self) -> Option<(NodeKey, Why)> {
         let (request, taken) = (self.request, &self.taken);
-        if request.spread != Spread::default() {
+        if request.spreads() {
             self.fits
                 .retain(|_, candidate| !keeps_away(request, taken, &candidate.pool.common));
         }
@@ -179,6 +185,9 @@ impl<'a> Search<'a> {
         let common = &candidate.pool.common;
         self.taken.owners.insert(common.provider);
         self.taken.sites.insert(common.site);
+        if self.request.spreads() {
+            self.shun_kin(common.site);
+        }
         self.fill(&candidate);
         let ask = &self.request.ask;
         let gpus = fit.free.choose(ask.gpus());
@@ -193,6 +202,18 @@ impl<'a> Search<'a> {
             self.offer(left.sorted(), same);
         }
         self.offer(fit.free.clone(), candidate);
+    }
+
+    /// From now on what fails together with this site comes last.
+    fn shun_kin(&mut self, site: SiteId) {
+        let kin: BTreeSet<_> = self.fleet.kin.of(site).collect();
+        let are_kin = |_: &Fit, of: &mut Candidate<'a>| kin.contains(&of.pool.common.site);
+        let those: Vec<_> = self.fits.extract_if(.., are_kin).collect();
+        self.taken.kin.extend(&kin);
+        for (fit, candidate) in those {
+            let shunned = true;
+            self.fits.insert(Fit { shunned, ..fit }, candidate);
+        }
     }
 
     /// Counts a member into the load of its cell, and weighs what is left there anew if that
@@ -233,11 +254,13 @@ impl<'a> Search<'a> {
         let price = quote(candidate);
         let cheapest = others().map(quote).fold(price, Price::min);
         let above = price.micros_per_hour() - cheapest.micros_per_hour();
+        let nodes = |of: &Candidate<'_>| 1 + of.more.len();
+        let all = || self.fits.iter().chain([(fit, candidate)]);
+        let shunned = all().filter(|(fit, _)| fit.shunned);
         Why {
             considered: self.fleet.len(),
-            fit: 1
-                + candidate.more.len()
-                + others().map(|other| 1 + other.more.len()).sum::<usize>(),
+            fit: all().map(|(_, of)| nodes(of)).sum(),
+            shunned: shunned.map(|(_, of)| nodes(of)).sum(),
             above_cheapest: Price::from_micros_per_hour(above),
             next_best: next.as_ref().map(|(_, price)| *price),
             tie: fit.tie_with(next.as_ref().map(|(next, _)| next)),
@@ -249,7 +272,9 @@ impl<'a> Search<'a> {
 impl Fit {
     fn tie_with(&self, next: Option<&Self>) -> TieBreak {
         match next {
-            Some(next) if next.cost != self.cost => TieBreak::Untied,
+            Some(next) if (next.shunned, next.cost) != (self.shunned, self.cost) => {
+                TieBreak::Untied
+            }
             Some(next) if next.loss != self.loss => TieBreak::LeastLoss,
             Some(next) if (next.slack, &next.free) != (self.slack, &self.free) => {
                 TieBreak::TightestFit
@@ -292,6 +317,11 @@ impl Display for Why {
             TieBreak::TightestFit => "; packed onto the fullest",
             TieBreak::LowestKey => "; as full as another, with the lower key",
         })?;
+        match self.shunned {
+            0 => {}
+            all if all == self.fit => f.write_str("; no other is apart from its siblings")?,
+            some => write!(f, "; {some} of them may fail together with its siblings")?,
+        }
         self.distance_km
             .map_or(Ok(()), |km| write!(f, "; {km} km away"))
     }
@@ -304,6 +334,7 @@ mod tests {
     const WHY: Why = Why {
         considered: 412,
         fit: 14,
+        shunned: 0,
         above_cheapest: Price::from_micros_per_hour(0),
         next_best: Some(Price::from_micros_per_hour(2_100_000)),
         tie: TieBreak::TightestFit,
@@ -336,6 +367,20 @@ mod tests {
             dearer.to_string(),
             "0.05 USD/h over the cheapest of 14 that fit of 412; next best 2.10 USD/h; \
              as full as another, with the lower key",
+        );
+        let apart = Why { shunned: 3, ..WHY };
+        assert_eq!(
+            apart.to_string(),
+            "cheapest of 14 that fit of 412; next best 2.10 USD/h; packed onto the fullest; \
+             3 of them may fail together with its siblings",
+        );
+        let shunned = Why {
+            shunned: 1,
+            ..alone
+        };
+        assert_eq!(
+            shunned.to_string(),
+            "the only one that fits of 412; no other is apart from its siblings; 120 km away",
         );
     }
 }

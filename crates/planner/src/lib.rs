@@ -21,6 +21,7 @@ pub mod invariant;
 mod plan;
 mod problem;
 mod program;
+mod round;
 mod solver;
 mod survey;
 
@@ -30,8 +31,9 @@ pub use forecast::{Elapsed, Forecast, remaining};
 pub use gap::Gap;
 pub use plan::{Plan, Quota};
 pub use problem::{Demand, DemandId, Problem, ProblemError, Supply, SupplyId};
+pub use round::{Brief, Made, Round};
 pub use solver::{SolveError, Solver, Work};
-pub use survey::Survey;
+pub use survey::{Prospect, Survey};
 
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,10 @@
 //! with its `fsync`, [`failover`] runs a whole network and takes its nodes away, [`liveness`] holds
 //! sessions with a control that runs, [`packing`] gives a recorded cluster's tasks to placement and
 //! to the policies of others, [`cost`] a made-up world's demand to placement under plans and to
-//! rules of thumb.
+//! rules of thumb, [`correlation`] places replicas by what one half of a record teaches of sites
+//! that fail together, and judges them by the other.
 
+mod correlation;
 mod cost;
 mod failover;
 mod folder;
@@ -35,6 +37,7 @@ enum What {
     Packing(packing::Args),
     Placement(placement::Args),
     Cost(cost::Args),
+    Correlation(correlation::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
@@ -45,5 +48,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         What::Packing(args) => packing::run(&args, context),
         What::Placement(args) => placement::run(&args, context),
         What::Cost(args) => cost::run(&args, context),
+        What::Correlation(args) => correlation::run(&args, context),
     }
 }

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
     audit, completions, control, deploy, engine, events, gateway, key, ledger, logs, model, node,
-    offers, profile, project, provider, replay, schema, sim, status, tenant, top, workload,
+    offers, order, profile, project, provider, replay, reservation, schema, sim, status, tenant,
+    top, workload,
 };
 use crate::context::Context;
 use crate::environment::Environment;
@@ -95,6 +96,10 @@ enum Command {
     Key(key::Command),
     Deploy(deploy::Args),
     #[command(subcommand)]
+    Order(order::Command),
+    #[command(subcommand)]
+    Reservation(reservation::Command),
+    #[command(subcommand)]
     Model(model::Command),
     Ps(workload::PsArgs),
     Logs(logs::Args),
@@ -137,6 +142,8 @@ impl Command {
             | Self::Project(_)
             | Self::Key(_)
             | Self::Deploy(_)
+            | Self::Order(_)
+            | Self::Reservation(_)
             | Self::Model(_)
             | Self::Ps(_)
             | Self::Logs(_)
@@ -202,6 +209,8 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Project(command) => Box::pin(project::run(command, context)).await,
         Command::Key(command) => Box::pin(key::run(command, context)).await,
         Command::Deploy(args) => Box::pin(deploy::run(args, context)).await,
+        Command::Order(command) => Box::pin(order::run(command, context)).await,
+        Command::Reservation(command) => Box::pin(reservation::run(command, context)).await,
         Command::Model(command) => Box::pin(model::run(command, context)).await,
         Command::Ps(args) => Box::pin(workload::ps(args, context)).await,
         Command::Logs(args) => Box::pin(logs::run(args, context)).await,

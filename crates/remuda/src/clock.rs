@@ -1,15 +1,23 @@
 //! The system's clock and entropy, for ids that a client chooses.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use remuda_types::{CommandId, Entropy, Time};
+use remuda_types::{CommandId, Entropy, Span, Time};
 
 /// Now.
 pub(crate) fn now() -> Time {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Time::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    at(SystemTime::now())
+}
+
+/// An instant of the system's; the epoch for what lies before it.
+pub(crate) fn at(instant: SystemTime) -> Time {
+    let since = instant.duration_since(SystemTime::UNIX_EPOCH);
+    Time::EPOCH + span(since.unwrap_or_default())
+}
+
+/// A length of time; the longest there is for what is longer.
+pub(crate) fn span(length: Duration) -> Span {
+    Span::from_millis(u64::try_from(length.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// An id for a command of this client.

@@ -3,6 +3,7 @@
 use remuda_types::{NodeKey, ProjectId, ProviderId, TenantId, WorkloadId};
 
 use crate::client::Client;
+use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
 
@@ -56,6 +57,18 @@ pub(crate) async fn project(client: &Client, text: &str) -> anyhow::Result<Proje
         .filter(|project| project.name == text)
         .map(|project| project.id);
     only("project", "remuda project ls", text, found.collect())
+}
+
+/// The project that pays: the named one, or the profile's; the key's own where neither is.
+pub(crate) async fn payer(
+    client: &Client,
+    context: &Context,
+    named: Option<&str>,
+) -> anyhow::Result<Option<ProjectId>> {
+    match named {
+        Some(text) => project(client, text).await.map(Some),
+        None => Ok(context.target()?.project),
+    }
 }
 
 /// A node by its key or the beginning of it.

@@ -25,6 +25,7 @@ mod progress;
 mod settings;
 mod shutdown;
 mod spec;
+mod strangers;
 mod table;
 mod telemetry;
 mod toml_file;

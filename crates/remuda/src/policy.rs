@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use remuda_control::liveness::{self, Settings};
 use remuda_control::network::Policy;
-use remuda_types::{Money, Span};
+use remuda_types::{Money, Price, Span};
 
 use crate::toml_file::{self, At, Faults, Reader};
 
@@ -69,12 +69,29 @@ const SPANS: &[Field<Policy, Span>] = &[
     ("start_within", |policy| &mut policy.start_within),
     ("drain_retry", |policy| &mut policy.drain_retry),
     ("post_grace", |policy| &mut policy.post_grace),
+    ("plan_every", |policy| &mut policy.plan_every),
+    ("order_stands_max", |policy| &mut policy.order_stands_max),
+    ("kin_window", |policy| &mut policy.kin.window),
+    ("kin_half_life", |policy| &mut policy.kin.half_life),
+    ("repack_every", |policy| &mut policy.repack.every),
+    ("repack_horizon", |policy| &mut policy.repack.horizon),
+    ("standby_retry_max", |policy| &mut policy.standby_retry_max),
+    ("reserve_ahead_max", |policy| &mut policy.reserve_ahead_max),
+    ("reserve_length_max", |policy| {
+        &mut policy.reserve_length_max
+    }),
+    ("order_retry_max", |policy| &mut policy.order_retry_max),
 ];
+
+const PRICES: &[Field<Policy, Price>] = &[("unserved_gpu_price", |policy| {
+    &mut policy.unserved_gpu_price
+})];
 
 const AMOUNTS: &[Field<Policy, Money>] = &[
     ("tranche_max", |policy| &mut policy.tranche_max),
     ("tranche_min", |policy| &mut policy.tranche_min),
     ("migration_cost", |policy| &mut policy.migration_cost),
+    ("repack_emptied", |policy| &mut policy.repack.emptied),
 ];
 
 const NUMBERS: &[Field<Policy, u32>] = &[
@@ -84,6 +101,26 @@ const NUMBERS: &[Field<Policy, u32>] = &[
     ("max_workloads", |policy| &mut policy.max_workloads),
     ("max_keys", |policy| &mut policy.max_keys),
     ("tick_limit", |policy| &mut policy.tick_limit),
+    ("plan_headroom_percent", |policy| {
+        &mut policy.plan_headroom_percent
+    }),
+    ("plan_classes_max", |policy| &mut policy.plan_classes_max),
+    ("plan_rows_max", |policy| &mut policy.plan_rows_max),
+    ("congestion_scale_milli", |policy| {
+        &mut policy.congestion_scale_milli
+    }),
+    ("congestion_steepness_milli", |policy| {
+        &mut policy.congestion_steepness_milli
+    }),
+    ("kin_lift_milli", |policy| &mut policy.kin.lift_milli),
+    ("repack_moves", |policy| &mut policy.repack.moves),
+    ("repack_look", |policy| &mut policy.repack.look),
+    ("site_failed_milli", |policy| {
+        &mut policy.kin.site_failed_milli
+    }),
+    ("replicas_per_standby", |policy| {
+        &mut policy.replicas_per_standby
+    }),
 ];
 
 const FLAGS: &[Field<Policy, bool>] =
@@ -126,6 +163,7 @@ fn of(reader: &mut Reader<'_>, at: At<'_>) -> Policies {
 fn network(reader: &mut Reader<'_>, at: At<'_>, policy: &mut Policy) {
     let known: Vec<&str> = names(SPANS)
         .chain(names(AMOUNTS))
+        .chain(names(PRICES))
         .chain(names(NUMBERS))
         .chain(names(FLAGS))
         .collect();
@@ -134,6 +172,7 @@ fn network(reader: &mut Reader<'_>, at: At<'_>, policy: &mut Policy) {
         reader.parsed_by(at, field, "30s", span)
     });
     fill(policy, AMOUNTS, |field| reader.parsed(at, field, "5.00"));
+    fill(policy, PRICES, |field| reader.parsed(at, field, "40.00"));
     fill(policy, NUMBERS, |field| reader.number(at, field));
     fill(policy, FLAGS, |field| reader.flag(at, field));
 }
@@ -230,7 +269,7 @@ mod tests {
         let fields = fields.as_object().unwrap().len();
         assert_eq!(
             fields,
-            SPANS.len() + AMOUNTS.len() + NUMBERS.len() + FLAGS.len()
+            SPANS.len() + AMOUNTS.len() + PRICES.len() + NUMBERS.len() + FLAGS.len()
         );
     }
 }

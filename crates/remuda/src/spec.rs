@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::problem::FieldError;
 
+use crate::client;
+
 mod check;
 mod fault;
 mod schema;
@@ -82,10 +84,20 @@ impl Spec {
     }
 
     /// What control found wrong, at its place in the file.
-    pub(crate) fn refused(&self, errors: Vec<FieldError>) -> SpecError {
+    fn refused(&self, errors: Vec<FieldError>) -> SpecError {
         SpecError::Faults {
             path: self.path.clone(),
             faults: self.at_their_places(errors),
+        }
+    }
+
+    /// An answer of control about it: what it found wrong is told at its place in the file.
+    pub(crate) fn explained<T>(&self, answer: Result<T, client::Error>) -> anyhow::Result<T> {
+        match answer {
+            Err(client::Error::Problem(problem)) if !problem.errors.is_empty() => {
+                Err(self.refused(problem.errors).into())
+            }
+            answer => Ok(answer?),
         }
     }
 

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use remuda_types::{NodeKey, Time};
 use remuda_wire::api::key::ApiKey;
+use remuda_wire::api::later::{Reservation, StandingOrder};
 use remuda_wire::api::ledger::AccountBalance;
 use remuda_wire::api::model::Model;
+use remuda_wire::api::network::Plan;
 use remuda_wire::api::node::{Free, Node, Offer};
 use remuda_wire::api::provider::{Provider, Site};
 use remuda_wire::api::replica::{Placement, Replica, Workload};
@@ -37,6 +39,26 @@ pub(crate) fn instant(at_ms: u64) -> String {
     let at_ms = at_ms.min(Time::LAST_WRITABLE.as_millis());
     let at = std::time::UNIX_EPOCH + Duration::from_millis(at_ms);
     humantime::format_rfc3339_millis(at).to_string()
+}
+
+/// The plan that is followed, in a few words: `plan 12, 0.13 % over the least possible cost`.
+pub(crate) fn plan(plan: Option<&Plan>) -> String {
+    let Some(plan) = plan else {
+        return "no plan yet".to_owned();
+    };
+    let gap = plan.gap_ppm.map(|ppm| {
+        let percent_hundredths = ppm.div_ceil(100);
+        let (whole, part) = (percent_hundredths / 100, percent_hundredths % 100);
+        format!(", {whole}.{part:02} % over the least possible cost")
+    });
+    let unserved = plan.unserved_gpu_milli.filter(|milli| *milli > 0);
+    let unserved = unserved.map(|gpus| format!(", no place for {} GPUs", milli(gpus)));
+    let number = plan.number;
+    format!(
+        "plan {number}{}{}",
+        gap.unwrap_or_default(),
+        unserved.unwrap_or_default()
+    )
 }
 
 /// MiB as GiB, where they are whole enough.
@@ -233,6 +255,48 @@ pub(crate) fn workloads(workloads: &[Workload]) -> Table {
             country,
             price,
             ago(of.created_ms),
+        ]
+    }))
+}
+
+/// Standing orders.
+pub(crate) fn orders(orders: &[StandingOrder]) -> Table {
+    Table::new(["ORDER", "WORKLOAD", "STATE", "UNTIL", "TRIED", "AGE"])
+        .when_empty("no order stands: `remuda order place SPEC.yaml --for 7d`")
+        .rows(orders.iter().map(|of| {
+            [
+                of.id.to_string(),
+                of.name.clone(),
+                of.state.clone(),
+                of.until_ms.map_or_else(String::new, instant),
+                of.attempts.to_string(),
+                ago(of.created_ms),
+            ]
+        }))
+}
+
+/// Reservations.
+pub(crate) fn reservations(reservations: &[Reservation]) -> Table {
+    Table::new([
+        "RESERVATION",
+        "WORKLOAD",
+        "STATE",
+        "FROM",
+        "TO",
+        "PLACES",
+        "USD/H AT MOST",
+    ])
+    .when_empty("nothing is reserved: `remuda reservation make SPEC.yaml --from TIME --for 12h`")
+    .rows(reservations.iter().map(|of| {
+        [
+            of.id.to_string(),
+            of.name.clone(),
+            of.state.clone(),
+            instant(of.from_ms),
+            instant(of.to_ms),
+            of.places.to_string(),
+            of.max_price_usd_per_hour
+                .map_or_else(String::new, |price| price.to_string()),
         ]
     }))
 }

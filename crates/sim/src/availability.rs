@@ -1,6 +1,8 @@
 //! Availability traces: how many instances could be had somewhere, tick by tick, in the format of
 //! skypilot-org/spot-traces: `{"metadata":{"gap_seconds":600},"data":[4, 4, 0, 2]}`.
 
+mod outages;
+
 use std::collections::BTreeMap;
 
 use remuda_types::{Span, Time};

@@ -10,9 +10,7 @@
 //! As demand shows the forecast is brought up to date and the plan made anew, of what is still to
 //! come and what is still free.
 //!
-//! Where round trips were not measured they are `10 ms + 1 ms for every 60 km`: light goes through
-//! 100 km of fibre and back in a millisecond, cables are two thirds longer than the great circle,
-//! and the rest is what the ends take.
+//! Where round trips were not measured they are reckoned by distance ([`crate::cities`]).
 
 mod demand;
 mod ours;

@@ -9,10 +9,13 @@ pub use remuda_planner as planner;
 
 pub mod availability;
 pub mod cities;
+pub mod correlation;
 pub mod cost;
+pub mod file;
 pub mod liveness;
 pub mod openb;
 pub mod packing;
+pub mod requests;
 pub mod run;
 pub mod scenario;
 mod table;

@@ -4,7 +4,6 @@
 //! FGD (USENIX ATC'23): `openb_node_list_gpu_node.csv` and `openb_pod_list_*.csv`, as they are or
 //! gzipped. Columns are found by their names; those not needed may be missing.
 
-mod error;
 mod published;
 
 use std::fs;
@@ -12,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use remuda_types::{Capacity, Class, Shape};
 
-pub use error::ReadError;
+pub use crate::file::ReadError;
 pub use published::{Published, published};
 
-pub use crate::table::LineError;
+pub use crate::file;
+use crate::table::LineError;
 use crate::table::{self, Row};
 
 /// The most GPUs of one node that the trace's nodes may have.
@@ -52,6 +52,9 @@ pub struct Variant {
 
 const NODES: &str = "openb_node_list_gpu_node";
 const TASKS: &str = "openb_pod_list_";
+const NO_TASKS: &str = "no openb_pod_list_*.csv: they are in `data/csv` of \
+    hkust-adsl/kubernetes-scheduler-simulator";
+const NO_GPUS: &str = "no GPU in it at all";
 
 /// The task lists in a folder, by name.
 pub fn variants(dir: &Path) -> Result<Vec<Variant>, ReadError> {
@@ -72,8 +75,7 @@ pub fn variants(dir: &Path) -> Result<Vec<Variant>, ReadError> {
     variants.sort_unstable();
     variants.dedup_by(|a, b| a.name == b.name);
     if variants.is_empty() {
-        let dir = dir.to_owned();
-        return Err(ReadError::NoTasks { dir });
+        return Err(ReadError::empty(dir, NO_TASKS));
     }
     Ok(variants)
 }
@@ -86,33 +88,20 @@ pub fn machines(dir: &Path) -> Result<Vec<Machine>, ReadError> {
     } else {
         dir.join(format!("{NODES}.csv.gz"))
     };
-    let machines = read(&path, machine)?;
+    let machines = file::read(&path, parse_machines)?;
     if machines.iter().all(|machine| machine.capacity.gpus == 0) {
-        return Err(ReadError::NoGpus { path });
+        return Err(ReadError::empty(&path, NO_GPUS));
     }
     Ok(machines)
 }
 
 /// The tasks of a file, in its order.
 pub fn tasks(path: &Path) -> Result<Vec<Task>, ReadError> {
-    let tasks = read(path, task)?;
+    let tasks = file::read(path, parse_tasks)?;
     if tasks.iter().all(|task| task.shape.gpu_milli == 0) {
-        let path = path.to_owned();
-        return Err(ReadError::NoGpus { path });
+        return Err(ReadError::empty(path, NO_GPUS));
     }
     Ok(tasks)
-}
-
-fn read<T>(path: &Path, parse: fn(&Row<'_>) -> Result<T, LineError>) -> Result<Vec<T>, ReadError> {
-    let unread = |source| ReadError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let bytes = table::unpacked(fs::read(path).map_err(unread)?).map_err(unread)?;
-    table::rows(&bytes, parse).map_err(|source| ReadError::Line {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 /// The nodes of such a file's content.

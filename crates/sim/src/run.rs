@@ -13,12 +13,18 @@ mod control;
 mod dice;
 mod disk;
 mod error;
+mod gates;
+mod gateway;
 mod ground;
 mod machine;
 mod message;
+mod orders;
 mod outcome;
+mod planning;
 mod replay;
+mod requests;
 mod service;
+mod spending;
 mod strike;
 mod tenants;
 mod truth;
@@ -27,21 +33,22 @@ mod watch;
 mod weather;
 mod wires;
 
-use remuda_network::{Command, Event};
 use remuda_types::{Span, Time, WorkloadId};
 
 use crate::availability::Availability;
-use crate::cities::City;
+use crate::cities::{City, RoundTrips};
 use crate::scenario::Scenario;
 use crate::world::World;
 use agenda::Agenda;
 use check::Epochs;
-use control::{Answer, Control};
+use control::Control;
 use dice::{Dice, Purpose};
 use disk::Disk;
+use gates::{Gate, Gates};
 use ground::{Ground, Number};
 use machine::Pace;
 use message::Message;
+use requests::Arrivals;
 use tenants::{Order, Tenants};
 use truth::Truth;
 use weather::{Fault, Weather};
@@ -49,9 +56,11 @@ use wires::Wires;
 
 pub use cause::Cause;
 pub use error::{Broken, Failure};
-pub use outcome::{Day, Outcome};
+pub use outcome::{Day, Outcome, Requests};
+pub use planning::{Gaps, PlanError};
 pub use replay::Replay;
 pub use service::{Delivered, Kind};
+pub use spending::Misspent;
 pub use uptime::Tally;
 pub use watch::Detection;
 
@@ -60,9 +69,6 @@ const START: Time = Time::from_millis(20_000 * 86_400_000);
 
 /// The network fills in so much time, so that not all is due at once.
 const FILLING: Span = Span::from_secs(6 * 3_600);
-
-/// Until what found no place, or nobody to ask, is tried again.
-const AGAIN: Span = Span::from_secs(600);
 
 /// Between checks of the invariants in a small network.
 const CHECKS: Span = Span::from_secs(60);
@@ -88,6 +94,8 @@ enum What {
     Relief(Box<Fault>),
     Order(Box<Order>),
     Stop(WorkloadId, service::Kind, u64),
+    /// Something at the doors.
+    Gate(Box<Gate>),
     /// Nothing befalls the network from now on.
     Calm,
     Check,
@@ -101,6 +109,12 @@ pub struct Inputs {
     pub traces: Vec<Availability>,
     /// Where sites may stand; anywhere where there are none.
     pub cities: Vec<City>,
+    /// How long messages between those cities take; as long as the scenario says where that is not
+    /// given. Control stands in the largest of them.
+    pub round_trips: Option<RoundTrips>,
+    /// When requests come and how long they are; drawn where that is not given. The scenario must
+    /// have gateways.
+    pub requests: Option<crate::requests::Requests>,
 }
 
 /// A run.
@@ -117,6 +131,8 @@ pub struct Simulation {
     weather: Weather,
     tenants: Tenants,
     truth: Truth,
+    gates: Gates,
+    arrivals: Arrivals,
     dice: Dice,
     pace: Pace,
     small: bool,
@@ -133,29 +149,36 @@ impl Simulation {
         let disk = Disk::new(dice(Purpose::Disk), 0.0, small);
         let mut control = Control::new(scenario.detection, disk, START);
         let mut world = World::of_sites(seed, scenario.gpus, scenario.site_gpus);
+        let mut ways = Vec::new();
         if !inputs.cities.is_empty() {
             let settled = world.settle(seed, &inputs.cities);
-            settled.map_err(|deserted| broken(deserted.into()))?;
+            let settled = settled.map_err(|deserted| broken(deserted.into()))?;
+            if let Some(trips) = &inputs.round_trips {
+                ways = wires::ways(&world, &settled, &inputs.cities, trips);
+            }
         }
-        let ground =
-            Ground::build(&world, &scenario.policy, &mut control, START).map_err(broken)?;
+        let ground = Ground::build(&world, &scenario, &mut control, START).map_err(broken)?;
         control.disk_fails(scenario.disk.failing.0);
+        control.begin_planning(START);
         control.tells_all = scenario.wires.every_report;
         let tenants = Tenants::new(
             seed,
             dice(Purpose::Tenants),
             scenario.demand.clone(),
             ground.projects.clone(),
+            scenario.gateways.tokens(),
         );
         let mut simulation = Self {
             seed,
             agenda: Agenda::new(START),
             control,
             control_wakes: None,
-            wires: Wires::new(dice(Purpose::Wires), scenario.wires.clone()),
+            wires: Wires::new(dice(Purpose::Wires), scenario.wires.clone(), ways),
             weather: Weather::new(dice(Purpose::Weather), scenario.clone(), inputs.traces),
             tenants,
             truth: Truth::default(),
+            gates: Gates::new(dice(Purpose::Gateways), scenario.gateways.clone()),
+            arrivals: Arrivals::new(&scenario.gateways, inputs.requests, START),
             dice: dice(Purpose::Machines),
             pace: Pace {
                 prepare: scenario.pace.prepare.0,
@@ -202,6 +225,7 @@ impl Simulation {
             self.agenda.plan(self.calm_at(), What::Calm);
         }
         self.agenda.plan(now + Span::DAY, What::Day(1));
+        self.open_gates();
         self.plan_control(now);
     }
 
@@ -233,8 +257,10 @@ impl Simulation {
             .and_then(|()| self.check_recovered())
             .map_err(|broken| self.failure(broken))?;
         self.truth.finish(self.control.network.state(), end);
+        self.tally_requests();
         self.outcome
             .take(&self.truth, self.control.commands, self.agenda.planned());
+        self.outcome.gaps = self.control.planning.gaps;
         Ok(self.outcome)
     }
 
@@ -260,8 +286,9 @@ impl Simulation {
             What::Brew(fault) => self.brew(*fault),
             What::Strike(fault) => self.strike(*fault)?,
             What::Relief(fault) => self.relieve(*fault)?,
-            What::Order(order) => self.order(*order),
+            What::Order(order) => self.order(*order)?,
             What::Stop(workload, kind, gpu_milli) => self.stop(workload, kind, gpu_milli),
+            What::Gate(gate) => self.gate(*gate)?,
             What::Calm => {
                 self.control.disk_fails(0.0);
                 self.wires.mend();
@@ -272,12 +299,11 @@ impl Simulation {
             }
             What::Day(day) => self.close_day(day),
         }
-        self.settle();
-        Ok(())
+        self.settle()
     }
 
     /// Follows up what control said and committed.
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Result<(), Broken> {
         let now = self.now();
         if std::mem::take(&mut self.control.went_read_only) {
             // What is reported meanwhile is not taken.
@@ -285,6 +311,7 @@ impl Simulation {
         }
         for (at, fact) in std::mem::take(&mut self.control.facts) {
             self.outcome.follow(&fact);
+            self.follow_at_gates(&fact)?;
             let machines = &self.ground.machines;
             self.truth.follow(&fact, at.max(now), |node| {
                 let machine = &machines[Ground::number(node)];
@@ -295,6 +322,7 @@ impl Simulation {
             self.send(&message);
         }
         self.plan_control(now);
+        Ok(())
     }
 
     fn plan_control(&mut self, now: Time) {
@@ -318,6 +346,7 @@ impl Simulation {
         }
         let witness = self.witness();
         if self.control.wake(now, witness)? {
+            self.plan_push();
             self.truth.audit.upset_all();
             for number in 0..self.ground.machines.len() {
                 self.rouse(number);
@@ -452,64 +481,6 @@ impl Simulation {
         let assigned = assigned.iter().map(essence);
         machine.assigned().map(essence).eq(assigned)
             && machine.serving().eq(machine.assigned().map(|of| of.lease))
-    }
-
-    /// A tenant wants something.
-    fn order(&mut self, order: Order) {
-        let now = self.now();
-        if now >= self.calm_at() {
-            return;
-        }
-        match self.control.submit(now, &order.command) {
-            Answer::Taken(events) => {
-                let accepted = events.iter().find_map(|event| match event {
-                    Event::WorkloadAccepted { workload, .. } => Some(*workload),
-                    _ => None,
-                });
-                let Some(workload) = accepted else { return };
-                self.truth.expect(workload, order.kind, now);
-                if let Some(lifetime) = order.lifetime {
-                    let stop = What::Stop(workload, order.kind, order.gpu_milli);
-                    self.agenda.plan(now + lifetime, stop);
-                }
-            }
-            Answer::Refused(_) => {
-                self.outcome.refused += 1;
-                self.tenants.drop_order(order.kind, order.gpu_milli);
-                self.order_another(now + AGAIN);
-            }
-            Answer::Away => {
-                let again = now + Span::from_secs(5);
-                self.agenda.plan(again, What::Order(Box::new(order)));
-            }
-        }
-    }
-
-    fn order_another(&mut self, at: Time) {
-        if let Some(order) = self.tenants.replace() {
-            self.agenda.plan(at, What::Order(Box::new(order)));
-        }
-    }
-
-    fn stop(&mut self, workload: WorkloadId, kind: service::Kind, gpu_milli: u64) {
-        let now = self.now();
-        if now >= self.calm_at() {
-            return;
-        }
-        match self
-            .control
-            .submit(now, &Command::StopWorkload { workload })
-        {
-            Answer::Taken(_) | Answer::Refused(_) => {
-                self.tenants.drop_order(kind, gpu_milli);
-                self.order_another(now + Span::from_secs(60));
-            }
-            Answer::Away => {
-                let again = now + Span::from_secs(5);
-                self.agenda
-                    .plan(again, What::Stop(workload, kind, gpu_milli));
-            }
-        }
     }
 
     fn close_day(&mut self, day: u64) {

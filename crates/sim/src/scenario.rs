@@ -14,6 +14,7 @@
 //! so on; lengths of time are written as people write them (`"90s"`, `"1h 30m"`).
 
 mod error;
+mod gateways;
 mod shipped;
 mod value;
 
@@ -23,6 +24,7 @@ use serde::Deserialize;
 use crate::run::Detection;
 
 pub use error::ScenarioError;
+pub use gateways::Gateways;
 pub use shipped::{Shipped, shipped};
 pub use value::{Chance, Factor, Length};
 
@@ -65,6 +67,8 @@ pub struct Scenario {
     pub wires: Wires,
     /// The nodes' clocks.
     pub clocks: Clocks,
+    /// Gateways, and the requests that come to them.
+    pub gateways: Gateways,
     /// What of the network's policy is another than by default.
     pub policy: Policy,
     /// The last stretch, in which nothing befalls the network and nobody orders. When it ends, every
@@ -82,6 +86,15 @@ pub struct Policy {
     pub lease_term: Option<Length>,
     /// How long before leaving a provider must say so.
     pub notice: Option<Length>,
+    /// How often the whole network is planned; every hour where nothing is said, 0 is never.
+    pub plan_every: Option<Length>,
+    /// How much more often than by chance sites must fail together to be kept apart, in
+    /// thousandths; at 0 nothing is learned.
+    pub kin_lift_milli: Option<u32>,
+    /// How long a gateway may spend from a tranche.
+    pub tranche_ttl: Option<Length>,
+    /// Between looks for replicas that would gain from a move; by default never.
+    pub repack_every: Option<Length>,
 }
 
 /// How replicas come up.
@@ -154,6 +167,10 @@ pub struct Outages {
     pub power: Chance,
     /// How long one lasts: half are shorter.
     pub length: Length,
+    /// So many sites share a power feed or an uplink, and nobody says which; 0 is none.
+    pub group_sites: u32,
+    /// Outages of such a group in a year: all its sites at once.
+    pub per_group_year: f64,
 }
 
 /// Providers that leave.
@@ -167,6 +184,10 @@ pub struct Exit {
     /// Of these, so many give notice.
     #[serde(default)]
     pub notice: Chance,
+    /// Of those who give none, so many tell nobody that they leave: their nodes go dark for good. The
+    /// others say so as it happens.
+    #[serde(default)]
+    pub silent: Chance,
     /// All have left within this.
     #[serde(default)]
     pub within: Length,
@@ -245,6 +266,7 @@ impl Default for Scenario {
             disk: Disk::default(),
             wires: Wires::default(),
             clocks: Clocks::default(),
+            gateways: Gateways::default(),
             policy: Policy::default(),
             calm: Length::default(),
         }
@@ -332,8 +354,17 @@ impl Scenario {
             self.failures.freeze_node_hours,
         )?;
         rate("outages.per_site_year", self.outages.per_site_year)?;
+        rate("outages.per_group_year", self.outages.per_group_year)?;
+        if self.outages.per_group_year > 0.0 && self.outages.group_sites == 0 {
+            let problem = "0: with outages.per_group_year, the sites of a group are expected";
+            return Err(ScenarioError::value(
+                "outages.group_sites",
+                problem.to_owned(),
+            ));
+        }
         rate("control.per_year", self.control.per_year)?;
         rate("clocks.step_node_hours", self.clocks.step_node_hours)?;
+        self.gateways.check()?;
         Ok(self)
     }
 

@@ -139,6 +139,16 @@ impl Row<'_> {
         }
     }
 
+    /// The same where such a column is there and something stands in it.
+    pub(crate) fn number_if_any(
+        &self,
+        column: &'static str,
+        within: RangeInclusive<f64>,
+    ) -> Result<Option<f64>, LineError> {
+        let there = self.optional(column).is_some_and(|text| !text.is_empty());
+        there.then(|| self.number(column, within)).transpose()
+    }
+
     /// A model of GPU as a class.
     pub(crate) fn class(&self, column: &'static str) -> Result<Class, LineError> {
         let model = self.text(column)?;

@@ -155,17 +155,22 @@ impl World {
         world
     }
 
-    /// Moves the sites to cities, drawn by how many live there.
-    pub fn settle(&mut self, seed: u64, cities: &[City]) -> Result<(), Deserted> {
+    /// Moves the sites to cities, drawn by how many live there. Which city each stands in then, by
+    /// its place in the list.
+    pub fn settle(
+        &mut self,
+        seed: u64,
+        cities: &[City],
+    ) -> Result<BTreeMap<SiteId, usize>, Deserted> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x0063_6974_6965_7300);
         let weights = cities.iter().map(|city| city.population);
         let drawn = WeightedIndex::new(weights).map_err(|_| Deserted)?;
-        let mut places = BTreeMap::new();
+        let mut settled = BTreeMap::new();
         for offer in &mut self.offers {
-            let place = places.entry(offer.site);
-            offer.place = *place.or_insert_with(|| cities[drawn.sample(&mut rng)].place);
+            let city = settled.entry(offer.site);
+            offer.place = cities[*city.or_insert_with(|| drawn.sample(&mut rng))].place;
         }
-        Ok(())
+        Ok(settled)
     }
 
     /// A site of so many GPUs, unless the world has enough before.

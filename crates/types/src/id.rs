@@ -212,6 +212,8 @@ ulid_ids! {
     ReplicaId, "rep", "a replica";
     /// A node's capacity held for one replica.
     LeaseId, "lea", "a lease";
+    /// Capacity kept free for when it is called for.
+    ClaimId, "clm", "a claim";
     /// An API key's public name (never its secret).
     ApiKeyId, "key", "an API key";
     /// One movement of money.

@@ -11,18 +11,20 @@ pub mod money;
 pub mod place;
 pub mod promise;
 pub mod shape;
+pub mod table;
 pub mod tier;
 pub mod time;
 
 pub use class::{Class, ClassChoice, ClassChoiceError, ClassError};
 pub use digest::{Digest, DigestError, Label};
 pub use id::{
-    ApiKeyId, CommandId, Entropy, GatewayKey, IdError, LeaseId, NodeKey, ProjectId, ProviderId,
-    ReplicaId, RequestId, SiteId, TenantId, TrancheId, TransferId, WorkloadId,
+    ApiKeyId, ClaimId, CommandId, Entropy, GatewayKey, IdError, LeaseId, NodeKey, ProjectId,
+    ProviderId, ReplicaId, RequestId, SiteId, TenantId, TrancheId, TransferId, WorkloadId,
 };
 pub use money::{Money, MoneyError, Price};
 pub use place::{Country, Place, PlaceError};
 pub use promise::Credit;
 pub use shape::{Capacity, Shape};
+pub use table::Table;
 pub use tier::{Tier, WorkloadKind};
 pub use time::{Span, Time};

@@ -6,6 +6,7 @@
 
 pub mod event;
 pub mod key;
+pub mod later;
 pub mod lease;
 pub mod ledger;
 pub mod model;

@@ -8,9 +8,16 @@ use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
 use super::problem::Problem;
 use super::tree::Tree;
 
+/// Each file of it is a program, in a workspace of its own.
+const FUZZ_TARGETS: &str = "fuzz/fuzz_targets";
+
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
     let mut alive = BTreeSet::new();
-    for root in tree.packages.iter().flat_map(|package| &package.roots) {
+    let roots = tree.packages.iter().flat_map(|package| &package.roots);
+    let roots = roots.map(Utf8PathBuf::as_path);
+    let fuzzed = tree.rust().map(|(path, _)| path);
+    let fuzzed = fuzzed.filter(|path| path.parent() == Some(Utf8Path::new(FUZZ_TARGETS)));
+    for root in roots.chain(fuzzed) {
         let folder = root.parent().unwrap_or(Utf8Path::new(""));
         visit(tree, root, folder, &mut alive);
     }
@@ -61,6 +68,14 @@ mod tests {
 
     fn dead(tree: &Tree) -> Vec<String> {
         check(tree).iter().map(|p| p.file.to_string()).collect()
+    }
+
+    #[test]
+    fn what_is_fuzzed_is_a_program_of_its_own() {
+        let mut tree = sample::tidy();
+        tree.put("fuzz/fuzz_targets/words.rs", "//! W.\n");
+        tree.put("fuzz/lost.rs", "//! L.\n");
+        assert_eq!(dead(&tree), ["fuzz/lost.rs"]);
     }
 
     #[test]

@@ -11,7 +11,14 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use super::tree::{Dependency, Package, Purpose, Tree};
 
 /// Folders that hold what was made or fetched, not written.
-const NOT_OURS: &[&str] = &[".git", ".venv", "node_modules", "target"];
+const NOT_OURS: &[&str] = &[
+    ".git",
+    ".venv",
+    "artifacts",
+    "corpus",
+    "node_modules",
+    "target",
+];
 
 /// No source is larger; a larger file is data.
 const MAX_TEXT_BYTES: u64 = 4 << 20;

@@ -1,12 +1,13 @@
 //! From the journal back to a network: the newest sound snapshot, then every record after it.
 
+use std::convert::Infallible;
 use std::error::Error;
 
 use remuda_journal::{ReadError, Reader, Record, Seq, Snapshots};
 use remuda_network::{Event, Network, State};
 
 /// The state's format in snapshots. A snapshot of another format is passed over and replayed.
-pub const SNAPSHOT_FORMAT: u32 = 2;
+pub const SNAPSHOT_FORMAT: u32 = 3;
 
 /// A network and the last record in it.
 #[derive(Debug)]
@@ -98,7 +99,26 @@ pub fn decode(record: &Record) -> Result<Vec<Event>, RecoverError> {
 /// Never: encoding into memory cannot fail.
 #[expect(clippy::expect_used, reason = "writing to a Vec has no error")]
 pub fn encode(events: &[Event]) -> Vec<u8> {
-    minicbor::to_vec(events).expect("writing to memory does not fail")
+    let mut body = Body(Vec::with_capacity(BODY_BYTES));
+    minicbor::encode(events, &mut body).expect("writing to memory does not fail");
+    body.0
+}
+
+/// More than most records take.
+const BODY_BYTES: usize = 640;
+
+/// A record's body in the making. As a `Vec` is written to, but that each of the many small writes
+/// of an event becomes part of the code that encodes it.
+struct Body(Vec<u8>);
+
+impl minicbor::encode::Write for Body {
+    type Error = Infallible;
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// An error with its sources, in one line.

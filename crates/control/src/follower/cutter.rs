@@ -1,12 +1,14 @@
-//! Snapshots, cut beside the follower: it clones the state and goes on.
+//! Snapshots, cut beside the follower: it clones the state and goes on. A state that is cloned anyway
+//! is held to the network's invariants, too.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use remuda_journal::{Seq, Snapshot, SnapshotError, Snapshots};
-use remuda_network::State;
+use remuda_network::{State, invariant};
 
 use crate::core::recover::SNAPSHOT_FORMAT;
+use crate::metrics::Metrics;
 
 /// Cuts a snapshot every so many records, one at a time.
 pub(crate) struct Cutter {
@@ -15,6 +17,7 @@ pub(crate) struct Cutter {
     /// The record of the newest that was begun.
     at: Seq,
     running: Option<JoinHandle<()>>,
+    metrics: Metrics,
 }
 
 /// Why none was cut.
@@ -28,12 +31,13 @@ enum CutError {
 
 impl Cutter {
     /// `at` is the record from which to count.
-    pub(crate) fn new(snapshots: Snapshots, every: u64, at: Seq) -> Self {
+    pub(crate) fn new(snapshots: Snapshots, every: u64, at: Seq, metrics: Metrics) -> Self {
         Self {
             snapshots: Arc::new(Mutex::new(snapshots)),
             every,
             at,
             running: None,
+            metrics,
         }
     }
 
@@ -47,7 +51,11 @@ impl Cutter {
     pub(crate) fn cut(&mut self, seq: Seq, state: State) {
         self.at = seq;
         let snapshots = Arc::clone(&self.snapshots);
-        self.running = Some(thread::spawn(move || save(&snapshots, seq, &state)));
+        let metrics = self.metrics.clone();
+        self.running = Some(thread::spawn(move || {
+            save(&snapshots, seq, &state);
+            examine(&metrics, seq, &state);
+        }));
     }
 
     /// Waits for the one that is being cut, then cuts the last.
@@ -60,6 +68,16 @@ impl Cutter {
         if seq != self.at {
             save(&self.snapshots, seq, state);
         }
+    }
+}
+
+/// Whoever is told of a violation has found a bug; nothing else is done, for what would be right to do
+/// is not known.
+fn examine(metrics: &Metrics, seq: Seq, state: &State) {
+    let found = invariant::check_state(state);
+    metrics.examined(found.is_ok());
+    if let Err(violation) = found {
+        tracing::error!(%violation, seq = seq.0, "the network breaks an invariant");
     }
 }
 
@@ -110,7 +128,7 @@ mod tests {
                 .snapshot
                 .unwrap()
         };
-        let mut cutter = Cutter::new(snapshots(), 5, Seq::NONE);
+        let mut cutter = Cutter::new(snapshots(), 5, Seq::NONE, Metrics::default());
         assert!(!cutter.is_due(Seq(4)) && cutter.is_due(Seq(5)));
 
         let shared = Arc::clone(&cutter.snapshots);

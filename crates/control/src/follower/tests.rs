@@ -16,6 +16,7 @@ use remuda_types::{
 use rusqlite::Connection;
 
 use super::*;
+use crate::metrics::Metrics;
 use crate::projection;
 
 const START_MS: u64 = 20_000 * 86_400_000;
@@ -119,6 +120,7 @@ impl History {
             lease,
             epoch: 1,
             observed,
+            since: Time::FOREVER,
         };
         self.run(&observe(ObservedPhase::Ready));
         let workload = WorkloadId::derived(deployed, 0);
@@ -167,7 +169,7 @@ fn feed(dir: &Path) -> Feed {
     Feed {
         follower: Arc::new(Follower::new(empty)),
         projector,
-        cutter: Cutter::new(snapshots, u64::MAX, Seq::NONE),
+        cutter: Cutter::new(snapshots, u64::MAX, Seq::NONE, Metrics::default()),
     }
 }
 

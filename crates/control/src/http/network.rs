@@ -4,12 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use remuda_wire::api::network::{Health, NetworkInfo, Ready};
+use remuda_wire::api::network::{Health, NetworkInfo, Plan, Ready};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
 use super::problem::Problem;
+use crate::core::Core;
 use crate::metrics::Standing;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -64,6 +65,25 @@ async fn network(State(api): State<Api>) -> Json<NetworkInfo> {
         seq,
         clock_ms: core.clock().now().as_millis(),
         processes_allowed: core.read(|network| network.state().policy.processes_allowed),
+        plan: plan(core),
+    })
+}
+
+/// The plan that is followed. What it says of the network is known to the control that made it.
+fn plan(core: &Core) -> Option<Plan> {
+    let adopted = |network: &remuda_network::Network| {
+        let plan = network.state().plan.as_ref()?;
+        Some((plan.number, plan.at, plan.quotas.len()))
+    };
+    let (number, at, quotas) = core.read(adopted)?;
+    let planned = core.planned();
+    Some(Plan {
+        number,
+        adopted_ms: at.as_millis(),
+        quotas: quotas as u64,
+        gap_ppm: planned.and_then(|planned| planned.gap_ppm),
+        unserved_gpu_milli: planned.map(|planned| planned.unserved_gpu_milli),
+        took_ms: planned.map(|planned| u64::try_from(planned.took.as_millis()).unwrap_or(u64::MAX)),
     })
 }
 

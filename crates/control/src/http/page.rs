@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::hash::Hash;
 use std::ops::Bound;
 use std::str::FromStr;
 
 use data_encoding::BASE64URL_NOPAD;
+use remuda_types::Table;
 use remuda_wire::api::page::{LIMIT_DEFAULT, LIMIT_MAX, Page, PageQuery};
 
 use super::problem::Problem;
@@ -64,14 +66,40 @@ impl<K: Display> Window<K> {
     }
 }
 
+/// A map that can be walked from a key on, in the order of its keys.
+pub(super) trait Ordered {
+    type Key: Ord + Copy + Display;
+    type Value;
+
+    fn beyond(&self, start: Bound<Self::Key>) -> impl Iterator<Item = (&Self::Key, &Self::Value)>;
+}
+
+impl<K: Ord + Copy + Display, V> Ordered for BTreeMap<K, V> {
+    type Key = K;
+    type Value = V;
+
+    fn beyond(&self, start: Bound<K>) -> impl Iterator<Item = (&K, &V)> {
+        self.range((start, Bound::Unbounded))
+    }
+}
+
+impl<K: Ord + Copy + Display + Hash, V> Ordered for Table<K, V> {
+    type Key = K;
+    type Value = V;
+
+    fn beyond(&self, start: Bound<K>) -> impl Iterator<Item = (&K, &V)> {
+        self.range((start, Bound::Unbounded))
+    }
+}
+
 /// A page of a map, without what `item` has nothing for.
-pub(super) fn of_map<K: Ord + Copy + Display, V, T>(
-    map: &BTreeMap<K, V>,
-    window: &Window<K>,
-    mut item: impl FnMut(K, &V) -> Option<T>,
+pub(super) fn of_map<M: Ordered, T>(
+    map: &M,
+    window: &Window<M::Key>,
+    mut item: impl FnMut(M::Key, &M::Value) -> Option<T>,
 ) -> Page<T> {
-    let from = window.after.map_or(Bound::Unbounded, Bound::Excluded);
-    let rest = map.range((from, Bound::Unbounded));
+    let start = window.after.map_or(Bound::Unbounded, Bound::Excluded);
+    let rest = map.beyond(start);
     window.fill(rest.filter_map(|(key, value)| Some((*key, item(*key, value)?))))
 }
 

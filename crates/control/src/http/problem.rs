@@ -210,6 +210,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::NameTaken { .. }
         | Refusal::OtherFile { .. }
         | Refusal::NoCapacity(_)
+        | Refusal::NoRoom(_)
         | Refusal::WrongState { .. }
         | Refusal::StaleEpoch { .. }
         | Refusal::TrancheOverdrawn { .. }

@@ -24,6 +24,8 @@ pub(super) enum Thing {
     Model(String),
     Key(ApiKeyId),
     Workload(WorkloadId),
+    Order(WorkloadId),
+    Reservation(WorkloadId),
     /// The answer has no body.
     Nothing,
 }
@@ -43,6 +45,12 @@ impl Thing {
             Self::Model(name) => json(core.read(|network| models::view(core, network, name))?),
             Self::Key(id) => json(keys::issued(api, *id, promise)?),
             Self::Workload(id) => json(core.read(|network| workloads::view(core, network, *id))?),
+            Self::Order(id) => {
+                json(core.read(|network| workloads::order_view(core, network, *id))?)
+            }
+            Self::Reservation(id) => {
+                json(core.read(|network| workloads::reservation_view(core, network, *id))?)
+            }
             Self::Nothing => Some(Value::Null),
         }
     }
@@ -71,7 +79,7 @@ impl fmt::Display for Thing {
             Self::Node(id) => id.fmt(f),
             Self::Model(name) => name.fmt(f),
             Self::Key(id) => id.fmt(f),
-            Self::Workload(id) => id.fmt(f),
+            Self::Workload(id) | Self::Order(id) | Self::Reservation(id) => id.fmt(f),
             Self::Nothing => f.write_str("nothing"),
         }
     }

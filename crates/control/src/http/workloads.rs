@@ -25,10 +25,12 @@ use super::problem::Problem;
 use super::thing::{Thing, respond};
 
 mod check;
+mod later;
 mod logs;
 mod view;
 mod why;
 
+pub(super) use later::{order_view, reservation_view};
 pub(super) use view::view;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -36,6 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(deploy, list))
         .routes(routes!(get, scale, stop))
         .routes(routes!(logs::logs))
+        .merge(later::routes())
 }
 
 /// Whose workload.

@@ -274,6 +274,7 @@ async fn note_unready(core: &Core, node: NodeKey, replicas: &[Observed]) {
                 lease,
                 epoch,
                 observed,
+                since: core.clock().now(),
             },
         )
         .await;
@@ -490,6 +491,7 @@ async fn observe(core: &Core, node: NodeKey, replicas: &[Observed]) {
             lease: observed.lease,
             epoch: observed.lease_epoch,
             observed: phase,
+            since: observed.since,
         };
         submit(core, command).await;
     }

@@ -311,6 +311,7 @@ pub(crate) async fn observe(control: &Control, placement: &Value, observed: Obse
         lease: text(placement, "lease").parse().unwrap(),
         epoch: placement["epoch"].as_u64().unwrap(),
         observed,
+        since: control.running.core.clock().now(),
     };
     control.running.core.submit_own(command).await.unwrap();
 }

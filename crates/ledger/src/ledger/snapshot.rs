@@ -1,11 +1,9 @@
 //! The ledger as bytes, for snapshots of the state.
 
-use std::collections::BTreeMap;
-
 use minicbor::decode::{self, Decoder};
 use minicbor::encode::{self, Encoder, Write};
 use minicbor::{Decode, Encode};
-use remuda_types::TransferId;
+use remuda_types::{Table, TransferId};
 
 use super::Ledger;
 use crate::account::Account;
@@ -17,9 +15,9 @@ use crate::entry::Pending;
 #[cbor(map)]
 struct Snapshot {
     #[n(0)]
-    accounts: BTreeMap<Account, Balance>,
+    accounts: Table<Account, Balance>,
     #[n(1)]
-    reservations: BTreeMap<TransferId, Pending>,
+    reservations: Table<TransferId, Pending>,
 }
 
 impl<C> Encode<C> for Ledger {

@@ -1,14 +1,15 @@
 //! Workloads: deployed, scaled, stopped.
 
-use remuda_placement::{GroupError, Placement, Replicas};
-use remuda_types::{ProjectId, ReplicaId, WorkloadId};
+use remuda_placement::{GroupError, Placement, Replicas, Request};
+use remuda_types::{ProjectId, ProviderId, ReplicaId, SiteId, WorkloadId};
 
 use super::demand::known_project;
 use super::draft::Draft;
 use super::lease::{self, Grant};
 use super::observe::{end_leases, end_workload_if_idle, remove_replica};
+use super::seek::{Standby, seek};
 use crate::event::Event;
-use crate::index::Named;
+use crate::index::{Layer, Named};
 use crate::refusal::Refusal;
 use crate::state::{Terms, Workload};
 
@@ -28,15 +29,26 @@ pub(super) fn deploy(
     {
         return Err(Refusal::NameTaken { kind: "workload" });
     }
-    let wanted = terms.request()?;
-    let group = Replicas::new(replicas)?;
-    let placements = remuda_placement::place_group(&mut draft.index.fleet, &wanted, group)
-        .map_err(|error| match error {
-            GroupError::Request(error) => Refusal::Request(error),
-            GroupError::Unplaced(unplaced) => Refusal::NoCapacity(unplaced),
-        })?;
-
     let workload = WorkloadId::derived(draft.id, 0);
+    accept(draft, (workload, project), terms, (replicas, Why::Tenant))
+}
+
+/// Who asks why there is no room, which takes a look at every state that nodes are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Tenant,
+    Nobody,
+}
+
+/// Deploys a workload of which all else was checked, if there is a place for all of it.
+pub(super) fn accept(
+    draft: &mut Draft<'_>,
+    (workload, project): (WorkloadId, ProjectId),
+    terms: &Terms,
+    (replicas, why): (u32, Why),
+) -> Result<(), Refusal> {
+    let group = Replicas::new(replicas)?;
+    let placements = free_places(draft, terms, (group, why))?;
     let accepted = Event::WorkloadAccepted {
         workload,
         project,
@@ -44,13 +56,97 @@ pub(super) fn deploy(
         at: draft.now,
     };
     draft.push(accepted);
-    for placement in &placements {
-        add_replica(draft, workload, project, terms, placement)?;
+    draft.recount(workload);
+    let of = Owner {
+        workload,
+        project,
+        terms,
+    };
+    for placement in placements.iter().flatten() {
+        let grant = of.new_replica(draft);
+        lease::grant(draft, &grant, placement)?;
+    }
+    if placements.is_none() {
+        for _ in 0..replicas {
+            place_member(draft, &of, (group, why))?;
+        }
     }
     Ok(())
 }
 
-fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Refusal> {
+/// Nodes that are free for all of a group together, if there are; a refusal where nothing else can
+/// be had either. For spot, what is claimed is as good as free, but not in the same fleet: its
+/// replicas are placed one by one.
+fn free_places(
+    draft: &mut Draft<'_>,
+    terms: &Terms,
+    (group, why): (Replicas, Why),
+) -> Result<Option<Vec<Placement>>, Refusal> {
+    let wanted = terms.request()?;
+    let spot = Layer::of(terms.tier) == Layer::Spot;
+    let index = &mut *draft.index;
+    let only_free = index.layers.of(Layer::of(terms.tier)).is_empty();
+    if only_free && (group.get() == 1 || why == Why::Nobody) {
+        // Why a single replica has no room is left to whoever asks.
+        let placed = remuda_placement::find_group(index.fleet.now(), &wanted, group)?;
+        return placed.map_or_else(
+            || Err(Refusal::NoRoom(Box::new(wanted))),
+            |placed| Ok(Some(placed)),
+        );
+    }
+    if only_free {
+        let placed = remuda_placement::place_group(index.fleet.now(), &wanted, group);
+        return placed.map(Some).map_err(|error| match error {
+            GroupError::Request(error) => Refusal::Request(error),
+            GroupError::Unplaced(unplaced) => Refusal::NoCapacity(unplaced),
+        });
+    }
+    if spot {
+        return Ok(None);
+    }
+    let found = remuda_placement::find_group(index.fleet.now(), &wanted, group);
+    Ok(found?)
+}
+
+/// One more replica of a group that has no place where all is free. Members are alike, so the group
+/// has room if they find it one by one.
+fn place_member(
+    draft: &mut Draft<'_>,
+    of: &Owner<'_>,
+    (group, why): (Replicas, Why),
+) -> Result<(), Refusal> {
+    let wanted = lease::request(draft, of.workload, of.terms, None)?;
+    let grant = of.new_replica(draft);
+    if seek(draft, &grant, &wanted, Standby::Never)?.is_some() {
+        return Ok(());
+    }
+    if why == Why::Nobody {
+        return Err(Refusal::NoRoom(Box::new(wanted)));
+    }
+    let members = draft.granted_to(of.workload);
+    let placed: Vec<_> = members
+        .map(|member| (member.provider, member.site))
+        .collect();
+    let wanted = of.terms.request()?;
+    Err(no_capacity(draft, of.terms, &wanted, &placed, group))
+}
+
+/// Why there is no place for another; the placed members of its group are at these owners and sites.
+fn no_capacity(
+    draft: &mut Draft<'_>,
+    terms: &Terms,
+    wanted: &Request,
+    placed: &[(ProviderId, SiteId)],
+    group: Replicas,
+) -> Refusal {
+    let index = &mut *draft.index;
+    let instead = index.layers.of(Layer::of(terms.tier));
+    let fleets = (&*index.fleet.now(), instead);
+    let unplaced = remuda_placement::why_not(fleets, wanted, placed, group);
+    Refusal::NoCapacity(Box::new(unplaced))
+}
+
+pub(super) fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Refusal> {
     let maximum = draft.state.policy.max_replicas;
     if replicas == 0 {
         let problem = "0: at least one is expected; `remuda stop` ends a workload".to_owned();
@@ -70,7 +166,7 @@ fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Refusal> {
     })
 }
 
-fn check_room(draft: &Draft<'_>, project: ProjectId) -> Result<(), Refusal> {
+pub(super) fn check_room(draft: &Draft<'_>, project: ProjectId) -> Result<(), Refusal> {
     let maximum = draft.state.policy.max_workloads;
     let live = draft.index.live_workloads(project);
     if live < maximum as usize {
@@ -84,24 +180,30 @@ fn check_room(draft: &Draft<'_>, project: ProjectId) -> Result<(), Refusal> {
     })
 }
 
-fn add_replica(
-    draft: &mut Draft<'_>,
+/// Whose a replica is.
+struct Owner<'a> {
     workload: WorkloadId,
     project: ProjectId,
-    terms: &Terms,
-    placement: &Placement,
-) -> Result<(), Refusal> {
-    let replica = ReplicaId::derived(draft.id, draft.ordinal());
-    draft.push(Event::ReplicaAdded { replica, workload });
-    let of = Grant {
-        workload,
-        project,
-        replica,
-        terms,
-        epoch: 0,
-        succeeds: false,
-    };
-    lease::grant(draft, &of, placement).map(|_| ())
+    terms: &'a Terms,
+}
+
+impl<'a> Owner<'a> {
+    /// What its first lease is made of.
+    fn new_replica(&self, draft: &mut Draft<'_>) -> Grant<'a> {
+        let replica = ReplicaId::derived(draft.id, draft.ordinal());
+        draft.push(Event::ReplicaAdded {
+            replica,
+            workload: self.workload,
+        });
+        Grant {
+            workload: self.workload,
+            project: self.project,
+            replica,
+            terms: self.terms,
+            epoch: 0,
+            succeeds: false,
+        }
+    }
 }
 
 /// The workload, unless it is being stopped.
@@ -123,10 +225,20 @@ pub(super) fn scale(draft: &mut Draft<'_>, id: WorkloadId, replicas: u32) -> Res
     let workload = running(draft, id)?;
     check_replicas(draft, replicas)?;
     let have = u32::try_from(workload.replicas.len()).unwrap_or(u32::MAX);
+    let of = Owner {
+        workload: id,
+        project: workload.project,
+        terms: &workload.terms,
+    };
     for _ in have..replicas {
-        let placement = lease::place(draft, id, &workload.terms)?;
-        add_replica(draft, id, workload.project, &workload.terms, &placement)?;
+        let wanted = lease::request(draft, id, of.terms, None)?;
+        let grant = of.new_replica(draft);
+        if seek(draft, &grant, &wanted, Standby::Never)?.is_none() {
+            let one = Replicas::new(1)?;
+            return Err(no_capacity(draft, of.terms, &wanted, &[], one));
+        }
     }
+    draft.recount(id);
     let surplus = have.saturating_sub(replicas) as usize;
     for replica in dispensable(draft, workload).into_iter().take(surplus) {
         remove_replica(draft, replica);
@@ -152,6 +264,7 @@ pub(super) fn stop(draft: &mut Draft<'_>, id: WorkloadId) -> Result<(), Refusal>
     };
     if !workload.stopping {
         draft.push(Event::WorkloadStopping { workload: id });
+        draft.recount(id);
         end_leases(draft, id);
         end_workload_if_idle(draft, id);
     }

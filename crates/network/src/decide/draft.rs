@@ -2,20 +2,27 @@
 //!
 //! State does not change while a command is decided. Capacity and money that earlier facts of the
 //! same batch free or take are tracked here: capacity by holding it in the index and giving it back
-//! at the end, money by the sum of the entries so far.
+//! at the end (which costs nothing where no later step looks), money by the sum of the entries so far.
+
+mod claims;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_ledger::{Account, Entry};
-use remuda_placement::{GpuSet, NodeOffer, OfferError, Placement};
+use remuda_placement::{DemandClass, GpuSet, NodeOffer, OfferError, Placement};
 use remuda_types::{
     CommandId, LeaseId, Money, NodeKey, Price, ProviderId, ReplicaId, Shape, SiteId, Time,
     TransferId, WorkloadId,
 };
 
 use crate::event::Event;
-use crate::index::{Index, done};
-use crate::state::{Lease, Replica, State};
+use crate::index::{Index, Kept, Layer, done};
+use crate::state::{Lease, Replica, State, Terms};
+
+/// Few commands make more events.
+const USUAL_EVENTS: usize = 6;
+
+use claims::Changes;
 
 /// A batch in the making.
 pub(super) struct Draft<'a> {
@@ -27,9 +34,15 @@ pub(super) struct Draft<'a> {
     undo: Vec<Undo>,
     moved: BTreeMap<Account, i64>,
     ended: BTreeSet<LeaseId>,
+    /// Leases of which this batch began another slice.
+    renewed: BTreeSet<LeaseId>,
     over: BTreeSet<WorkloadId>,
     granted: Vec<Granted>,
+    claims: Changes,
     ordinal: u32,
+    /// Whether leases may be ended for another's sake. Not while control does not know yet what its
+    /// nodes served in its absence: they would be charged for all of it.
+    pub(super) spares_spot: bool,
 }
 
 /// A lease that this batch grants.
@@ -37,17 +50,55 @@ pub(super) struct Draft<'a> {
 pub(super) struct Granted {
     pub(super) workload: WorkloadId,
     pub(super) replica: ReplicaId,
+    pub(super) node: NodeKey,
     pub(super) provider: ProviderId,
     pub(super) site: SiteId,
     pub(super) price: Price,
 }
 
 enum Undo {
-    Held(NodeKey, Shape, GpuSet),
-    Released(NodeKey, Shape, GpuSet),
+    Kept(NodeKey, Kept),
+    Unkept(NodeKey, Kept),
+    Held(NodeKey, Shape, GpuSet, Layer),
+    Released(NodeKey, Shape, GpuSet, Layer),
+    CountedIn(DemandClass, NodeKey, u64),
+    CountedOut(DemandClass, NodeKey, u64),
     Closed(NodeKey),
     Offered(NodeOffer),
     Added(NodeKey),
+}
+
+impl Undo {
+    /// What was just done can be undone; there is nobody else to change the index meanwhile.
+    fn apply(self, index: &mut Index) {
+        match self {
+            Self::Held(node, shape, gpus, layer) => {
+                done(index.release(node, (&shape, gpus), layer));
+            }
+            Self::Released(node, shape, gpus, layer) => {
+                done(index.hold(node, (&shape, gpus), layer));
+            }
+            Self::CountedIn(class, node, milli) => index.fleet.count_out(class, node, milli),
+            Self::CountedOut(class, node, milli) => index.fleet.count_in(class, node, milli),
+            Self::Kept(node, kept) => done(index.unkeep(node, &kept)),
+            Self::Unkept(node, kept) => done(index.keep(node, &kept)),
+            Self::Closed(node) => done(index.set_open(node, true)),
+            Self::Offered(offer) => done(index.offer(&offer)),
+            Self::Added(node) => done(index.remove(node)),
+        }
+    }
+}
+
+/// Where a batch stood.
+pub(super) struct Mark {
+    events: usize,
+    undo: usize,
+    granted: usize,
+    moved: BTreeMap<Account, i64>,
+    ended: BTreeSet<LeaseId>,
+    over: BTreeSet<WorkloadId>,
+    claims: Changes,
+    ordinal: u32,
 }
 
 impl<'a> Draft<'a> {
@@ -57,30 +108,58 @@ impl<'a> Draft<'a> {
             now,
             id,
             index,
-            events: Vec::new(),
+            events: Vec::with_capacity(USUAL_EVENTS),
             undo: Vec::new(),
             moved: BTreeMap::new(),
             ended: BTreeSet::new(),
+            renewed: BTreeSet::new(),
             over: BTreeSet::new(),
             granted: Vec::new(),
+            claims: Changes::default(),
             ordinal: 0,
+            spares_spot: false,
         }
     }
 
     /// The facts; the index is as it was.
-    pub(super) fn finish(self) -> Vec<Event> {
-        let fleet = &mut self.index.fleet;
-        for undo in self.undo.into_iter().rev() {
-            // What was just done can be undone; there is nobody else to change the fleet meanwhile.
-            match undo {
-                Undo::Held(node, shape, gpus) => done(fleet.release_on(node, &shape, gpus)),
-                Undo::Released(node, shape, gpus) => done(fleet.hold_on(node, &shape, gpus)),
-                Undo::Closed(node) => done(fleet.set_open(node, true)),
-                Undo::Offered(offer) => done(fleet.upsert(&offer)),
-                Undo::Added(node) => done(fleet.remove(node)),
+    pub(super) fn finish(mut self) -> Vec<Event> {
+        while let Some(undo) = self.undo.pop() {
+            undo.apply(self.index);
+        }
+        self.index.settle();
+        self.events
+    }
+
+    /// Where the batch stands, to come back to.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            events: self.events.len(),
+            undo: self.undo.len(),
+            granted: self.granted.len(),
+            moved: self.moved.clone(),
+            ended: self.ended.clone(),
+            over: self.over.clone(),
+            claims: self.claims.clone(),
+            ordinal: self.ordinal,
+        }
+    }
+
+    /// Takes back all that was decided since.
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        while self.undo.len() > mark.undo {
+            if let Some(undo) = self.undo.pop() {
+                undo.apply(self.index);
             }
         }
-        self.events
+        self.events.truncate(mark.events);
+        self.granted.truncate(mark.granted);
+        (self.moved, self.ended, self.over) = (mark.moved, mark.ended, mark.over);
+        (self.claims, self.ordinal) = (mark.claims, mark.ordinal);
+    }
+
+    /// The facts so far.
+    pub(super) fn events(&self) -> &[Event] {
+        &self.events
     }
 
     pub(super) fn push(&mut self, event: Event) {
@@ -168,7 +247,7 @@ impl<'a> Draft<'a> {
         workload: WorkloadId,
         replica: ReplicaId,
         placement: &Placement,
-        shape: Shape,
+        terms: &Terms,
     ) {
         let Placement {
             node,
@@ -178,12 +257,19 @@ impl<'a> Draft<'a> {
             price,
             ..
         } = *placement;
-        if self.index.fleet.hold_on(node, &shape, gpus).is_ok() {
-            self.undo.push(Undo::Held(node, shape, gpus));
+        let (shape, layer) = (terms.shape, Layer::of(terms.tier));
+        if self.index.hold(node, (&shape, gpus), layer).is_ok() {
+            self.undo.push(Undo::Held(node, shape, gpus, layer));
+        }
+        if let Some(class) = terms.demand_class() {
+            let milli = shape.gpu_milli;
+            self.index.fleet.count_in(class.clone(), node, milli);
+            self.undo.push(Undo::CountedIn(class, node, milli));
         }
         self.granted.push(Granted {
             workload,
             replica,
+            node,
             provider,
             site,
             price,
@@ -193,22 +279,26 @@ impl<'a> Draft<'a> {
     /// Notes that this batch ends a lease, and frees its capacity for the batch's later steps.
     pub(super) fn release(&mut self, id: LeaseId, lease: &Lease) {
         self.ended.insert(id);
-        let gpus = lease.gpus();
-        if self
-            .index
-            .fleet
-            .release_on(lease.node, &lease.shape, gpus)
-            .is_ok()
-        {
-            self.undo
-                .push(Undo::Released(lease.node, lease.shape, gpus));
+        let (shape, gpus) = (lease.shape, lease.gpus());
+        let layer = Layer::of_workload(self.state, lease.workload);
+        let released = self.index.release(lease.node, (&shape, gpus), layer);
+        if released.is_ok() {
+            let undo = Undo::Released(lease.node, shape, gpus, layer);
+            self.undo.push(undo);
         }
+        let workload = self.state.workloads.get(&lease.workload);
+        if let Some(class) = workload.and_then(|workload| workload.terms.demand_class()) {
+            let (node, milli) = (lease.node, shape.gpu_milli);
+            self.index.fleet.count_out(class.clone(), node, milli);
+            self.undo.push(Undo::CountedOut(class, node, milli));
+        }
+        self.keep_again(lease);
     }
 
     /// Keeps the batch's later steps from placing on `node`.
     pub(super) fn close(&mut self, node: NodeKey) {
-        let fleet = &mut self.index.fleet;
-        if fleet.is_open(node) == Some(true) && fleet.set_open(node, false).is_ok() {
+        let is_open = self.index.fleet.is_open(node) == Some(true);
+        if is_open && self.index.set_open(node, false).is_ok() {
             self.undo.push(Undo::Closed(node));
         }
     }
@@ -216,7 +306,7 @@ impl<'a> Draft<'a> {
     /// Tries an offer out: the batch's later steps see it if placement takes it.
     pub(super) fn offer(&mut self, offer: &NodeOffer) -> Result<(), OfferError> {
         let (node, before) = (offer.node, self.index.fleet.offer(offer.node));
-        self.index.fleet.upsert(offer)?;
+        self.index.offer(offer)?;
         self.undo
             .push(before.map_or(Undo::Added(node), Undo::Offered));
         Ok(())
@@ -225,6 +315,22 @@ impl<'a> Draft<'a> {
     /// Whether this batch ends the lease.
     pub(super) fn ends(&self, lease: LeaseId) -> bool {
         self.ended.contains(&lease)
+    }
+
+    /// Notes that this batch began another slice of a lease: ended in the same one, it would be
+    /// settled twice.
+    pub(super) fn renewed(&mut self, lease: LeaseId) {
+        self.renewed.insert(lease);
+    }
+
+    /// Whether this batch ends the workload.
+    pub(super) fn is_over(&self, workload: WorkloadId) -> bool {
+        self.over.contains(&workload)
+    }
+
+    /// Whether this batch may end a lease for another's sake.
+    pub(super) fn may_give_way(&self, lease: LeaseId) -> bool {
+        !self.spares_spot && !self.ends(lease) && !self.renewed.contains(&lease)
     }
 
     /// Whether a replica has a lease, or the promise of one, when this batch is done.
@@ -242,6 +348,7 @@ impl<'a> Draft<'a> {
     pub(super) fn end_workload(&mut self, workload: WorkloadId) {
         if self.over.insert(workload) {
             self.push(Event::WorkloadEnded { workload });
+            self.recount(workload);
         }
     }
 
@@ -256,6 +363,13 @@ impl<'a> Draft<'a> {
             .leases_of(workload)
             .filter(|id| !self.ends(*id))
             .filter_map(|id| state.leases.get(&id).map(|lease| (id, lease)))
+    }
+
+    /// The leases of a workload that this batch ends.
+    pub(super) fn ended_of(&self, workload: WorkloadId) -> impl Iterator<Item = &'a Lease> {
+        let state = self.state;
+        let ended = self.index.leases_of(workload).filter(|id| self.ends(*id));
+        ended.filter_map(|id| state.leases.get(&id))
     }
 
     /// The leases that the replicas of a workload have, those that this batch ends left out.

@@ -1,4 +1,4 @@
-//! Leases: granted, settled slice by slice, ended.
+//! Leases: granted, settled slice by slice, ended. `seek` finds the nodes.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +10,23 @@ use remuda_types::{
 
 use super::charge;
 use super::draft::Draft;
+use super::kin;
+use super::seek::{Standby, seek};
 use crate::event::{Charge, Event, Slice};
 use crate::refusal::Refusal;
 use crate::state::{EndReason, Lease, Meter, Phase, Replica, Terms};
 
 /// What placement is asked for one more replica of a workload: its terms, and away from where the
 /// tier forbids, the leases that this batch ends and grants counted.
-fn request(
+pub(super) fn request(
     draft: &Draft<'_>,
     workload: WorkloadId,
     terms: &Terms,
     except: Option<ReplicaId>,
 ) -> Result<Request, RequestError> {
-    let mut avoid = Avoid::default();
+    let (mut avoid, mut shun) = (Avoid::default(), BTreeSet::new());
     if terms.tier.spreads_owners() {
+        shun = kin::shunned(draft, workload, except);
         let others = draft
             .leases_of(workload)
             .filter(|(_, lease)| Some(lease.replica) != except);
@@ -38,6 +41,7 @@ fn request(
     }
     let mut request = terms.request()?;
     request.avoid = avoid;
+    request.shun = shun;
     Ok(request)
 }
 
@@ -61,27 +65,17 @@ impl Terms {
     }
 }
 
-/// A node for one more replica of a workload, or why there is none.
-pub(super) fn place(
-    draft: &mut Draft<'_>,
-    workload: WorkloadId,
-    terms: &Terms,
-) -> Result<Placement, Refusal> {
-    let wanted = request(draft, workload, terms, None)?;
-    remuda_placement::place(&mut draft.index.fleet, &wanted)
-        .map_err(|unplaced| Refusal::NoCapacity(Box::new(unplaced)))
-}
-
-/// A node for a replica that is to leave where it is, or has left it, away from the given nodes.
-pub(super) fn find_again(
-    draft: &mut Draft<'_>,
+/// What placement is asked for a replica that is to leave where it is, or has left it, away from
+/// the given nodes.
+pub(super) fn request_again(
+    draft: &Draft<'_>,
     replica: ReplicaId,
     (workload, terms): (WorkloadId, &Terms),
     away_from: BTreeSet<NodeKey>,
-) -> Option<Placement> {
+) -> Option<Request> {
     let mut wanted = request(draft, workload, terms, Some(replica)).ok()?;
     wanted.avoid.nodes = away_from;
-    remuda_placement::find(&mut draft.index.fleet, &wanted)
+    Some(wanted)
 }
 
 /// What a grant is made of.
@@ -100,7 +94,8 @@ pub(super) fn grant(
     grant: &Grant<'_>,
     placement: &Placement,
 ) -> Result<LeaseId, Refusal> {
-    let (slice, reserve) = reserve_slice(draft, grant.project, placement.price, draft.now)?;
+    let of = (grant.project, grant.workload);
+    let (slice, reserve) = reserve_slice(draft, of, placement.price, draft.now)?;
     let lease = LeaseId::derived(draft.id, draft.ordinal());
     draft.push(Event::LeaseGranted {
         lease,
@@ -115,7 +110,7 @@ pub(super) fn grant(
         gpu_bits: placement.gpus.bits(),
     });
     draft.move_money(reserve.into_iter().collect());
-    draft.hold(grant.workload, grant.replica, placement, grant.terms.shape);
+    draft.hold(grant.workload, grant.replica, placement, grant.terms);
     Ok(lease)
 }
 
@@ -123,15 +118,26 @@ pub(super) fn grant(
 /// at least the policy's least.
 fn reserve_slice(
     draft: &mut Draft<'_>,
-    project: ProjectId,
+    (project, workload): (ProjectId, WorkloadId),
     price: Price,
     from: Time,
 ) -> Result<(Slice, Option<Entry>), Refusal> {
     let policy = &draft.state.policy;
-    let (whole, least) = (policy.slice, policy.slice_min.min(policy.slice));
-    let hard_end = draft.now + policy.lease_term;
+    // What was reserved ends at its time, and is not paid for beyond.
+    let reservation = draft.state.reservations.get(&workload);
+    let end = reservation.map_or(Time::FOREVER, |reservation| reservation.to);
+    let whole = policy.slice.min(end.since(from));
+    let least = policy.slice_min.min(whole);
+    let hard_end = reservation.map_or(draft.now + policy.lease_term, |_| end);
     let available = draft.available(Account::ProjectBudget(project));
     let span = affordable(price, available, whole);
+    if reservation.is_some() && whole == Span::ZERO {
+        return Err(Refusal::WrongState {
+            kind: "the reservation",
+            state: "over",
+            way_out: "reserve again",
+        });
+    }
     if span < least {
         return Err(Refusal::BudgetExhausted {
             available,
@@ -225,9 +231,11 @@ fn close_reservation(id: TransferId, reserved: Money, amount: Money) -> Vec<Entr
 
 /// Settles a slice that is over and begins the next; without money for it the lease ends.
 pub(super) fn renew(draft: &mut Draft<'_>, id: LeaseId, lease: &Lease) {
+    draft.renewed(id);
     let meter = lease.meter.accrue(lease.phase, draft.now);
     let charge = pay(draft, lease, meter);
-    let next = reserve_slice(draft, lease.project, lease.price, meter.until).ok();
+    let of = (lease.project, lease.workload);
+    let next = reserve_slice(draft, of, lease.price, meter.until).ok();
     let next = next.map(|(slice, reserve)| {
         draft.move_money(reserve.into_iter().collect());
         slice
@@ -307,19 +315,26 @@ pub(super) fn place_again(
     let Some(workload) = draft.state.workloads.get(&replica.workload) else {
         return;
     };
-    let of = (replica.workload, &workload.terms);
-    let placed = find_again(draft, id, of, away_from);
-    let granted = placed.and_then(|placement| {
-        let of = Grant {
-            workload: replica.workload,
-            project: workload.project,
-            replica: id,
-            terms: &workload.terms,
-            epoch: replica.epoch,
-            succeeds: false,
-        };
-        grant(draft, &of, &placement).ok()
-    });
+    if draft.is_over(replica.workload) {
+        return;
+    }
+    let of = Grant {
+        workload: replica.workload,
+        project: workload.project,
+        replica: id,
+        terms: &workload.terms,
+        epoch: replica.epoch,
+        succeeds: false,
+    };
+    let wanted = request_again(draft, id, (replica.workload, &workload.terms), away_from);
+    // Who just lost a node takes what was kept for that; who tries again may do so for ever.
+    let reserved = draft.state.reservations.contains_key(&replica.workload);
+    let standby = if replica.retry.is_none() || reserved {
+        Standby::First
+    } else {
+        Standby::Last
+    };
+    let granted = wanted.and_then(|wanted| seek(draft, &of, &wanted, standby).ok().flatten());
     if granted.is_none() {
         retry_later(draft, id, replica);
     }
@@ -327,12 +342,13 @@ pub(super) fn place_again(
 
 /// Doubles with every attempt, up to the policy's longest.
 fn backoff(draft: &Draft<'_>, attempts: u32) -> Span {
-    let policy = &draft.state.policy;
-    let doubled = policy
-        .replace_backoff
-        .as_millis()
-        .saturating_mul(1 << attempts.min(20));
-    Span::from_millis(doubled).min(policy.replace_backoff_max)
+    doubled(draft, attempts).min(draft.state.policy.replace_backoff_max)
+}
+
+/// The policy's backoff, doubled with every attempt.
+pub(super) fn doubled(draft: &Draft<'_>, attempts: u32) -> Span {
+    let first = draft.state.policy.replace_backoff.as_millis();
+    Span::from_millis(first.saturating_mul(1 << attempts.min(20)))
 }
 
 /// Lets a lease finish what it has and go. What is not ready has nothing to finish: it ends at once.
@@ -381,6 +397,7 @@ pub(super) fn replace(draft: &mut Draft<'_>, id: ReplicaId, node: NodeKey, reaso
         | EndReason::Crashed
         | EndReason::OutOfMemory
         | EndReason::BudgetExhausted
-        | EndReason::TermOver => retry_later(draft, id, replica),
+        | EndReason::TermOver
+        | EndReason::GaveWay => retry_later(draft, id, replica),
     }
 }

@@ -7,7 +7,7 @@ use remuda_types::{LeaseId, Money, NodeKey, Price, ProviderId, Time};
 
 use super::draft::Draft;
 use super::supply::staying;
-use super::{lease, presence};
+use super::{lease, presence, standby};
 use crate::bond::{self, EarlyExit};
 use crate::command::LeaveManner;
 use crate::event::{Compensation, Event};
@@ -75,6 +75,7 @@ fn leave_now(draft: &mut Draft<'_>, provider: ProviderId) -> Result<(), Refusal>
         let Some(node) = draft.state.nodes.get(&id) else {
             continue;
         };
+        standby::vacate(draft, id);
         draft.push(Event::NodePresent {
             node: id,
             presence: Presence::Left(left),
@@ -171,7 +172,11 @@ fn fee(draft: &mut Draft<'_>, lease: &Lease) -> Money {
     let exit = EarlyExit {
         price: lease.price,
         replacement: replacement_price(draft, lease),
-        remaining: lease.hard_end.since(draft.now),
+        // A reserved lease may end later than a term from now; what is promised is paid for by terms.
+        remaining: lease
+            .hard_end
+            .since(draft.now)
+            .min(draft.state.policy.lease_term),
         term: draft.state.policy.lease_term,
     };
     bond::early_exit_fee(&draft.state.policy, exit)
@@ -187,7 +192,8 @@ fn replacement_price(draft: &mut Draft<'_>, broken: &Lease) -> Price {
         return broken.price;
     };
     let of = (broken.workload, &workload.terms);
-    let found = lease::find_again(draft, broken.replica, of, BTreeSet::new());
+    let wanted = lease::request_again(draft, broken.replica, of, BTreeSet::new());
+    let found = wanted.and_then(|wanted| remuda_placement::find(draft.index.fleet.now(), &wanted));
     found.map_or(broken.price, |found| found.price)
 }
 

@@ -1,6 +1,6 @@
 //! What nodes see of their replicas.
 
-use remuda_types::{LeaseId, NodeKey, ReplicaId, WorkloadId, WorkloadKind};
+use remuda_types::{LeaseId, NodeKey, ReplicaId, Time, WorkloadId, WorkloadKind};
 
 use super::draft::Draft;
 use super::lease;
@@ -12,9 +12,8 @@ use crate::state::{EndReason, Lease, Phase, Presence, Workload};
 pub(super) fn observe(
     draft: &mut Draft<'_>,
     node: NodeKey,
-    id: LeaseId,
-    epoch: u64,
-    observed: ObservedPhase,
+    (id, epoch): (LeaseId, u64),
+    (observed, since): (ObservedPhase, Time),
 ) -> Result<(), Refusal> {
     let Some(held) = draft.state.leases.get(&id) else {
         // Ended here already: the node will be told so by its next assignment.
@@ -46,7 +45,7 @@ pub(super) fn observe(
         ObservedPhase::Unhealthy => phase(draft, id, held, Phase::Suspect),
         ObservedPhase::Ended(reason) => {
             check_reason(reason)?;
-            ended(draft, id, held, reason);
+            ended(draft, id, held, (reason, since));
         }
     }
     Ok(())
@@ -67,7 +66,8 @@ fn check_reason(reason: EndReason) -> Result<(), Refusal> {
         EndReason::NodeLost
         | EndReason::Drained
         | EndReason::ProviderLeft
-        | EndReason::BudgetExhausted => Err(Refusal::Invalid {
+        | EndReason::BudgetExhausted
+        | EndReason::GaveWay => Err(Refusal::Invalid {
             field: "observed",
             problem: format!("`{}` is not an end that a node can see", reason.as_str()),
         }),
@@ -100,7 +100,9 @@ fn ready(draft: &mut Draft<'_>, id: LeaseId, held: &Lease) {
     }
 }
 
-fn ended(draft: &mut Draft<'_>, id: LeaseId, held: &Lease, reason: EndReason) {
+/// What a node says of when it was can only make it earn less: nothing before the grant or after now
+/// is believed.
+fn ended(draft: &mut Draft<'_>, id: LeaseId, held: &Lease, (reason, since): (EndReason, Time)) {
     let reason = match held.phase {
         // What ends while it drains ended as wished, however its program said goodbye.
         Phase::Draining(_) => drained(draft, held),
@@ -108,7 +110,7 @@ fn ended(draft: &mut Draft<'_>, id: LeaseId, held: &Lease, reason: EndReason) {
             reason
         }
     };
-    lease::end(draft, id, held, reason, draft.now);
+    lease::end(draft, id, held, reason, since.max(held.granted));
     after_end(draft, held, reason);
 }
 
@@ -155,6 +157,7 @@ const fn ends_by_itself(kind: WorkloadKind) -> bool {
 fn complete(draft: &mut Draft<'_>, id: WorkloadId, workload: &Workload, replica: ReplicaId) {
     if workload.replicas.contains(&replica) && workload.replicas.len() == 1 {
         draft.push(Event::WorkloadStopping { workload: id });
+        draft.recount(id);
         end_leases(draft, id);
         end_workload_if_idle(draft, id);
     } else {
@@ -185,6 +188,7 @@ pub(super) fn remove_replica(draft: &mut Draft<'_>, id: ReplicaId) {
         }
     }
     draft.push(Event::ReplicaRemoved { replica: id });
+    draft.recount(replica.workload);
 }
 
 /// A workload that is to end does so with its last lease.

@@ -38,6 +38,8 @@ fn check_policy(policy: &Policy) -> Result<(), (&'static str, String)> {
         ("accept_within", policy.accept_within),
         ("start_within", policy.start_within),
         ("drain_retry", policy.drain_retry),
+        ("kin_window", policy.kin.window),
+        ("kin_half_life", policy.kin.half_life),
     ];
     if let Some((field, _)) = spans.into_iter().find(|(_, span)| *span == Span::ZERO) {
         return Err((field, "a time above zero is expected".to_owned()));
@@ -46,9 +48,15 @@ fn check_policy(policy: &Policy) -> Result<(), (&'static str, String)> {
         ("tranche_max", policy.tranche_max),
         ("tranche_min", policy.tranche_min),
         ("migration_cost", policy.migration_cost),
+        ("repack_emptied", policy.repack.emptied),
     ];
     if let Some((field, _)) = amounts.into_iter().find(|(_, sum)| sum.is_negative()) {
         return Err((field, "an amount is never below zero".to_owned()));
+    }
+    let share = policy.kin.site_failed_milli;
+    if !(1..=1_000).contains(&share) {
+        let problem = format!("{share}: 1 to 1000 thousandths of a site's nodes are expected");
+        return Err(("site_failed_milli", problem));
     }
     if policy.tick_limit == 0 {
         let problem = "0: nothing would ever be settled or placed again".to_owned();

@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use remuda_types::{Capacity, LeaseId, NodeKey, Time};
 
 use super::draft::Draft;
+use super::kin;
 use super::lease::{self, Grant};
 use super::observe::after_end;
+use super::seek::{Standby, seek};
+use super::standby;
 use crate::event::Event;
-use crate::index::offer;
+use crate::index::{Layer, offer};
 use crate::refusal::Refusal;
 use crate::state::{EndReason, Lease, Node, Phase, Presence, Standing};
 
@@ -83,6 +86,9 @@ fn resize(
         ..node.clone()
     };
     let offered = offer(id, &resized, site);
+    if !draft.fits(&offered) {
+        standby::vacate(draft, id);
+    }
     let mut held = held_by(draft, node);
     // A lease on a GPU that is gone has no room, whatever else is free.
     held.sort_by_key(|(_, lease)| {
@@ -113,6 +119,8 @@ fn resize(
 pub(super) fn disconnected(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
     let node = known(draft, id)?;
     if node.leases.is_empty() && !matches!(node.presence, Presence::Left(_) | Presence::Away(_)) {
+        draft.close(id);
+        standby::vacate(draft, id);
         present(draft, id, Presence::Away(draft.now));
     }
     Ok(())
@@ -179,7 +187,9 @@ pub(super) fn lost(draft: &mut Draft<'_>, id: NodeKey, last_seen: Time) -> Resul
     if matches!(node.presence, Presence::Lost(_) | Presence::Left(_)) {
         return Ok(());
     }
+    standby::vacate(draft, id);
     present(draft, id, Presence::Lost(draft.now));
+    kin::note_failure(draft, node, last_seen);
     abandon(draft, id, node, EndReason::NodeLost, last_seen);
     Ok(())
 }
@@ -195,10 +205,12 @@ pub(super) fn abandon(
     last_seen: Time,
 ) {
     draft.close(id);
-    let held: Vec<_> = held_by(draft, node);
+    let mut held: Vec<_> = held_by(draft, node);
     for (lease_id, lease) in &held {
         lease::end(draft, *lease_id, lease, reason, last_seen);
     }
+    // What has a promise finds a node first: spot would have to make room for it again.
+    held.sort_by_key(|(_, lease)| Layer::of_workload(draft.state, lease.workload));
     for (_, lease) in &held {
         after_end(draft, lease, reason);
     }
@@ -221,6 +233,7 @@ pub(super) fn drain(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
         }
     }
     draft.close(id);
+    standby::vacate(draft, id);
     move_away(draft, node);
     Ok(())
 }
@@ -240,8 +253,8 @@ pub(super) fn move_away(draft: &mut Draft<'_>, node: &Node) {
             continue;
         }
         let of = (held.workload, &workload.terms);
-        let found = lease::find_again(draft, held.replica, of, BTreeSet::new());
-        let Some(placement) = found else { continue };
+        let wanted = lease::request_again(draft, held.replica, of, BTreeSet::new());
+        let Some(wanted) = wanted else { continue };
         let of = Grant {
             workload: held.workload,
             project: held.project,
@@ -251,6 +264,6 @@ pub(super) fn move_away(draft: &mut Draft<'_>, node: &Node) {
             succeeds: true,
         };
         // Without money for two leases at once the old one goes on until it must end.
-        let _granted = lease::grant(draft, &of, &placement).is_ok();
+        let _granted = seek(draft, &of, &wanted, Standby::Last).is_ok();
     }
 }

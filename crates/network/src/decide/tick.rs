@@ -3,24 +3,43 @@
 use std::collections::BTreeSet;
 
 use remuda_ledger::{Account, Entry, Purpose};
-use remuda_types::{LeaseId, NodeKey, ProviderId, ReplicaId};
+use remuda_types::{LeaseId, NodeKey, ProviderId, ReplicaId, WorkloadId};
 
 use super::draft::Draft;
 use super::leave::nodes_of;
 use super::observe::{after_end, drained};
-use super::{lease, presence, tranche};
+use super::{lease, order, presence, reserve, standby, tranche};
 use crate::event::Event;
 use crate::index::Due;
 use crate::state::{EndReason, Phase, Presence, Standing};
 
+/// So many standing orders are tried in one tick at most: each is a search, and all others wait.
+const ORDERS_AT_ONCE: usize = 50;
+
 pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
+    draft.spares_spot = adopting;
     let limit = draft.state.policy.tick_limit as usize;
     let due = draft.index.due(draft.now);
     let due = due.filter(|item| !adopting || is_of_placement(*item));
+    let mut orders = 0;
+    let due = due.filter(|item| {
+        orders += usize::from(matches!(item, Due::Order(_)));
+        !matches!(item, Due::Order(_)) || orders <= ORDERS_AT_ONCE
+    });
     let mut due: Vec<_> = due.take(limit).collect();
     // Who leaves goes first: a lease that ends with its provider must not be renewed before, for
     // then it would be settled twice in one batch.
-    due.sort_by_key(|item| !matches!(item, Due::Provider(_)));
+    // Standbys go last, and before them who has waited for a place: who has lost one goes first.
+    // What is over goes before what begins, for it may be in its place.
+    let begins = |id: &WorkloadId| draft.state.reservations.get(id).is_some_and(|of| !of.begun);
+    due.sort_by_key(|item| match item {
+        Due::Provider(_) => 0,
+        Due::Reservation(id) if begins(id) => 2,
+        Due::Reservation(_) => 1,
+        Due::Order(_) => 4,
+        Due::Claim(_) => 5,
+        _ => 3,
+    });
     for item in due {
         match item {
             Due::Lease(id) => lease_due(draft, id),
@@ -33,6 +52,9 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
             Due::Provider(id) => provider_due(draft, id),
             Due::Node(id) => node_due(draft, id),
             Due::Ended(id) => draft.push(Event::LeaseForgotten { lease: id }),
+            Due::Claim(id) => standby::due(draft, id),
+            Due::Reservation(id) => reserve::due(draft, id),
+            Due::Order(id) => order::due(draft, id),
         }
     }
 }
@@ -40,8 +62,12 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
 /// Whether it only finds nodes for what has none or is to move: no money, and nothing that ends.
 const fn is_of_placement(item: Due) -> bool {
     match item {
-        Due::Replica(_) | Due::Node(_) => true,
-        Due::Lease(_) | Due::Tranche(_) | Due::Provider(_) | Due::Ended(_) => false,
+        Due::Replica(_) | Due::Node(_) | Due::Claim(_) | Due::Order(_) => true,
+        Due::Lease(_)
+        | Due::Tranche(_)
+        | Due::Provider(_)
+        | Due::Ended(_)
+        | Due::Reservation(_) => false,
     }
 }
 
@@ -72,7 +98,7 @@ fn replica_due(draft: &mut Draft<'_>, id: ReplicaId) {
     let Some(replica) = draft.state.replicas.get(&id) else {
         return;
     };
-    if !draft.has_lease(id, replica) {
+    if !draft.has_lease(id, replica) && !draft.is_over(replica.workload) {
         lease::place_again(draft, id, replica, BTreeSet::new());
     }
 }
@@ -124,6 +150,7 @@ fn notice_over(draft: &mut Draft<'_>, id: ProviderId) {
         let Some(node) = draft.state.nodes.get(&node_id) else {
             continue;
         };
+        standby::vacate(draft, node_id);
         let presence = Presence::Left(draft.now);
         draft.push(Event::NodePresent {
             node: node_id,

@@ -46,13 +46,18 @@ pub enum EndReason {
     /// Its hard end passed.
     #[n(12)]
     TermOver,
+    /// It was sold as `spot`, and what was sold under a promise needed its place.
+    #[n(13)]
+    GaveWay,
 }
 
 impl EndReason {
     /// Who answers for it.
     pub const fn fault(self) -> Fault {
         match self {
-            Self::Stopped | Self::Completed | Self::Drained | Self::TermOver => Fault::Nobody,
+            Self::Stopped | Self::Completed | Self::Drained | Self::TermOver | Self::GaveWay => {
+                Fault::Nobody
+            }
             Self::Crashed | Self::OutOfMemory | Self::BudgetExhausted => Fault::Tenant,
             Self::NodeLost | Self::NodeRestarted | Self::ProviderLeft | Self::RuntimeRefused => {
                 Fault::Provider
@@ -77,6 +82,7 @@ impl EndReason {
             Self::ProviderLeft => "provider-left",
             Self::BudgetExhausted => "budget-exhausted",
             Self::TermOver => "term-over",
+            Self::GaveWay => "gave-way",
         }
     }
 }

@@ -118,6 +118,11 @@ impl Presence {
         matches!(self, Self::Up(_))
     }
 
+    /// Whether the node has a session, as far as is known.
+    pub const fn has_session(self) -> bool {
+        matches!(self, Self::Up(_) | Self::Suspect(_) | Self::Draining(_))
+    }
+
     /// The word used in the API and the CLI.
     pub const fn as_str(self) -> &'static str {
         match self {

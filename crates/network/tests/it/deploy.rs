@@ -137,6 +137,7 @@ fn an_older_epoch_is_fenced_off() {
         lease,
         epoch: 0,
         observed: ObservedPhase::Ready,
+        since: world.now,
     });
     assert_eq!(
         text,

@@ -10,15 +10,16 @@
 //! replay to another state or no longer decode: keys of fields and variants are never reused, and
 //! the meaning of a recorded event never changes. New meaning is a new event.
 
-use remuda_network::Command;
-use remuda_network::command::{LeaveManner, ObservedPhase};
-use remuda_network::state::{EndReason, KeyOwner};
-use remuda_types::{Digest, TrancheId};
+use remuda_network::command::{LeaveManner, NewPlan, ObservedPhase};
+use remuda_network::placement::{Congestion, Plan, Quota};
+use remuda_network::state::{EndReason, KeyOwner, Terms};
+use remuda_network::{Command, Outlook, Policy};
+use remuda_types::{Digest, NodeKey, ProjectId, Shape, Span, TrancheId};
 
 use crate::world::{GATEWAY, World, label, lax, secs, terms, usd};
 
-const EVENTS: &str = "817d10a922ef25162cc181bea28f049903ef5f0f11a6bb9f82b9d5b527fa92df";
-const STATE: &str = "e0242340dbb661a8a80422c78b535297af52a923b8abbb3b86a9cbb2d4c486df";
+const EVENTS: &str = "ae12ec07718d87f0a37e31b090ee154333dbce742494a07b32d86b41696a88ae";
+const STATE: &str = "f6d5901dfd88520f7d5c40c317f3cf5e7b97a7936bf87d3f8cb257d8dc17a755";
 
 /// A day in the life: every part of the state has something in it at the end.
 fn story() -> World {
@@ -77,6 +78,7 @@ fn story() -> World {
         project,
         amount: usd("1.00"),
     });
+    planned_and_wanted_later(&mut world, second, project);
     world.run(Command::LeaveProvider {
         provider: leaver,
         manner: LeaveManner::Now,
@@ -92,6 +94,52 @@ fn story() -> World {
     world
 }
 
+/// A plan of the network, and what is wanted later.
+fn planned_and_wanted_later(world: &mut World, second: NodeKey, project: ProjectId) {
+    let outlook = Outlook::of(world.state());
+    let expected = outlook.expected.iter().map(|(task, count)| (task, *count));
+    let fleet = world.network.index().fleet();
+    let packing = Plan::new(fleet, expected, Congestion::new(20, 4_000));
+    let quota = Quota {
+        class: terms(1).demand_class().unwrap(),
+        cell: fleet.cell_of(second).unwrap(),
+        gpu_milli: 2_000,
+    };
+    world.run(Command::AdoptPlan(Box::new(NewPlan {
+        number: 1,
+        quotas: vec![quota],
+        packing,
+    })));
+    // More than any node has: it stands. And what a node has is kept for later.
+    let ordered = Terms {
+        shape: Shape {
+            gpu_milli: 8_000,
+            ..Shape::default()
+        },
+        ..terms(3)
+    };
+    world.run(Command::PlaceOrder {
+        project,
+        terms: Box::new(ordered),
+        replicas: 1,
+        until: world.now + secs(3_600),
+    });
+    let later = Terms {
+        shape: Shape {
+            cpu_milli: 500,
+            ..Shape::default()
+        },
+        ..terms(4)
+    };
+    world.run(Command::Reserve {
+        project,
+        terms: Box::new(later),
+        replicas: 1,
+        from: world.now + secs(3_600),
+        to: world.now + secs(7_200),
+    });
+}
+
 #[test]
 fn the_same_commands_give_the_same_bytes() {
     let world = story();
@@ -99,6 +147,8 @@ fn the_same_commands_give_the_same_bytes() {
     assert!(!told.providers.is_empty() && !told.models.is_empty() && !told.keys.is_empty());
     assert!(!told.leases.is_empty() && !told.ended_leases.is_empty());
     assert!(!told.tranches.is_empty() && !told.workloads.is_empty());
+    assert!(told.plan.is_some() && !told.orders.is_empty());
+    assert!(!told.reservations.is_empty() && !told.claims.is_empty());
     assert!(
         told.providers
             .values()
@@ -114,4 +164,21 @@ fn the_same_commands_give_the_same_bytes() {
         (events.to_string().as_str(), state.to_string().as_str()),
         (EVENTS, STATE)
     );
+}
+
+/// A policy that was written before there were plans, standbys and orders asks for none of them.
+#[test]
+fn an_old_policy_is_read() {
+    let bytes = minicbor::to_vec(Policy::default()).unwrap();
+    // The first of what is new since is how often plans are made: key 30, 300,000 ms.
+    let first = [0x18, 30, 0x1a, 0x00, 0x04, 0x93, 0xe0];
+    let at = bytes.windows(first.len()).position(|part| part == first);
+    let mut old = bytes[..at.unwrap()].to_vec();
+    assert_eq!(old[0], 0xb8, "a map of up to 255 entries");
+    old[1] = 27;
+    let (read, new) = (minicbor::decode::<Policy>(&old).unwrap(), Policy::default());
+    assert_eq!((read.slice, read.post_grace), (new.slice, new.post_grace));
+    let off = (read.plan_every, read.order_stands_max, read.repack.every);
+    assert_eq!(off, (Span::ZERO, Span::ZERO, Span::ZERO));
+    assert_eq!(read.replicas_per_standby, 0);
 }

@@ -145,6 +145,23 @@ fn only_ready_time_is_charged() {
     assert_eq!(meter.suspect, secs(13));
 }
 
+/// A program that ended while control was away is charged until it ended, whenever that is told: not
+/// to the end of its grace, and not before its lease began.
+#[test]
+fn what_ended_while_control_was_away_is_charged_until_then() {
+    for (ended_ago, charged) in [(20, "0.01"), (0, "0.03"), (100_000, "0")] {
+        let mut one = one(lax(), "7.20", "100.00");
+        one.world.see(one.lease, ObservedPhase::Ready);
+        let workload = one.workload;
+        one.world.run(Command::StopWorkload { workload });
+        one.world.wait(secs(30));
+        let ended = ObservedPhase::Ended(EndReason::Stopped);
+        let since = one.world.now - secs(ended_ago);
+        let events = one.world.see_since(one.lease, ended, since);
+        assert_eq!(settled(&events).1.amount, usd(charged), "{ended_ago} s ago");
+    }
+}
+
 #[test]
 fn nothing_is_charged_after_the_last_sign_of_life() {
     let mut one = one(lax(), "7.20", "100.00");

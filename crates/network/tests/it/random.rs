@@ -70,6 +70,8 @@ fn the_histories_reach_every_event_and_end() {
             seen.extend(events.iter().map(variant));
             seen.extend(events.iter().filter_map(|event| match event {
                 Event::LeaseEnded { reason, .. } => Some(variant(reason)),
+                Event::ReservationEnded { end, .. } => Some(variant(end)),
+                Event::OrderEnded { end, .. } => Some(format!("order {}", variant(end))),
                 Event::LeaseSettled { charge, .. } if charge.amount.is_negative() => {
                     Some("given back".to_owned())
                 }
@@ -108,6 +110,24 @@ fn the_histories_reach_every_event_and_end() {
         "MoneyMoved",
         "HoldbackReleased",
         "Forfeited",
+        "PlanAdopted",
+        "OrderStands",
+        "OrderWaits",
+        "OrderEnded",
+        "order Filled",
+        "order Lapsed",
+        "order Cancelled",
+        "ClaimSought",
+        "ClaimGranted",
+        "ClaimCalled",
+        "ClaimReleased",
+        "ReservationMade",
+        "ReservationBegun",
+        "ClaimBegun",
+        "ReservationEnded",
+        "Over",
+        "Cancelled",
+        "Lapsed",
         "Stopped",
         "Completed",
         "Crashed",
@@ -121,6 +141,7 @@ fn the_histories_reach_every_event_and_end() {
         "ProviderLeft",
         "BudgetExhausted",
         "TermOver",
+        "GaveWay",
         "given back",
     ];
     let missing: Vec<_> = expected

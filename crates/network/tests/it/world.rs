@@ -17,6 +17,8 @@ use remuda_types::{
     Time, WorkloadId, WorkloadKind,
 };
 
+use crate::oracle::{Expected, has_room_for};
+
 /// A long while after the epoch, and a round number of days.
 pub(crate) const START: Time = Time::from_millis(20_000 * 86_400_000);
 
@@ -132,14 +134,31 @@ impl World {
     /// Sends a command with an id; a repeat has no events.
     pub(crate) fn send(&mut self, id: CommandId, command: &Command) -> Result<Vec<Event>, Refusal> {
         let before = self.network.index().clone();
+        let expected = Expected::of(&self.network, command);
+        let has_room = has_room_for(&self.network, command);
         let decided = self.network.decide(self.now, id, command);
         assert!(
             *self.network.index() == before,
             "deciding left a trace in the index"
         );
+        let decided = decided.inspect_err(|refusal| {
+            if let Some(expected) = &expected {
+                expected.check(&Err(refusal.clone()));
+            }
+        });
+        match (&decided, has_room) {
+            (Ok(Decision::New(_)), Some(has_room)) => assert!(has_room, "{decided:?}"),
+            (Err(Refusal::NoCapacity(why)), Some(has_room)) => assert!(!has_room, "{why}"),
+            _ => {}
+        }
         match decided? {
             Decision::Repeat => Ok(Vec::new()),
             Decision::New(events) => {
+                let events = Ok(events);
+                if let Some(expected) = expected {
+                    expected.check(&events);
+                }
+                let events = events?;
                 self.commit(id, &events);
                 let again = self.network.decide(self.now, id, command);
                 assert_eq!(again, Ok(Decision::Repeat));
@@ -178,7 +197,7 @@ impl World {
         let before = self.state().clone();
         let refusal = self.try_run(&command).unwrap_err();
         assert!(*self.state() == before);
-        refusal.to_string()
+        self.network.explain(refusal).to_string()
     }
 
     /// Lets time pass without anybody noticing.
@@ -338,12 +357,23 @@ impl World {
 
     /// Its node sees a lease's replica.
     pub(crate) fn see(&mut self, lease: LeaseId, observed: ObservedPhase) -> Vec<Event> {
+        self.see_since(lease, observed, self.now)
+    }
+
+    /// Its node says that it has seen that since a while ago.
+    pub(crate) fn see_since(
+        &mut self,
+        lease: LeaseId,
+        observed: ObservedPhase,
+        since: Time,
+    ) -> Vec<Event> {
         let Lease { node, epoch, .. } = *self.lease(lease);
         self.run(Command::ObserveReplica {
             node,
             lease,
             epoch,
             observed,
+            since,
         })
     }
 

@@ -73,6 +73,12 @@ pub enum HoldError {
         /// What is short: `Gpu`, `Cpu`, `Memory` or `Disk`.
         short: Constraint,
     },
+    /// The node does not have free what is to be set aside.
+    #[error("{node} has less free than is to be set aside: release what is in the way first")]
+    SetAside {
+        /// The node.
+        node: NodeKey,
+    },
     /// The GPUs named are not as many as the shape asks.
     #[error("{named} GPUs are named where the shape asks for {asked}: name those of the placement")]
     GpuCount {

@@ -3,6 +3,7 @@
 use remuda_types::NodeKey;
 
 use super::error::HoldError;
+use crate::amounts::Amounts;
 use crate::ask::Ask;
 use crate::constraint::Constraint;
 use crate::free::{Free, GpuSet};
@@ -19,6 +20,8 @@ pub(crate) struct Node {
     pub(crate) free: Free,
     /// Oldest first.
     pub(crate) holds: Vec<Hold>,
+    /// What is kept free of it beside the holds; nothing on most.
+    pub(crate) aside: Option<Box<Amounts>>,
 }
 
 /// A part of a node that is taken.

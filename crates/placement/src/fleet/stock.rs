@@ -104,6 +104,12 @@ impl Stock {
         cells.map(|(&at, &cell)| (at, &self.cells[cell].pools[..]))
     }
 
+    /// The pool of nodes that have this in common.
+    pub(crate) fn pool_like(&self, common: &Common) -> Option<&Pool> {
+        let found = self.by_common.get(common);
+        found.map(|id| &self.pools[*id as usize])
+    }
+
     /// The pools of one class at one site.
     pub(crate) fn pools_at(&self, site: SiteId, class: Class) -> &[PoolId] {
         let cell = self.by_cell.get(&(site, class));

@@ -19,9 +19,8 @@ struct Fabric {
     pools: Vec<PoolId>,
 }
 
-/// Places the group on the fabric where it costs least in all.
-///
-/// Fabrics are tried in the order of the least that they can cost, until no other can be cheaper.
+/// Places the group on the fabric where it costs least in all, of those that are not shunned if it
+/// has room on any.
 pub(super) fn place(
     fleet: &mut Fleet,
     request: &Request,
@@ -29,8 +28,25 @@ pub(super) fn place(
 ) -> Result<Vec<Placement>, Unplaced> {
     let mut fabrics = fabrics(fleet, request, replicas);
     fabrics.sort_by_key(|fabric| fabric.least);
+    let (shunned, apart): (Vec<_>, Vec<_>) = fabrics
+        .iter()
+        .partition(|fabric| request.shun.contains(&fabric.at.0));
+    let found = cheapest(fleet, request, replicas, &apart);
+    found
+        .or_else(|| cheapest(fleet, request, replicas, &shunned))
+        .ok_or_else(|| explain(fleet, request, replicas, &fabrics))
+}
+
+/// The group on the fabric where it costs least in all. Fabrics come in the order of the least that
+/// they can cost, and are tried until no other can be cheaper.
+fn cheapest(
+    fleet: &mut Fleet,
+    request: &Request,
+    replicas: Replicas,
+    fabrics: &[&Fabric],
+) -> Option<Vec<Placement>> {
     let mut best: Option<(Cost, Vec<Placement>)> = None;
-    for fabric in &fabrics {
+    for fabric in fabrics {
         if best.as_ref().is_some_and(|(cost, _)| *cost <= fabric.least) {
             break;
         }
@@ -43,7 +59,6 @@ pub(super) fn place(
         best = best.into_iter().chain(found).min_by_key(|(cost, _)| *cost);
     }
     best.map(|(_, group)| group)
-        .ok_or_else(|| explain(fleet, request, replicas, &fabrics))
 }
 
 /// The fabrics with nodes that may do, by site and class.

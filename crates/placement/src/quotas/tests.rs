@@ -19,14 +19,16 @@ fn cell(offer: &NodeOffer) -> Cell {
     }
 }
 
-/// The best of all nodes, each looked at by itself: most quota first, then as ever.
+/// The best of all nodes, each looked at by itself: what is not shunned first, then most quota, then
+/// as ever.
 fn scan(fleet: &Fleet, request: &Request) -> Option<NodeKey> {
     let nodes = fleet.offers().zip(fleet.nodes());
     let ranks = nodes.filter_map(|(offer, (_, node))| {
         let left = fleet.quotas().left(request, cell(&offer));
-        Some((Reverse(left), rank(fleet, request, &offer, node)?))
+        let shunned = request.shun.contains(&offer.site);
+        Some((shunned, Reverse(left), rank(fleet, request, &offer, node)?))
     });
-    ranks.min().map(|(_, rank)| rank.node)
+    ranks.min().map(|(_, _, rank)| rank.node)
 }
 
 /// What happens: quotas are set, a replica comes by one of a few requests, one leaves, or a draft
@@ -51,14 +53,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..60)
 }
 
-type Replica = (NodeKey, Shape, crate::free::GpuSet, Option<Spent>);
+type Replica = (NodeKey, Request, crate::free::GpuSet);
 
 #[derive(Default)]
 struct World {
     fleet: Fleet,
     requests: Vec<Request>,
     replicas: Vec<Replica>,
-    plans: u64,
 }
 
 impl World {
@@ -87,11 +88,26 @@ impl World {
         let cells: Vec<_> = self.fleet.offers().map(|offer| cell(&offer)).collect();
         let row = |&(which, at, gpu_milli): &(usize, usize, u64)| {
             let class = DemandClass::of(&self.requests[which])?;
-            Some((class, *cells.get(at)?, gpu_milli))
+            Some(Quota {
+                class,
+                cell: *cells.get(at)?,
+                gpu_milli,
+            })
         };
-        self.plans += 1;
-        let quotas = Quotas::new(self.plans, rows.iter().filter_map(row));
-        self.fleet.set_quotas(quotas);
+        let rows: Vec<_> = rows.iter().filter_map(row).collect();
+        self.fleet.set_quotas(rows.iter().cloned());
+        // A fleet that learns of the quotas first and of the replicas then is no other.
+        let mut later = Fleet::new();
+        for offer in self.fleet.offers() {
+            later.upsert(&offer).unwrap();
+        }
+        later.set_quotas(rows);
+        for (node, request, _) in &self.replicas {
+            count(&mut later, request, |fleet, class, milli| {
+                fleet.count_in(class, *node, milli);
+            });
+        }
+        assert_eq!(later.quotas(), self.fleet.quotas());
     }
 
     /// A group is where its members would be found one after another, and a draft of it leaves
@@ -114,24 +130,24 @@ impl World {
 }
 
 fn hold(fleet: &mut Fleet, request: &Request, node: NodeKey) -> Replica {
-    let left = |fleet: &Fleet| {
-        fleet
-            .quotas()
-            .left(request, cell(&fleet.offer(node).unwrap()))
-    };
-    let before = left(fleet);
     let gpus = fleet.hold(node, request.shape()).unwrap();
-    let spent = fleet.spend(request, node);
-    let took = spent.map_or(0, |spent| spent.gpu_milli);
-    assert_eq!(took, before.min(request.shape().gpu_milli));
-    assert_eq!(left(fleet), before - took);
-    (node, *request.shape(), gpus, spent)
+    count(fleet, request, |fleet, class, milli| {
+        fleet.count_in(class, node, milli);
+    });
+    (node, request.clone(), gpus)
 }
 
-fn release(fleet: &mut Fleet, (node, shape, gpus, spent): Replica) {
-    fleet.release_on(node, &shape, gpus).unwrap();
-    if let Some(spent) = spent {
-        fleet.give_back_spent(spent);
+fn release(fleet: &mut Fleet, (node, request, gpus): Replica) {
+    fleet.release_on(node, request.shape(), gpus).unwrap();
+    count(fleet, &request, |fleet, class, milli| {
+        fleet.count_out(class, node, milli);
+    });
+}
+
+/// Those who ask for no GPU are of no class.
+fn count(fleet: &mut Fleet, request: &Request, how: impl Fn(&mut Fleet, &DemandClass, u64)) {
+    if let Some(class) = DemandClass::of(request) {
+        how(fleet, &class, request.shape().gpu_milli);
     }
 }
 
@@ -208,16 +224,19 @@ fn gpus(gpu_milli: u64) -> Request {
     .unwrap()
 }
 
-fn quotas(plan: u64, at: &[(u128, u64)]) -> Quotas {
+fn quotas(at: &[(u128, u64)]) -> Vec<Quota> {
     let class = DemandClass::of(&gpus(1_000)).unwrap();
     let cell = |site| Cell {
         site: SiteId::from_u128(site),
         class: "h100-sxm-80".parse().unwrap(),
     };
-    let rows = at
-        .iter()
-        .map(|&(site, gpu_milli)| (class.clone(), cell(site), gpu_milli));
-    Quotas::new(plan, rows)
+    at.iter()
+        .map(|&(site, gpu_milli)| Quota {
+            class: class.clone(),
+            cell: cell(site),
+            gpu_milli,
+        })
+        .collect()
 }
 
 fn placed(fleet: &mut Fleet, request: &Request) -> NodeKey {
@@ -229,7 +248,7 @@ fn placed(fleet: &mut Fleet, request: &Request) -> NodeKey {
 #[test]
 fn quotas_are_followed_and_then_the_price() {
     let mut fleet = three_sites();
-    fleet.set_quotas(quotas(1, &[(2, 1_500), (3, 2_000)]));
+    fleet.set_quotas(quotas(&[(2, 1_500), (3, 2_000)]));
     let nodes: Vec<_> = (0..5).map(|_| placed(&mut fleet, &gpus(1_000))).collect();
     // 2 and 1.5 are left, then 1 and 1.5, then 1 and 0.5, then 0 and 0.5.
     assert_eq!(nodes, [3, 2, 3, 2, 1].map(key));
@@ -238,7 +257,7 @@ fn quotas_are_followed_and_then_the_price() {
 #[test]
 fn a_full_cell_is_passed_over_and_other_classes_do_not_mind() {
     let mut fleet = three_sites();
-    fleet.set_quotas(quotas(1, &[(2, 4_000), (3, 20_000)]));
+    fleet.set_quotas(quotas(&[(2, 4_000), (3, 20_000)]));
     assert_eq!(
         placed(&mut fleet, &gpus(8_000)),
         key(3),
@@ -255,17 +274,44 @@ fn a_full_cell_is_passed_over_and_other_classes_do_not_mind() {
 }
 
 #[test]
-fn what_was_spent_of_an_earlier_plan_is_not_given_back_to_this_one() {
+fn what_was_placed_before_a_plan_counts_against_its_quotas_and_may_be_taken_again() {
     let mut fleet = three_sites();
-    fleet.set_quotas(quotas(1, &[(2, 1_000)]));
-    let spent = fleet.spend(&gpus(1_000), key(2)).unwrap();
-    let mut later = fleet.clone();
-    later.set_quotas(quotas(2, &[(2, 500)]));
-    let untouched = later.clone();
-    later.give_back_spent(spent);
-    assert_eq!(later, untouched);
-    fleet.give_back_spent(spent);
-    assert_eq!(fleet.quotas(), &quotas(1, &[(2, 1_000)]));
+    let before: Vec<_> = (0..2)
+        .map(|_| hold(&mut fleet, &gpus(1_000), key(2)))
+        .collect();
+    fleet.set_quotas(quotas(&[(2, 3_000), (3, 500)]));
+    let left = |fleet: &Fleet, site| {
+        let cell = quotas(&[(site, 0)])[0].cell;
+        fleet.quotas().left(&gpus(1_000), cell)
+    };
+    assert_eq!((left(&fleet, 2), left(&fleet, 3)), (1_000, 500));
+    assert_eq!(placed(&mut fleet, &gpus(1_000)), key(2));
+    assert_eq!(placed(&mut fleet, &gpus(1_000)), key(3), "beyond its quota");
+    assert_eq!((left(&fleet, 2), left(&fleet, 3)), (0, 0));
+    for replica in before {
+        release(&mut fleet, replica);
+    }
+    assert_eq!((left(&fleet, 2), left(&fleet, 3)), (2_000, 0));
+    fleet.set_quotas([]);
+    assert_eq!((left(&fleet, 2), left(&fleet, 3)), (0, 0));
+    let held: u64 = fleet.quotas().held().flat_map(|(_, at)| at.values()).sum();
+    assert_eq!(held, 2_000);
+}
+
+#[test]
+fn a_plan_survives_being_written_down() {
+    let fleet = three_sites();
+    let shape = |gpu_milli| Shape {
+        gpu_milli,
+        cpu_milli: 4_000,
+        ..Shape::default()
+    };
+    let expected = [(shape(300), 3), (shape(8_000), 1)]
+        .map(|(shape, count)| (crate::Expected::new(shape, vec![]).unwrap(), count));
+    let expected = expected.iter().map(|(task, count)| (task, *count));
+    let plan = Plan::new(&fleet, expected, Congestion::new(20, 4_000));
+    let bytes = minicbor::to_vec(&plan).unwrap();
+    assert_eq!(minicbor::decode::<Plan>(&bytes).unwrap(), plan);
 }
 
 #[test]

@@ -91,8 +91,9 @@ pub(crate) fn requests() -> impl Strategy<Value = Request> {
         proptest::option::weighted(0.2, 0_u8..8),
         proptest::option::weighted(0.2, 0_u8..4),
     );
-    (shapes(), limits, avoid).prop_map(
-        |(shape, (of_class, country, dollars, east), (node, site))| {
+    let shun = proptest::collection::btree_set(0_u8..4, 0..3);
+    (shapes(), limits, avoid, shun).prop_map(
+        |(shape, (of_class, country, dollars, east), (node, site), shun)| {
             let mut request = Request::new(shape).unwrap();
             request.classes = of_class.map(class).into_iter().collect();
             let country = country.map(|at| ["DE", "KR"][usize::from(at)].parse().unwrap());
@@ -111,6 +112,8 @@ pub(crate) fn requests() -> impl Strategy<Value = Request> {
                     .collect(),
                 ..Avoid::default()
             };
+            let sites = shun.into_iter().map(u128::from);
+            request.shun = sites.map(SiteId::from_u128).collect();
             request
         },
     )
@@ -197,10 +200,13 @@ impl World {
 }
 
 /// The best of all nodes, each looked at by itself.
-fn scan(fleet: &Fleet, request: &Request) -> Option<Rank> {
+pub(crate) fn scan(fleet: &Fleet, request: &Request) -> Option<Rank> {
     let nodes = fleet.offers().zip(fleet.nodes());
-    let ranks = nodes.filter_map(|(offer, (_, node))| rank(fleet, request, &offer, node));
-    ranks.min()
+    let ranks = nodes.filter_map(|(offer, (_, node))| {
+        let rank = rank(fleet, request, &offer, node)?;
+        Some((request.shun.contains(&offer.site), rank))
+    });
+    ranks.min().map(|(_, rank)| rank)
 }
 
 pub(crate) fn rank(

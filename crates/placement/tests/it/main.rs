@@ -5,6 +5,8 @@
     reason = "a test may fail; clippy's own exception sees only `#[test]` functions"
 )]
 
+mod aside;
+mod calendar;
 mod oracle;
 mod properties;
 mod sentences;

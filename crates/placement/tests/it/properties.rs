@@ -2,14 +2,15 @@
 
 use proptest::prelude::*;
 use remuda_placement::{
-    Constraint, Fleet, GroupError, Placement, Replicas, Request, Unplaced, find, invariant, place,
-    place_group, quote, whys,
+    Constraint, Fleet, GroupError, Placement, Replicas, Request, Spread, Unplaced, find, invariant,
+    place, place_group, quote, whys,
 };
 use remuda_types::{NodeKey, Shape};
 
 use crate::oracle;
 use crate::world::{
-    easy_requests, fabric_requests, fleets, key, planned_fleets, requests, roomy_fleets, shapes,
+    easy_requests, fabric_requests, fleets, key, kin_fleets, planned_fleets, requests,
+    roomy_fleets, shapes, site, spread_requests,
 };
 
 /// Places a group; the fleet must be as it was.
@@ -37,6 +38,9 @@ fn one_by_one(fleet: &Fleet, request: &Request, replicas: u32) -> Vec<NodeKey> {
         }
         if request.spread.sites {
             request.avoid.sites.insert(placed.site);
+        }
+        if request.spread != Spread::default() {
+            request.shun.extend(fleet.kin_of(placed.site));
         }
         Some(placed.node)
     };
@@ -147,6 +151,53 @@ proptest! {
                 prop_assert_eq!(unplaced.placed as usize, nodes.len());
             }
         }
+    }
+
+    #[test]
+    fn members_keep_off_kin_one_after_another_and_no_group_fails_for_it(
+        fleet in kin_fleets(), request in spread_requests(), replicas in 1_u32..6,
+    ) {
+        let nodes = one_by_one(&fleet, &request, replicas);
+        let said = whys(&fleet, &request, Replicas::new(replicas).unwrap());
+        prop_assert!(said.iter().map(|(node, _)| *node).eq(nodes.iter().copied()));
+        let (mut stranger, mut anywhere) = (fleet.clone(), request.clone());
+        stranger.forget_kin();
+        anywhere.shun.clear();
+        let without = group(&stranger, &anywhere, replicas);
+        match group(&fleet, &request, replicas) {
+            Ok(placed) => {
+                prop_assert_eq!(without.is_ok(), true);
+                prop_assert!(placed.into_iter().map(|one| one.node).eq(nodes));
+            }
+            Err(unplaced) => {
+                assert_counts(&unplaced, &fleet)?;
+                let without = without.map_err(|unplaced| unplaced.placed);
+                prop_assert_eq!(without, Err(unplaced.placed));
+            }
+        }
+    }
+
+    #[test]
+    fn a_site_that_is_shunned_is_taken_only_if_no_other_will_do(
+        fleet in kin_fleets(), request in spread_requests(),
+    ) {
+        let place = |request: &Request| find(&mut fleet.clone(), request);
+        let mut barred = request.clone();
+        barred.avoid.sites.extend(&request.shun);
+        let mut anywhere = request.clone();
+        anywhere.shun.clear();
+        prop_assert_eq!(place(&request), place(&barred).or_else(|| place(&anywhere)));
+    }
+
+    #[test]
+    fn a_group_on_one_fabric_keeps_off_fabrics_that_are_shunned(
+        fleet in roomy_fleets(), request in fabric_requests(), at in 0_u8..2, replicas in 1_u32..4,
+    ) {
+        let (mut shunning, mut barred) = (request.clone(), request.clone());
+        shunning.shun.insert(site(at));
+        barred.avoid.sites.insert(site(at));
+        let place = |request: &Request| group(&fleet, request, replicas).ok();
+        prop_assert_eq!(place(&shunning), place(&barred).or_else(|| place(&request)));
     }
 
     #[test]

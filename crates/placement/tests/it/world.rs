@@ -161,6 +161,32 @@ pub(crate) fn planned_fleets() -> impl Strategy<Value = Fleet> {
     })
 }
 
+/// Fleets, planned or not, that know of sites that fail together.
+pub(crate) fn kin_fleets() -> impl Strategy<Value = Fleet> {
+    let pairs = vec((0_u8..5, 0_u8..5), 0..5);
+    (planned_fleets(), pairs).prop_map(|(mut fleet, pairs)| {
+        for (one, other) in pairs {
+            let kin: Vec<_> = fleet.kin_of(site(one)).chain([site(other)]).collect();
+            fleet.set_kin(site(one), kin);
+        }
+        fleet
+    })
+}
+
+/// Requests for replicas that are to be kept apart.
+pub(crate) fn spread_requests() -> impl Strategy<Value = Request> {
+    let spread = any::<(bool, bool)>();
+    (easy_requests(), spread, shunned()).prop_map(|(mut request, (owners, sites), shun)| {
+        request.spread = Spread { owners, sites };
+        request.shun = shun;
+        request
+    })
+}
+
+fn shunned() -> impl Strategy<Value = BTreeSet<SiteId>> {
+    prop_oneof![2 => Just(BTreeSet::new()), 1 => btree_set((0_u8..5).prop_map(site), 0..4)]
+}
+
 /// Requests of which most limit little.
 pub(crate) fn easy_requests() -> impl Strategy<Value = Request> {
     let plain = (shapes(), any::<(bool, bool)>());

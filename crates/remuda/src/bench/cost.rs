@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::usage;
 use crate::context::Context;
 use crate::progress;
+use crate::strangers;
 use crate::table;
 
 /// Cost: the world's demand placed under plans, beside the least that it can cost
@@ -83,6 +84,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         Some(file) => round_trips(file, &cities)?,
         None => RoundTrips::default(),
     };
+    strangers::tell(&measured, context);
     let settings = Settings {
         sites: args.sites,
         gpus: args.gpus,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use remuda_types::{Digest, ProjectId, ReplicaId, WorkloadId};
 use remuda_wire::api::WorkloadSpec;
+use remuda_wire::api::later::{PlaceOrder, Reservation, Reserve, StandingOrder};
 use remuda_wire::api::model::{AddModel, Model};
 use remuda_wire::api::replica::{Logs, ScaleWorkload, Workload};
 
@@ -14,6 +15,14 @@ use super::{Client, Error, Query};
 
 /// Control hashes the file before it answers: a large model takes minutes.
 const HASHED_WITHIN: Duration = Duration::from_hours(1);
+
+/// With an operator's key, whose it is to be.
+fn in_project(path: &str, project: Option<ProjectId>) -> String {
+    project.map_or_else(
+        || path.to_owned(),
+        |project| format!("{path}?project={project}"),
+    )
+}
 
 impl Client {
     /// Offers a model: a file on control's machine, instead of the one that the name stands for.
@@ -42,11 +51,47 @@ impl Client {
         project: Option<ProjectId>,
         spec: &WorkloadSpec,
     ) -> Result<Workload, Error> {
-        let path = match project {
-            Some(project) => format!("/v1/workloads?project={project}"),
-            None => "/v1/workloads".to_owned(),
-        };
-        self.post(&path, spec).await
+        self.post(&in_project("/v1/workloads", project), spec).await
+    }
+
+    /// Has something run as soon as there is room for it.
+    pub(crate) async fn place_order(
+        &self,
+        project: Option<ProjectId>,
+        order: &PlaceOrder,
+    ) -> Result<StandingOrder, Error> {
+        self.post(&in_project("/v1/orders", project), order).await
+    }
+
+    /// All standing orders that the key may see.
+    pub(crate) async fn orders(&self) -> Result<Vec<StandingOrder>, Error> {
+        self.list("/v1/orders", &[]).await
+    }
+
+    /// Wants no longer what was ordered.
+    pub(crate) async fn cancel_order(&self, order: WorkloadId) -> Result<(), Error> {
+        self.delete(&format!("/v1/orders/{order}")).await
+    }
+
+    /// Keeps capacity for something.
+    pub(crate) async fn reserve(
+        &self,
+        project: Option<ProjectId>,
+        asked: &Reserve,
+    ) -> Result<Reservation, Error> {
+        self.post(&in_project("/v1/reservations", project), asked)
+            .await
+    }
+
+    /// All reservations that the key may see.
+    pub(crate) async fn reservations(&self) -> Result<Vec<Reservation>, Error> {
+        self.list("/v1/reservations", &[]).await
+    }
+
+    /// Gives up a reservation.
+    pub(crate) async fn cancel_reservation(&self, reservation: WorkloadId) -> Result<(), Error> {
+        self.delete(&format!("/v1/reservations/{reservation}"))
+            .await
     }
 
     /// All workloads that the key may see, or those of a project.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use remuda_wire::api::replica::Workload;
 
 use super::wait::{self, Wait};
-use crate::client::{self, Client};
+use crate::client::Client;
 use crate::context::Context;
 use crate::spec::Spec;
 use crate::{find, view};
@@ -55,16 +55,8 @@ async fn deploy(
     spec: &Spec,
     project: Option<&str>,
 ) -> anyhow::Result<Workload> {
-    let project = match project {
-        Some(project) => Some(find::project(client, project).await?),
-        None => context.target()?.project,
-    };
-    match client.deploy(project, &spec.workload).await {
-        Err(client::Error::Problem(problem)) if !problem.errors.is_empty() => {
-            Err(spec.refused(problem.errors).into())
-        }
-        deployed => Ok(deployed?),
-    }
+    let project = find::payer(client, context, project).await?;
+    spec.explained(client.deploy(project, &spec.workload).await)
 }
 
 /// Says where it was placed and why, and waits until it is ready if that was asked for.

@@ -13,7 +13,8 @@ use clap::value_parser;
 use remuda_control::core::recover;
 use remuda_journal::{Reader, Seq};
 use remuda_sim::availability::Availability;
-use remuda_sim::cities::{City, cities};
+use remuda_sim::cities::{City, RoundTrips, cities, round_trips};
+use remuda_sim::requests::{Requests, requests};
 use remuda_sim::run::{Detection, Inputs, Outcome, Replay, Simulation};
 use remuda_sim::scenario::{self, Scenario, Shipped};
 
@@ -22,6 +23,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::progress;
+use crate::strangers;
 use crate::table::Table;
 use rows::{Row, Run};
 
@@ -59,9 +61,24 @@ pub(crate) struct Args {
     /// Have the sites stand in the cities of this file (`city,Lat,Long,Population`)
     #[arg(long, value_name = "FILE")]
     cities: Option<PathBuf>,
+    /// Have messages between control and nodes take as long as this file says, half of a round trip;
+    /// control stands in the largest city [default: as the scenario says]
+    ///
+    /// Comma-separated, with the columns `from_city`, `to_city_country_continent` and `avg_ms`, and
+    /// `min_ms`, `max_ms` and `mdev_ms` if they are there. Between cities that it does not name, a
+    /// round trip takes 10 ms, and 1 ms for every 60 km.
+    #[arg(long, value_name = "FILE", requires = "cities")]
+    rtt: Option<PathBuf>,
+    /// Have requests come as this trace has them, plain or gzipped, again and again
+    /// (`TIMESTAMP,ContextTokens,GeneratedTokens`, the format of Azure/AzurePublicDataset)
+    #[arg(long, value_name = "FILE")]
+    requests: Option<PathBuf>,
+    /// Gateways that requests come to; by default what the scenario says
+    #[arg(long, value_name = "COUNT")]
+    gateways: Option<u32>,
     /// Replay the journal of a real network instead: control's data folder, or a copy of it.
     /// Service levels are then as control believed them
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "seeds", "gpus", "days", "site_gpus", "scenario", "detection", "availability", "cities"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "seeds", "gpus", "days", "site_gpus", "scenario", "detection", "availability", "cities", "rtt", "requests", "gateways"])]
     journal: Option<PathBuf>,
     /// Write a page with plots, of one run
     #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
@@ -79,9 +96,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         return replay(dir, args, context);
     }
     let scenario = args.scenario()?;
+    let cities = args.cities()?;
     let inputs = Inputs {
         traces: args.traces()?,
-        cities: args.cities()?,
+        round_trips: args.round_trips(&cities, context)?,
+        requests: args.requests(&scenario)?,
+        cities,
     };
     for number in 0..args.seeds {
         let seed = args.seed.checked_add(number).ok_or_else(too_many)?;
@@ -148,6 +168,7 @@ impl Args {
         scenario.gpus = self.gpus.unwrap_or(scenario.gpus);
         scenario.days = self.days.unwrap_or(scenario.days);
         scenario.site_gpus = self.site_gpus.unwrap_or(scenario.site_gpus);
+        scenario.gateways.count = self.gateways.unwrap_or(scenario.gateways.count);
         scenario.detection = self.detection.unwrap_or(scenario.detection);
         scenario.checked().map_err(unusable)
     }
@@ -192,6 +213,37 @@ impl Args {
         });
         read.collect::<Result<Vec<_>, _>>()
             .map(|read| read.concat())
+    }
+
+    fn round_trips(
+        &self,
+        cities: &[City],
+        context: &Context,
+    ) -> Result<Option<RoundTrips>, Failure> {
+        let Some(path) = &self.rtt else {
+            return Ok(None);
+        };
+        let found = round_trips(path, cities).map_err(|error| {
+            let way_out =
+                "the columns from_city, to_city_country_continent and avg_ms are expected";
+            Failure::new(Exit::Usage, "the round trips cannot be used", way_out).caused_by(error)
+        })?;
+        strangers::tell(&found, context);
+        Ok(Some(found))
+    }
+
+    fn requests(&self, scenario: &Scenario) -> Result<Option<Requests>, Failure> {
+        let Some(path) = &self.requests else {
+            return Ok(None);
+        };
+        if scenario.gateways.count == 0 {
+            let message = "the scenario has no gateway that requests could come to";
+            return Err(Failure::new(Exit::Usage, message, "add --gateways 2"));
+        }
+        requests(path).map(Some).map_err(|error| {
+            let way_out = "the columns TIMESTAMP, ContextTokens and GeneratedTokens are expected";
+            Failure::new(Exit::Usage, "the requests cannot be used", way_out).caused_by(error)
+        })
     }
 
     fn traces(&self) -> Result<Vec<Availability>, Failure> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use remuda_wire::api::network::Plan;
 use remuda_wire::api::node::Node;
 use remuda_wire::api::replica::Workload;
 use serde::Serialize;
@@ -26,6 +27,7 @@ pub(crate) struct Args {
 struct Look {
     at_ms: u64,
     seq: u64,
+    plan: Option<Plan>,
     nodes: Vec<Node>,
     workloads: Vec<Workload>,
 }
@@ -56,6 +58,7 @@ impl Look {
         Ok(Self {
             at_ms: clock::now().as_millis(),
             seq: network.seq,
+            plan: network.plan,
             nodes,
             workloads,
         })
@@ -63,9 +66,10 @@ impl Look {
 
     fn text(&self, color: bool) -> String {
         format!(
-            "{}  record {}\n\n{}\n\n{}\n",
+            "{}  record {}  {}\n\n{}\n\n{}\n",
             view::instant(self.at_ms),
             self.seq,
+            view::plan(self.plan.as_ref()),
             view::nodes(&self.nodes).render(color),
             view::workloads(&self.workloads).render(color)
         )

@@ -261,3 +261,43 @@ fn cities_that_are_wrong_are_named_with_their_line() {
         said.stderr
     );
 }
+
+#[test]
+fn what_one_half_of_a_record_teaches_is_judged_by_the_other() {
+    let program = Program::new();
+    let words = "bench correlation --draws 500 --json";
+    let words: Vec<&str> = words.split(' ').collect();
+    let lines = json(&program.run(&words));
+    let replicas: Vec<_> = lines.iter().map(|line| line["replicas"].as_u64()).collect();
+    assert_eq!(replicas, [Some(2), Some(3)]);
+    let [blind, learned, independent] =
+        ["blind", "learned", "independent"].map(|field| number(&lines[0], field));
+    assert!(
+        learned < blind / 2.0 && independent < blind / 2.0,
+        "{}",
+        lines[0]
+    );
+    let trace = |name: &str, data: &str| {
+        let text = format!("{{\"metadata\":{{\"gap_seconds\":3600}},\"data\":[{data}]}}");
+        program.file(name, &text);
+        program.home().join(name).to_str().unwrap().to_owned()
+    };
+    let files = [
+        trace("a.json", "1,0,1,0,1,0,0,1"),
+        trace("b.json", "1,0,1,0,1,0,0,1"),
+    ];
+    let with = |files: &[String]| {
+        let mut words = vec!["bench", "correlation", "--json", "--availability"];
+        words.extend(files.iter().map(String::as_str));
+        program.run(&words)
+    };
+    let lines = json(&with(&files));
+    assert_eq!(lines.len(), 1, "three replicas have no place at two sites");
+    assert_eq!(
+        (lines[0]["blind"].as_f64(), lines[0]["kin_drawn"].as_u64()),
+        (Some(0.5), None)
+    );
+    let alone = with(&files[..1]);
+    assert_eq!(alone.code, 2, "{}", alone.stderr);
+    assert!(alone.stderr.contains("at least 2"), "{}", alone.stderr);
+}

@@ -100,6 +100,49 @@ fn what_cannot_be_simulated_is_refused_with_the_way_out() {
 }
 
 #[test]
+fn messages_take_as_long_as_round_trips_were_measured() {
+    let program = Program::new();
+    let file = |name: &str, text: &str| {
+        program.file(name, text);
+        program.home().join(name).to_str().unwrap().to_owned()
+    };
+    let cities = "city,Lat,Long,Population\nSeoul,37.5,127,10\nBusan,35,129,4\n";
+    let cities = file("cities.csv", cities);
+    let header = "from_city,to_city_country_continent,distance_km,avg_ms,min_ms,max_ms,mdev_ms\n";
+    let trips = format!(
+        "{header}Seoul,\"Busan Korea, Asia\",325,9,8,12,0.5\nSeoul,Oslo,7700,250,248,260,2\n"
+    );
+    let trips = file("rtt.csv", &trips);
+    let both = ["--cities", &cities, "--rtt", &trips];
+    let run = sim(&program, "calm", &both);
+    assert_eq!(run.last().unwrap()["sim"], "run");
+    let small = [&SMALL[..], &["calm"], &both].concat();
+    let said = program.run(&small);
+    let unknown = "1 names in the round trips are none of the cities, and are left out: Oslo";
+    assert!(said.stderr.contains(unknown), "{}", said.stderr);
+
+    let refused = |arguments: &[&str]| {
+        let said = program.run(&[&["sim"], arguments].concat());
+        assert_eq!(said.code, 2, "{}", said.stderr);
+        said.stderr
+    };
+    assert!(refused(&["--rtt", &trips]).contains("--cities"));
+    let wrong = file(
+        "wrong.csv",
+        &format!("{header}Seoul,Busan,325,NaN,8,12,1\n"),
+    );
+    let wrong = refused(&["--cities", &cities, "--rtt", &wrong]);
+    assert!(wrong.contains("line 2, column `avg_ms`: `NaN`"), "{wrong}");
+    assert!(wrong.contains("next: the columns from_city"), "{wrong}");
+    let strange = file("strange.csv", &format!("{header}Oslo,Rome,1,1,1,1,1\n"));
+    let strange = refused(&["--cities", &cities, "--rtt", &strange]);
+    assert!(
+        strange.contains("no round trip between any two of the cities"),
+        "{strange}"
+    );
+}
+
+#[test]
 fn a_real_journal_replays() {
     let network = Network::start();
     let program = network.operator();
@@ -110,4 +153,44 @@ fn a_real_journal_replays() {
     assert_eq!(said.code, 0, "{}", said.stderr);
     let run: Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
     assert!(run["commands"].as_u64().unwrap() >= 2, "{run}");
+}
+
+#[test]
+fn requests_come_from_a_trace_and_are_counted() {
+    let program = Program::new();
+    let file = |name: &str, text: &str| {
+        program.file(name, text);
+        program.home().join(name).to_str().unwrap().to_owned()
+    };
+    let header = "TIMESTAMP,ContextTokens,GeneratedTokens\n";
+    let lines = "2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:16:50.9951690,396,109\n";
+    let trace = file("trace.csv", &format!("{header}{lines}"));
+    let run = sim(
+        &program,
+        "published",
+        &["--requests", &trace, "--gateways", "2"],
+    );
+    let requests = &run.last().unwrap()["requests"];
+    assert!(requests["came"].as_u64().unwrap() > 1_000, "{requests}");
+    assert_eq!(requests["failed_though_served"], 0, "{requests}");
+
+    let refused = |arguments: &[&str]| {
+        let said = program.run(&[&["sim"], arguments].concat());
+        assert_eq!(said.code, 2, "{}", said.stderr);
+        said.stderr
+    };
+    assert!(refused(&["--requests", &trace]).contains("next: add --gateways 2"));
+    let with = |lines: &str| {
+        let trace = file("wrong.csv", &format!("{header}{lines}"));
+        refused(&["--gateways", "1", "--requests", &trace])
+    };
+    let backward = with("2023-11-16 18:15:46,1,1\n2023-11-16 18:15:45,1,1\n");
+    assert!(
+        backward.contains("line 3, column `TIMESTAMP`"),
+        "{backward}"
+    );
+    assert!(backward.contains("a trace is in order"), "{backward}");
+    assert!(with("2023-11-16 18:15:46,NaN,1\n").contains("line 2, column `ContextTokens`: `NaN`"));
+    assert!(with("").contains("wrong.csv has no request in it"));
+    assert!(refused(&["--gateways", "101"]).contains("gateways.count is 101: 0 to 100"));
 }

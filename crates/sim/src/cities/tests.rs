@@ -1,5 +1,6 @@
 //! What the readers of cities and round trips take and refuse.
 
+use std::fs;
 use std::io::Write;
 
 use flate2::Compression;
@@ -106,8 +107,28 @@ fn round_trips_are_found_by_the_longest_name() {
         2,Elsewhere,York\n";
     let found = parse_round_trips(text.as_bytes(), &three()).unwrap();
     assert_eq!(found.len(), 2, "{found:?}");
-    assert_eq!((found.ms(0, 1), found.ms(1, 0)), (Some(70.5), Some(70.5)));
-    assert_eq!((found.ms(2, 1), found.ms(0, 2)), (Some(99.0), None));
+    let ms = |one, other| found.measured(one, other).map(|trip| trip.avg_ms);
+    assert_eq!((ms(0, 1), ms(1, 0)), (Some(70.5), Some(70.5)));
+    assert_eq!((ms(2, 1), ms(0, 2)), (Some(99.0), None));
+    let unknown: Vec<_> = found.unknown().collect();
+    assert_eq!(unknown, ["Elsewhere", "Yorktown"]);
+}
+
+#[test]
+fn a_round_trip_that_nobody_measured_is_reckoned_by_distance() {
+    let cities = three();
+    let text = "from_city,to_city_country_continent,distance_km,avg_ms,min_ms,max_ms,mdev_ms\n\
+        York,New York,5500,75,70.25,99,2.5\n\
+        San Jose,New York,,60,,,\n";
+    let found = parse_round_trips(text.as_bytes(), &cities).unwrap();
+    let at = |city: usize| (city, cities[city].place);
+    let trip = |avg_ms, mdev_ms| RoundTrip { avg_ms, mdev_ms };
+    assert_eq!(found.between(at(1), at(0)), trip(75.0, 2.5));
+    assert_eq!(found.between(at(1), at(2)), trip(60.0, 0.0));
+    let km = cities[0].place.distance_km(cities[2].place);
+    let reckoned = found.between(at(0), at(2)).avg_ms;
+    assert!((reckoned - 10.0 - km / 60.0).abs() < 1e-9, "{reckoned}");
+    assert_eq!(found.between(at(0), at(0)), trip(10.0, 0.0));
 }
 
 #[test]
@@ -121,6 +142,23 @@ fn round_trips_that_are_wrong_are_named() {
     assert!(refused("York,San Jose,-1\n").starts_with("line 2, column `avg_ms`: `-1`"));
     assert!(refused("York,San Jose,NaN\n").starts_with("line 2, column `avg_ms`: `NaN`"));
     assert!(refused("York,San Jose,1\nYORK,San+Jose,1\n").contains("line 3"));
+    assert!(
+        refused("Mars,Venus,-1\n").contains("`-1`"),
+        "of others, too"
+    );
+    let refused = |line: &str| {
+        let text =
+            format!("from_city,to_city_country_continent,avg_ms,min_ms,max_ms,mdev_ms\n{line}\n");
+        let error = parse_round_trips(text.as_bytes(), &three()).unwrap_err();
+        error.to_string()
+    };
+    let least = refused("York,San Jose,10,12,20,1");
+    assert_eq!(
+        least,
+        "line 2, column `avg_ms`: `10`: it is less than min_ms of this line"
+    );
+    assert!(refused("York,San Jose,30,12,20,1").contains("it is more than max_ms"));
+    assert!(refused("York,San Jose,15,12,20,inf").starts_with("line 2, column `mdev_ms`: `inf`"));
 }
 
 proptest! {
@@ -134,6 +172,25 @@ proptest! {
             for city in parse_cities(bytes).into_iter().flatten() {
                 prop_assert!(!city.name.is_empty() && city.population >= 0.0);
             }
+        }
+    }
+
+    #[test]
+    fn round_trips_that_are_written_are_read(
+        trips in proptest::collection::btree_map((0_usize..3, 0_usize..3), (0.0..60_000.0, 0.0..99.0), 0..9),
+        quoted: bool,
+    ) {
+        let cities = three();
+        let lines = trips.iter().map(|((from, to), (avg, mdev))| {
+            let (from, to) = (&cities[*from].name, &cities[*to].name);
+            let to = if quoted { format!("\"{to} Somewhere, Eurasia\"") } else { to.replace(' ', "+") };
+            format!("{mdev},{avg},{from},{to}\n")
+        });
+        let text = "mdev_ms,avg_ms,from_city,to_city_country_continent\n".to_owned() + &lines.collect::<String>();
+        let read = parse_round_trips(text.as_bytes(), &cities).unwrap();
+        prop_assert_eq!((read.len(), read.unknown().len()), (trips.len(), 0));
+        for ((from, to), (avg_ms, mdev_ms)) in trips {
+            prop_assert_eq!(read.measured(from, to), Some(RoundTrip { avg_ms, mdev_ms }));
         }
     }
 

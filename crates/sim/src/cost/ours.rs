@@ -1,7 +1,7 @@
 //! The network's own way: placement with congestion, steered by the quotas of a plan that is made
 //! anew as demand shows.
 
-use remuda_placement::{Cell, Congestion, DemandClass, Fleet, NodeOffer, Plan, Quotas, find};
+use remuda_placement::{Cell, Congestion, DemandClass, Fleet, NodeOffer, Plan, Quota, find};
 use remuda_planner::{
     Elapsed, Forecast, Gap, Problem, ProblemError, SolveError, Solver, bound, remaining,
 };
@@ -21,12 +21,13 @@ const CLASS: &str = "h100-sxm-80";
 pub struct Ours<'a> {
     scene: &'a Scene,
     fleet: Fleet,
+    /// What each of the scene's classes is to placement.
+    demand: Vec<DemandClass>,
     solver: Solver,
     /// How many requests of each class have come, and how many GPUs of each site are free.
     seen: Vec<u64>,
     free: Vec<u64>,
     arrived: usize,
-    plans: u64,
     /// The shadow prices of the plans so far.
     duals: Vec<remuda_planner::Duals>,
     outcome: Outcome,
@@ -58,11 +59,11 @@ impl<'a> Ours<'a> {
         Self {
             scene,
             fleet,
+            demand: demand(scene),
             solver: Solver::new(),
             seen: vec![0; scene.classes.len()],
             free: scene.sites.iter().map(|site| site.gpus).collect(),
             arrived: 0,
-            plans: 0,
             duals: Vec::new(),
             outcome: Outcome::default(),
         }
@@ -73,23 +74,36 @@ impl<'a> Ours<'a> {
     pub fn plan(&mut self) -> Result<(), PlanError> {
         let problem = match self.still_to_come() {
             Err(ProblemError::NoDemand | ProblemError::NoSupply) => {
-                self.fleet.set_quotas(Quotas::default());
+                self.fleet.set_quotas([]);
                 return Ok(());
             }
             problem => problem?,
         };
         let plan = self.solver.solve(&problem)?;
-        self.plans += 1;
         let rows = plan.quotas.iter().filter_map(|quota| {
-            let class = DemandClass::of(&self.scene.classes[quota.demand].request)?;
+            let class = self.demand[quota.demand].clone();
             let site = self.scene.sites[quota.supply].id;
             let cell = Cell {
                 site,
                 class: CLASS.parse().ok()?,
             };
-            Some((class, cell, quota.gpu_milli))
+            Some(Quota {
+                class,
+                cell,
+                gpu_milli: quota.gpu_milli,
+            })
         });
-        self.fleet.set_quotas(Quotas::new(self.plans, rows));
+        // A quota is what a class is to have in all, what it has included.
+        let held = self.fleet.quotas().held().flat_map(|(class, cells)| {
+            let row = |(cell, gpu_milli): (&Cell, &u64)| Quota {
+                class: class.clone(),
+                cell: *cell,
+                gpu_milli: *gpu_milli,
+            };
+            cells.iter().map(row)
+        });
+        let rows: Vec<_> = held.chain(rows).collect();
+        self.fleet.set_quotas(rows);
         self.duals.push(plan.duals);
         Ok(())
     }
@@ -131,7 +145,9 @@ impl<'a> Ours<'a> {
         self.fleet
             .hold_on(placed.node, request.shape(), placed.gpus)
             .ok()?;
-        self.fleet.spend(request, placed.node);
+        let gpu_milli = request.shape().gpu_milli;
+        self.fleet
+            .count_in(&self.demand[class], placed.node, gpu_milli);
         let site = usize::try_from(placed.site.as_u128() - 1).ok()?;
         self.free[site] -= 1;
         Some(placed.price)
@@ -152,6 +168,14 @@ impl<'a> Ours<'a> {
         let cost = self.outcome.cost;
         bounds.max().map(|bound| Gap { cost, bound })
     }
+}
+
+/// Every request of the scene asks for GPUs.
+fn demand(scene: &Scene) -> Vec<DemandClass> {
+    let classes = scene.classes.iter();
+    classes
+        .filter_map(|class| DemandClass::of(&class.request))
+        .collect()
 }
 
 /// How many requests a forecast counts as that is wrong by so many percent.

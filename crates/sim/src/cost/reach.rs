@@ -8,12 +8,6 @@ use remuda_types::{Place, SiteId};
 use super::scene::Site;
 use crate::cities::{City, RoundTrips};
 
-/// What a round trip takes beside its way: the last mile, and the machines at both ends.
-const ENDS_MS: f64 = 10.0;
-/// How far away a place may be for each millisecond of a round trip: there and back, light goes
-/// through 100 km of fibre, and cables are two thirds longer than the great circle.
-const KM_PER_MS: f64 = 60.0;
-
 /// The sites within a round trip, and how a request says so.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Reach {
@@ -69,8 +63,8 @@ impl Reach {
 
 /// The round trip between a city and a site: as measured, or by distance.
 pub(super) fn round_trip_ms(city: usize, from: Place, site: &Site, measured: &RoundTrips) -> f64 {
-    let by_distance = || ENDS_MS + from.distance_km(site.place) / KM_PER_MS;
-    measured.ms(city, site.city).unwrap_or_else(by_distance)
+    let round_trip = measured.between((city, from), (site.city, site.place));
+    round_trip.avg_ms
 }
 
 #[expect(

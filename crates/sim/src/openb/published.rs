@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::error::ReadError;
+use crate::file::ReadError;
 
 /// The file's name.
 const FILE: &str = "fgd_published_alloc.csv";

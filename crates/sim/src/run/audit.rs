@@ -12,9 +12,6 @@ use remuda_types::{LeaseId, Money, Price, Span, Time};
 
 use super::error::Broken;
 
-/// How long what drains may take at most: the network's default.
-const DRAIN_GRACE: Span = Span::from_secs(30);
-
 /// One lease.
 #[derive(Clone, Debug)]
 struct Account {
@@ -28,18 +25,7 @@ struct Account {
     settlements: u64,
     /// How often what control believed could be wrong for a moment.
     upsets: u64,
-    drain: Drain,
     live: bool,
-}
-
-/// Whether a lease finishes what it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Drain {
-    No,
-    Yes,
-    /// Control was away meanwhile: the network has no word yet for when it was done, and charges it
-    /// to the end of its grace.
-    Unseen,
 }
 
 /// What is charged beside what is served; off in networks where nobody asks.
@@ -69,7 +55,6 @@ impl Audit {
                 charged: Money::ZERO,
                 settlements: 0,
                 upsets: 0,
-                drain: Drain::No,
                 live: true,
             };
             self.leases.insert(lease, account);
@@ -82,12 +67,6 @@ impl Audit {
 
     pub(crate) fn believe(&mut self, lease: LeaseId, believed: bool, now: Time) {
         self.change(lease, now, |account| account.believed = believed);
-    }
-
-    pub(crate) fn drain(&mut self, lease: LeaseId) {
-        if let Some(account) = self.leases.get_mut(&lease) {
-            account.drain = Drain::Yes;
-        }
     }
 
     pub(crate) fn end(&mut self, lease: LeaseId, now: Time) {
@@ -103,9 +82,6 @@ impl Audit {
     pub(crate) fn upset_all(&mut self) {
         for account in self.leases.values_mut().filter(|account| account.live) {
             account.upsets += 1;
-            if account.drain == Drain::Yes {
-                account.drain = Drain::Unseen;
-            }
         }
     }
 
@@ -154,11 +130,7 @@ impl Account {
         let rounding = (self.settlements + 1) * (1 + micro_ms);
         // What accrues on a machine that has just died is taken back with the verdict.
         let moments = self.upsets + u64::from(self.live);
-        let grace = match self.drain {
-            Drain::Unseen => DRAIN_GRACE.as_millis(),
-            Drain::No | Drain::Yes => 0,
-        };
-        let allowed_ms = latency.as_millis() + moments * moment(latency) + rounding + grace;
+        let allowed_ms = latency.as_millis() + moments * moment(latency) + rounding;
         let served_ms = self.served.as_millis();
         if charged_ms <= served_ms + allowed_ms {
             return Ok(());

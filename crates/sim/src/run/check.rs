@@ -16,6 +16,7 @@ impl Simulation {
     /// Checks everything; linear in the network.
     pub(super) fn check(&mut self) -> Result<(), Broken> {
         invariant::check(&self.control.network)?;
+        self.check_gates()?;
         self.check_charges()
     }
 
@@ -46,7 +47,7 @@ impl Simulation {
                 return Err(Broken::Unrecovered(id));
             }
         }
-        Ok(())
+        self.check_gates_recovered()
     }
 
     fn check_charges(&mut self) -> Result<(), Broken> {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use remuda_assignment::{Assigned, Assignment, Stamp, Wanted};
 use remuda_liveness::Verdict;
 use remuda_network::network::Decision;
+use remuda_network::repack::Rounds;
 use remuda_network::state::{Phase, Presence};
 use remuda_network::{Command, Event, Network, Refusal};
 use remuda_types::{CommandId, Digest, Entropy, NodeKey, Span, Time};
@@ -15,6 +16,7 @@ use remuda_types::{CommandId, Digest, Entropy, NodeKey, Span, Time};
 use super::disk::{Append, Disk};
 use super::error::Broken;
 use super::message::Message;
+use super::planning::Planning;
 use super::watch::{Finding, Watch};
 use session::Session;
 
@@ -42,6 +44,8 @@ enum Standing {
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Taken(Vec<Event>),
+    /// It was taken before, under this id.
+    Repeated,
     Refused(Box<Refusal>),
     /// Nobody takes commands now.
     Away,
@@ -51,6 +55,7 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 pub(crate) struct Control {
     pub(crate) network: Network,
+    pub(crate) planning: Planning,
     disk: Disk,
     watch: Watch,
     detection: super::watch::Detection,
@@ -59,8 +64,9 @@ pub(crate) struct Control {
     pub(crate) went_read_only: bool,
     /// Whether nodes are told every change, later hard ends included.
     pub(crate) tells_all: bool,
-    epoch: u64,
-    generation: u64,
+    pub(super) epoch: u64,
+    /// Of the last assignment or table that was told.
+    pub(super) generation: u64,
     pub(crate) commands: u64,
     sessions: BTreeMap<NodeKey, Session>,
     /// Nodes whose assignment is another than they were told.
@@ -74,6 +80,7 @@ pub(crate) struct Control {
     adopt_at: Option<Time>,
     settle_at: Time,
     tick_at: Time,
+    repacking: Rounds,
     /// A batch that is on the disk although the disk said no.
     unclear: Option<(Time, CommandId, Vec<Event>)>,
     /// Messages to send.
@@ -86,6 +93,7 @@ impl Control {
     pub(crate) fn new(detection: super::watch::Detection, disk: Disk, now: Time) -> Self {
         Self {
             network: Network::default(),
+            planning: Planning::default(),
             disk,
             watch: Watch::new(detection),
             detection,
@@ -103,6 +111,7 @@ impl Control {
             adopt_at: None,
             settle_at: now,
             tick_at: now,
+            repacking: Rounds::default(),
             unclear: None,
             outbox: Vec::new(),
             facts: Vec::new(),
@@ -114,7 +123,12 @@ impl Control {
         self.disk.fails(failing);
     }
 
-    fn command_id(&mut self, now: Time) -> CommandId {
+    /// Whether a batch of this id is on the disk although the disk said no.
+    pub(crate) fn is_unclear(&self, id: CommandId) -> bool {
+        self.unclear.as_ref().is_some_and(|(_, of, _)| *of == id)
+    }
+
+    pub(crate) fn command_id(&mut self, now: Time) -> CommandId {
         self.commands += 1;
         let mut entropy = [0; 10];
         entropy[2..].copy_from_slice(&self.commands.to_be_bytes());
@@ -127,9 +141,17 @@ impl Control {
             return Answer::Away;
         }
         let id = self.command_id(now);
+        self.submit_as(now, id, command)
+    }
+
+    /// The same under an id that was chosen before.
+    pub(crate) fn submit_as(&mut self, now: Time, id: CommandId, command: &Command) -> Answer {
+        if self.standing != Standing::Up {
+            return Answer::Away;
+        }
         let events = match self.network.decide(now, id, command) {
             Ok(Decision::New(events)) => events,
-            Ok(Decision::Repeat) => Vec::new(),
+            Ok(Decision::Repeat) => return Answer::Repeated,
             Err(refusal) => return Answer::Refused(Box::new(refusal)),
         };
         if events.is_empty() {
@@ -183,7 +205,7 @@ impl Control {
     /// of an older epoch. Whether it was written down.
     fn run(&mut self, now: Time, command: &Command) -> bool {
         match self.submit(now, command) {
-            Answer::Taken(_) | Answer::Refused(_) => true,
+            Answer::Taken(_) | Answer::Repeated | Answer::Refused(_) => true,
             Answer::Away => false,
         }
     }
@@ -253,6 +275,8 @@ impl Control {
         }
         self.judge(now, witness);
         self.tick(now);
+        self.plan(now)?;
+        self.repack(now);
         self.tell();
         Ok(took_over)
     }
@@ -295,6 +319,46 @@ impl Control {
         }
     }
 
+    /// From now on the network is planned as often as its policy says.
+    pub(crate) fn begin_planning(&mut self, now: Time) {
+        let every = self.network.state().policy.plan_every;
+        self.planning.begin(every, now);
+    }
+
+    /// Makes the plan that is due and has the network follow it. While control does not know its
+    /// nodes there is nothing to plan from.
+    fn plan(&mut self, now: Time) -> Result<(), Broken> {
+        if self.plan_due().is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        self.begin_planning(now);
+        let plan = self.planning.make(&self.network);
+        if let Some(command) = plan.map_err(Broken::from)? {
+            self.run(now, &command);
+        }
+        Ok(())
+    }
+
+    fn plan_due(&self) -> Option<Time> {
+        let due = self.planning.due.filter(|_| self.standing == Standing::Up);
+        due.map(|due| due.max(self.settle_at))
+    }
+
+    /// As control's sequencer does it: not while it adopts.
+    fn repack(&mut self, now: Time) {
+        if self.standing != Standing::Up || now < self.settle_at {
+            return;
+        }
+        if let Some(command) = self.repacking.due(now, self.network.state()) {
+            self.run(now, &command);
+        }
+    }
+
+    fn repack_due(&self) -> Option<Time> {
+        let at = self.repacking.next_at();
+        at.map(|at| at.max(self.settle_at))
+    }
+
     fn tick_due(&self) -> Option<Time> {
         let due = self.network.index().next_due();
         due.map(|due| due.max(self.tick_at))
@@ -306,9 +370,15 @@ impl Control {
         let own = match self.standing {
             Standing::Down(until) => return Some(until),
             Standing::ReadOnly(until) => Some(until),
-            Standing::Up => self.tick_due(),
+            Standing::Up => self.tick_due().into_iter().chain(self.repack_due()).min(),
         };
-        let due = [own, retry, self.adopt_at, self.watch.next_deadline()];
+        let due = [
+            own,
+            retry,
+            self.plan_due(),
+            self.adopt_at,
+            self.watch.next_deadline(),
+        ];
         due.into_iter().flatten().min()
     }
 

@@ -14,6 +14,7 @@ pub(crate) enum Purpose {
     Wires = 3,
     Tenants = 4,
     Disk = 5,
+    Gateways = 6,
 }
 
 /// One stream of chance.

@@ -56,8 +56,11 @@ impl Disk {
             return Append::Lost;
         }
         if let Some(records) = &mut self.records {
-            // Writing to memory cannot fail, and facts have an encoding.
-            let body = minicbor::to_vec(events).unwrap_or_default();
+            // Facts have an encoding, and writing to memory does not fail. If it did nothing would be
+            // kept.
+            let Ok(body) = minicbor::to_vec(events) else {
+                return Append::Lost;
+            };
             records.push(Record { at, id, body });
         }
         if failed {

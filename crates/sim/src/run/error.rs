@@ -2,7 +2,9 @@
 //! simulator. The seed brings it back.
 
 use remuda_network::invariant::Violation;
-use remuda_types::{LeaseId, NodeKey, ReplicaId, Time};
+use remuda_types::{LeaseId, NodeKey, ReplicaId, RequestId, Time, TrancheId, WorkloadId};
+
+use super::spending::Misspent;
 
 /// What was found broken.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,39 @@ pub enum Broken {
     /// A replica was to be placed again by now.
     #[error("{0} has no node, and nobody looked for one when it was time")]
     Waiting(ReplicaId),
+    /// There is no plan of the network.
+    #[error("the network cannot be planned")]
+    Plan(#[from] super::planning::PlanError),
+    /// The routing crate's own promises.
+    #[error("a gateway breaks a promise")]
+    Routing(#[from] remuda_routing::invariant::Violation),
+    /// A gateway's purse did not take a bill.
+    #[error("a request's bill cannot be settled")]
+    Unsettled(#[source] remuda_routing::tranche::SettleError),
+    /// A tenant's money in a gateway's hands went astray.
+    #[error("the money of tranche {tranche}")]
+    Misspent {
+        /// Which.
+        tranche: TrancheId,
+        /// What is wrong.
+        #[source]
+        misspent: Misspent,
+    },
+    /// A client got a token out of turn, before its reservation was durable or after its deadline,
+    /// or an answer that is not whole.
+    #[error("{request}: token {index} is out of turn, missing, too early or too late")]
+    Garbled {
+        /// Whose.
+        request: RequestId,
+        /// Which token.
+        index: u32,
+    },
+    /// An order was answered as one that had been taken before, and nothing came of that.
+    #[error("{0} was ordered twice under one id, and is not there")]
+    Unkept(WorkloadId),
+    /// After a calm requests are still open.
+    #[error("{0} requests hang though nothing ails the network")]
+    Hanging(usize),
     /// The sites have nowhere to stand.
     #[error("setting the network up: the sites have nowhere to stand")]
     Deserted(#[from] crate::world::Deserted),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use remuda_ledger::Rail;
 use remuda_network::command::EnrolNode;
+use remuda_network::policy::{Kin, Repack};
 use remuda_network::{Command, Event, Policy, bond};
 use remuda_placement::NodeOffer;
 use remuda_types::{
@@ -13,7 +14,7 @@ use remuda_types::{
 use super::control::{Answer, Control};
 use super::error::Broken;
 use super::machine::Machine;
-use crate::scenario;
+use crate::scenario::{self, Scenario};
 use crate::world::World;
 
 /// Projects that buy, each its own tenant's.
@@ -21,6 +22,9 @@ const PROJECTS: u32 = 64;
 
 /// What every project may spend: more than a run can use up.
 const AMPLE: Money = Money::from_micros(100_000_000_000_000);
+
+/// A plan of a large network takes as long as thousands of decisions, and a run has years of them.
+const PLAN_EVERY: Span = Span::HOUR;
 
 /// A node's number: it stands in its key.
 pub(crate) type Number = usize;
@@ -47,11 +51,12 @@ impl Ground {
     /// Sets up a network: providers with bonds, sites, nodes that are there, tenants with money.
     pub(crate) fn build(
         world: &World,
-        wanted: &scenario::Policy,
+        wanted: &Scenario,
         control: &mut Control,
         now: Time,
     ) -> Result<Self, Broken> {
-        let policy = policy(wanted);
+        let gateways = super::gates::keys(&wanted.gateways);
+        let policy = policy(&wanted.policy);
         let mut builder = Builder { control, now };
         builder.run(&Command::SetPolicy(Box::new(policy.clone())))?;
         let bonds = bonds(&world.offers, &policy);
@@ -87,6 +92,9 @@ impl Ground {
                 .machines
                 .push(Machine::new(offer.node, offer.capacity, now));
         }
+        for gateway in gateways {
+            builder.run(&Command::AdmitGateway { gateway })?;
+        }
         for number in 0..PROJECTS {
             ground.projects.push(builder.project(number)?);
         }
@@ -109,6 +117,16 @@ fn policy(wanted: &scenario::Policy) -> Policy {
         slice: or(wanted.slice, default.slice),
         lease_term: or(wanted.lease_term, default.lease_term),
         notice: or(wanted.notice, default.notice),
+        plan_every: or(wanted.plan_every, PLAN_EVERY),
+        kin: Kin {
+            lift_milli: wanted.kin_lift_milli.unwrap_or(default.kin.lift_milli),
+            ..default.kin
+        },
+        tranche_ttl: or(wanted.tranche_ttl, default.tranche_ttl),
+        repack: Repack {
+            every: or(wanted.repack_every, default.repack.every),
+            ..default.repack
+        },
         ..default
     }
 }
@@ -133,7 +151,7 @@ impl Builder<'_> {
         match self.control.submit(self.now, command) {
             Answer::Taken(events) => Ok(events),
             Answer::Refused(refusal) => Err(Broken::Refused(*refusal)),
-            Answer::Away => Err(Broken::Barren),
+            Answer::Repeated | Answer::Away => Err(Broken::Barren),
         }
     }
 

@@ -403,6 +403,12 @@ impl Machine {
         running.map(|(at, _)| *at)
     }
 
+    /// Whether a lease's replica only finishes what it has.
+    pub(crate) fn is_draining(&self, lease: LeaseId) -> bool {
+        let mut of_lease = self.observed.iter().filter(|(at, _)| at.lease == lease);
+        of_lease.any(|(_, replica)| replica.state == State::Draining)
+    }
+
     /// The leases whose replica serves whoever can reach it now.
     pub(crate) fn serving(&self) -> impl Iterator<Item = LeaseId> {
         let reachable = self.is_reachable();

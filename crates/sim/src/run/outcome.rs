@@ -8,10 +8,11 @@ use remuda_types::{Money, Span, Tier};
 
 use super::ground::Ground;
 use super::machine::Machine;
+use super::planning::Gaps;
 use super::service::{Delivered, Kind};
 use super::truth::Truth;
 use super::uptime::Tally;
-use super::weather::Fault;
+use super::weather::{Farewell, Fault};
 use crate::scenario::Scenario;
 
 /// What came of a run.
@@ -33,6 +34,8 @@ pub struct Outcome {
     pub sites: usize,
     /// Tenants' orders that found no place.
     pub refused: u64,
+    /// Orders that were taken although it had seemed that they were not, and that were made again.
+    pub repeats: u64,
     /// What was delivered, by what was sold.
     pub delivered: BTreeMap<Kind, Delivered>,
     /// What providers forfeited.
@@ -45,6 +48,8 @@ pub struct Outcome {
     pub nodes_lost: u64,
     /// Nodes that fell under suspicion.
     pub nodes_suspected: u64,
+    /// Providers that left without telling anybody.
+    pub silent_exits: u64,
     /// Control was replaced.
     pub control_faults: u64,
     /// Commands that the network decided.
@@ -53,10 +58,45 @@ pub struct Outcome {
     pub facts: u64,
     /// Things that happened, messages and wake-ups included.
     pub happenings: u64,
+    /// Plans of the whole network, and how far it was from the cheapest.
+    pub gaps: Gaps,
+    /// What came of requests to `multi-site` services.
+    pub requests: Requests,
     /// Each day.
     pub by_day: Vec<Day>,
     /// Of the day so far.
     leases_lost: u64,
+}
+
+/// What came of the requests that came to gateways.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Requests that came.
+    pub came: u64,
+    /// Their answers are complete.
+    pub served: u64,
+    /// Times that one went on at another replica.
+    pub moves: u64,
+    /// They failed, and at some time since they came no replica of their service served.
+    pub failed: u64,
+    /// They failed although at all times one did.
+    pub failed_though_served: u64,
+    /// The money for them did not come in time.
+    pub unfunded: u64,
+    /// Their gateway had not heard of the service yet.
+    pub unknown: u64,
+    /// Their gateway died.
+    pub cut_off: u64,
+    /// No gateway was there.
+    pub no_gateway: u64,
+    /// They outlasted the tranche that paid for them.
+    pub lapsed: u64,
+    /// Gateways died.
+    pub gateway_faults: u64,
+    /// What control took for them.
+    pub posted: Money,
+    /// What was billed and came too late.
+    pub lost: Money,
 }
 
 /// One day.
@@ -110,7 +150,10 @@ impl Outcome {
         match fault {
             Fault::Nodes { whom, .. } => self.node_faults += whom.len() as u64,
             Fault::Control(_) => self.control_faults += 1,
-            Fault::Exit { .. } | Fault::Clock(_) => {}
+            Fault::Exit { manner, .. } => {
+                self.silent_exits += u64::from(*manner == Farewell::Silent);
+            }
+            Fault::Clock(_) => {}
         }
     }
 

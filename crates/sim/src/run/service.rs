@@ -67,8 +67,9 @@ pub(crate) struct Service {
     whole: Uptime,
     /// Of this month so far, for the whole.
     month: Tally,
-    /// Whether any does.
+    /// Whether any does, and until when none did.
     heard: Uptime,
+    unheard_until: Time,
     /// What each lease costs an hour.
     prices: BTreeMap<LeaseId, Price>,
     /// What the cheapest leases, as many as replicas are needed, cost since the month began, and up
@@ -88,6 +89,7 @@ impl Service {
             whole: Uptime::new(now),
             month: Tally::default(),
             heard: Uptime::new(now),
+            unheard_until: now,
             prices: BTreeMap::new(),
             bare: Money::ZERO,
             bare_until: now,
@@ -139,7 +141,21 @@ impl Service {
             cause,
             now,
         );
+        let before = self.strength - u32::from(serves) + u32::from(!serves);
+        if before == 0 {
+            self.unheard_until = now;
+        }
         turn(&mut self.heard, self.strength > 0, cause, now);
+    }
+
+    /// Whether it has ever served.
+    pub(crate) const fn was_ever_heard(&self) -> bool {
+        self.heard.was_ever_up()
+    }
+
+    /// Whether at all times since then a replica of it served.
+    pub(crate) fn heard_since(&self, since: Time) -> bool {
+        self.strength > 0 && self.unheard_until <= since
     }
 
     /// No node was found for a replica.

@@ -9,7 +9,7 @@ use super::control::Answer;
 use super::error::Broken;
 use super::ground::Number;
 use super::machine::Affliction;
-use super::weather::Fault;
+use super::weather::{Farewell, Fault};
 use super::{Simulation, What};
 
 /// Nodes report once in so much time: the last word before a fault lies within it.
@@ -56,9 +56,14 @@ impl Simulation {
             Fault::Nodes { whom, .. } => whom.clone(),
             Fault::Exit {
                 provider,
-                notice: false,
+                manner: Farewell::AtOnce | Farewell::Silent,
             } => self.nodes_of(*provider),
-            Fault::Exit { notice: true, .. } | Fault::Control(_) | Fault::Clock(_) => Vec::new(),
+            Fault::Exit {
+                manner: Farewell::Notice,
+                ..
+            }
+            | Fault::Control(_)
+            | Fault::Clock(_) => Vec::new(),
         }
     }
 
@@ -104,7 +109,7 @@ impl Simulation {
                     self.agenda.plan(over, What::Relief(Box::new(fault)));
                 }
             }
-            Fault::Exit { provider, notice } => self.exit(*provider, *notice)?,
+            Fault::Exit { provider, manner } => self.exit(*provider, *manner)?,
             Fault::Control(down) => {
                 self.truth.audit.upset_all();
                 self.control.crash(self.over_by(now + *down));
@@ -176,35 +181,55 @@ impl Simulation {
     }
 
     /// A provider leaves. With notice its nodes serve until the notice is over.
-    fn exit(&mut self, provider: ProviderId, notice: bool) -> Result<(), Broken> {
+    fn exit(&mut self, provider: ProviderId, manner: Farewell) -> Result<(), Broken> {
+        match manner {
+            Farewell::Notice => {
+                if self.say_farewell(provider, manner, LeaveManner::Notice) {
+                    self.plan_end_of_notice(provider);
+                }
+                Ok(())
+            }
+            Farewell::AtOnce => {
+                if self.say_farewell(provider, manner, LeaveManner::Now) {
+                    self.take_away(provider)?;
+                }
+                Ok(())
+            }
+            Farewell::Silent => self.take_away(provider),
+        }
+    }
+
+    /// Whether control could take it; if not it is said again.
+    fn say_farewell(&mut self, provider: ProviderId, manner: Farewell, said: LeaveManner) -> bool {
         let now = self.now();
-        let manner = if notice {
-            LeaveManner::Notice
-        } else {
-            LeaveManner::Now
+        let command = Command::LeaveProvider {
+            provider,
+            manner: said,
         };
-        let command = Command::LeaveProvider { provider, manner };
-        if matches!(self.control.submit(now, &command), Answer::Away) {
-            let again = now + REPORTS;
-            let fault = Fault::Exit { provider, notice };
-            self.agenda.plan(again, What::Strike(Box::new(fault)));
-            return Ok(());
+        let taken = !matches!(self.control.submit(now, &command), Answer::Away);
+        if !taken {
+            let fault = Fault::Exit { provider, manner };
+            let again = What::Strike(Box::new(fault));
+            self.agenda.plan(now + REPORTS, again);
         }
-        let whom = self.nodes_of(provider);
-        if notice {
-            let policy = &self.control.network.state().policy;
-            let at = now + policy.notice + REPORTS;
-            let fault = Fault::Nodes {
-                whom,
-                how: Affliction::Down,
-                cause: Cause::Exit,
-                lasts: None,
-                renews: None,
-            };
-            self.plan_fault(at, fault);
-            return Ok(());
-        }
-        for number in whom {
+        taken
+    }
+
+    fn plan_end_of_notice(&mut self, provider: ProviderId) {
+        let policy = &self.control.network.state().policy;
+        let at = self.now() + policy.notice + REPORTS;
+        let fault = Fault::Nodes {
+            whom: self.nodes_of(provider),
+            how: Affliction::Down,
+            cause: Cause::Exit,
+            lasts: None,
+            renews: None,
+        };
+        self.plan_fault(at, fault);
+    }
+
+    fn take_away(&mut self, provider: ProviderId) -> Result<(), Broken> {
+        for number in self.nodes_of(provider) {
             self.afflict(number, Affliction::Down, Cause::Exit)?;
             self.ground.machines[number].gone = true;
         }

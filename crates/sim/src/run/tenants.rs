@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use remuda_network::Command;
-use remuda_network::state::{Near, Terms};
+use remuda_network::state::{Near, Terms, TokenPrices};
 use remuda_placement::Request;
-use remuda_types::{ProjectId, Shape, Span, Tier, WorkloadKind};
+use remuda_types::{CommandId, ProjectId, Shape, Span, Tier, WorkloadKind};
 
 use super::dice::Dice;
 use super::ground::label;
@@ -27,6 +27,8 @@ const REPLICA: Shape = Shape {
 pub(crate) struct Order {
     pub(crate) kind: Kind,
     pub(crate) command: Command,
+    /// Chosen when it is first tried; each further try has the same.
+    pub(crate) id: Option<CommandId>,
     pub(crate) gpu_milli: u64,
     /// For how long it is wanted; nothing is to the end.
     pub(crate) lifetime: Option<Span>,
@@ -39,6 +41,8 @@ pub(crate) struct Tenants {
     demand: Demand,
     wanted: scenario::Demand,
     projects: Vec<ProjectId>,
+    /// What tokens of `multi-site` services cost, where gateways sell them.
+    tokens: Option<TokenPrices>,
     ordered: u64,
     /// GPU-thousandths that are wanted now: by tier, and of `multi-site` by size of service.
     in_use: BTreeMap<Kind, u64>,
@@ -50,12 +54,14 @@ impl Tenants {
         dice: Dice,
         wanted: scenario::Demand,
         projects: Vec<ProjectId>,
+        tokens: Option<TokenPrices>,
     ) -> Self {
         Self {
             dice,
             demand: Demand::new(seed, 0),
             wanted,
             projects,
+            tokens,
             ordered: 0,
             in_use: BTreeMap::new(),
         }
@@ -98,6 +104,7 @@ impl Tenants {
         Some(Order {
             kind,
             command,
+            id: None,
             gpu_milli,
             lifetime,
         })
@@ -167,7 +174,7 @@ impl Tenants {
                 place: near.place,
                 max_distance_km: near.max_distance_km,
             }),
-            tokens: None,
+            tokens: self.tokens.filter(|_| tier.spreads_owners()),
             model: None,
         })
     }

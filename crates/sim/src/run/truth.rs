@@ -175,6 +175,7 @@ impl Truth {
                 self.forfeited = self.forfeited.saturating_add(sum);
             }
             Event::PolicySet { .. }
+            | Event::PlanAdopted { .. }
             | Event::GatewayAdmitted { .. }
             | Event::ModelAdded { .. }
             | Event::ProviderRegistered { .. }
@@ -194,8 +195,35 @@ impl Truth {
             | Event::UsagePosted { .. }
             | Event::TrancheClosed { .. }
             | Event::MoneyMoved { .. }
-            | Event::HoldbackReleased { .. } => {}
+            | Event::HoldbackReleased { .. }
+            | Event::SiteFailed { .. }
+            | Event::ClaimSought { .. }
+            | Event::ClaimGranted { .. }
+            | Event::ClaimCalled { .. }
+            | Event::ClaimReleased { .. }
+            | Event::ClaimBegun { .. }
+            | Event::OrderStands { .. }
+            | Event::OrderWaits { .. }
+            | Event::OrderEnded { .. }
+            | Event::ReservationMade { .. }
+            | Event::ReservationBegun { .. }
+            | Event::ReservationEnded { .. } => {}
         }
+    }
+
+    /// The `multi-site` services that have ever served and are wanted still.
+    pub(crate) fn served_services(&self) -> Vec<WorkloadId> {
+        let served = self
+            .services
+            .iter()
+            .filter(|(_, service)| service.kind.tier.spreads_owners() && service.was_ever_heard());
+        served.map(|(workload, _)| *workload).collect()
+    }
+
+    /// Whether at all times since then a replica of a service that is wanted still has served.
+    pub(crate) fn served_since(&self, workload: WorkloadId, since: Time) -> bool {
+        let service = self.services.get(&workload);
+        service.is_some_and(|service| service.heard_since(since))
     }
 
     fn service_of(&mut self, replica: &ReplicaId) -> Option<&mut Service> {
@@ -234,9 +262,6 @@ impl Truth {
         self.set(lease, now, cause, |held| {
             held.routed = phase == Phase::Ready;
         });
-        if let Phase::Draining(_) = phase {
-            self.audit.drain(lease);
-        }
         self.audit.believe(lease, phase.is_charged(), now);
     }
 
@@ -245,6 +270,7 @@ impl Truth {
             EndReason::NodeLost | EndReason::NodeRestarted => ail.unwrap_or(Cause::Suspicion),
             EndReason::ProviderLeft => Cause::Exit,
             EndReason::Drained => Cause::Move,
+            EndReason::GaveWay => Cause::Capacity,
             EndReason::Stopped
             | EndReason::Completed
             | EndReason::Crashed

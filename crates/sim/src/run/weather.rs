@@ -25,11 +25,25 @@ pub(crate) enum Fault {
         renews: Option<Renewal>,
     },
     /// A provider leaves.
-    Exit { provider: ProviderId, notice: bool },
+    Exit {
+        provider: ProviderId,
+        manner: Farewell,
+    },
     /// Control dies.
     Control(Span),
     /// A node's clock is set.
     Clock(Number),
+}
+
+/// How a provider leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// Said long before.
+    Notice,
+    /// Said as it happens.
+    AtOnce,
+    /// Nobody is told: its nodes go dark.
+    Silent,
 }
 
 /// What comes again and again.
@@ -41,6 +55,8 @@ pub(crate) enum Renewal {
     Freeze(Number),
     /// A site goes dark.
     Outage(usize),
+    /// The sites of this group do.
+    Shared(usize),
     /// Control dies.
     Control,
     /// A node's clock is set.
@@ -76,7 +92,9 @@ impl Weather {
             ]
         });
         let sites = (0..ground.sites.len()).map(Renewal::Outage);
-        let all = of_machines.chain(sites).chain([Renewal::Control]);
+        let groups = (0..self.groups(ground)).map(Renewal::Shared);
+        let all = of_machines.chain(sites).chain(groups);
+        let all = all.chain([Renewal::Control]);
         let mut faults: Vec<_> = all
             .filter_map(|what| self.next(what, ground, now))
             .collect();
@@ -88,6 +106,14 @@ impl Weather {
         }
         faults.extend(self.absences(ground, now));
         faults
+    }
+
+    /// How many groups of sites share a fate.
+    fn groups(&self, ground: &Ground) -> usize {
+        match self.scenario.outages.group_sites as usize {
+            0 => 0,
+            size => ground.sites.len().div_ceil(size),
+        }
     }
 
     /// When nodes are not to be had, as the traces say.
@@ -126,6 +152,7 @@ impl Weather {
             Renewal::Freeze(_) => failures.freeze_node_hours * HOUR_MS,
             Renewal::Clock(_) => self.scenario.clocks.step_node_hours * HOUR_MS,
             Renewal::Outage(_) => every(self.scenario.outages.per_site_year),
+            Renewal::Shared(_) => every(self.scenario.outages.per_group_year),
             Renewal::Control => every(self.scenario.control.per_year),
         };
         let mean = mean(mean_ms)?;
@@ -134,6 +161,7 @@ impl Weather {
     }
 
     fn fault(&mut self, what: Renewal, ground: &Ground) -> Fault {
+        let groups = self.groups(ground);
         let failures = &self.scenario.failures;
         let dice = &mut self.dice;
         let (whom, how, cause, lasts) = match what {
@@ -151,7 +179,7 @@ impl Weather {
                 let lasts = dice.around(failures.freeze.0, 1.0);
                 (vec![number], Affliction::Frozen, Cause::Node, lasts)
             }
-            Renewal::Outage(site) => {
+            Renewal::Outage(site) | Renewal::Shared(site) => {
                 let outages = &self.scenario.outages;
                 let how = if dice.falls(outages.power.0) {
                     Affliction::Down
@@ -159,7 +187,12 @@ impl Weather {
                     Affliction::Cut
                 };
                 let lasts = dice.around(outages.length.0, 0.8);
-                (ground.sites[site].machines.clone(), how, Cause::Site, lasts)
+                // The sites of a group do not stand beside each other in any order.
+                let shared = matches!(what, Renewal::Shared(_));
+                let next = if shared { groups.max(1) } else { usize::MAX };
+                let sites = ground.sites.iter().skip(site).step_by(next);
+                let machines = sites.flat_map(|site| site.machines.iter().copied());
+                (machines.collect(), how, Cause::Site, lasts)
             }
             Renewal::Control => {
                 return Fault::Control(dice.around(self.scenario.control.down.0, 0.5));
@@ -218,14 +251,20 @@ impl Weather {
             let provider = providers.swap_remove(self.dice.below(providers.len()));
             share += ratio(size(provider), ground.gpus);
             let at = now + exit.after.0 + self.dice.up_to(exit.within.0);
-            let notice = self.dice.falls(exit.notice.0);
-            leaving.push((at, Fault::Exit { provider, notice }));
+            let manner = if self.dice.falls(exit.notice.0) {
+                Farewell::Notice
+            } else if self.dice.falls(exit.silent.0) {
+                Farewell::Silent
+            } else {
+                Farewell::AtOnce
+            };
+            leaving.push((at, Fault::Exit { provider, manner }));
         }
         leaving
     }
 }
 
-fn every(per_year: f64) -> f64 {
+pub(super) fn every(per_year: f64) -> f64 {
     if per_year > 0.0 {
         YEAR_MS / per_year
     } else {
@@ -239,7 +278,7 @@ fn every(per_year: f64) -> f64 {
     clippy::cast_sign_loss,
     reason = "a float that is too large saturates: it never comes"
 )]
-fn mean(ms: f64) -> Option<Span> {
+pub(super) fn mean(ms: f64) -> Option<Span> {
     (ms > 0.0).then(|| Span::from_millis((ms as u64).max(1)))
 }
 

@@ -24,6 +24,10 @@ const ALL: &[Shipped] = &[
         "site-outages",
         include_str!("../../scenarios/site-outages.toml"),
     ),
+    scenario(
+        "shared-fate",
+        include_str!("../../scenarios/shared-fate.toml"),
+    ),
     scenario("exit", include_str!("../../scenarios/exit.toml")),
     scenario(
         "price-shock",

@@ -32,6 +32,7 @@ fn each_refusal_names_its_field_and_the_way_out() {
     assert!(refused("[demand]\nstandard = 0.9\nenterprise = 0.9").contains("make up"));
     assert!(refused("[demand]\nservices = []").contains("demand.services is none"));
     assert!(refused("days = 1\ncalm = \"2days\"").contains("calm is 172800.000 s: shorter than"));
+    assert!(refused("[outages]\nper_group_year = 1.0").contains("outages.group_sites is 0"));
     assert!(refused("[wires]\nlost = 0.1").contains("only where wires.every_report is true"));
     assert!(refused("[demand]\nspare = 4294967295").contains("demand.spare with services.needs"));
     assert!(refused("[wires]\nlate = \"1000000years\"").contains("at most a hundred years"));

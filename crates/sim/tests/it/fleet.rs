@@ -1,9 +1,10 @@
 //! Service levels of networks of some thousand GPUs, over days.
 
 use remuda_sim::availability::Availability;
-use remuda_sim::cities::parse_cities;
+use remuda_sim::cities::{parse_cities, parse_round_trips};
+use remuda_sim::requests::requests;
 use remuda_sim::run::{Cause, Delivered, Detection, Inputs, Outcome, Simulation};
-use remuda_sim::scenario::{Chance, Length, Scenario};
+use remuda_sim::scenario::{Chance, Factor, Length, Scenario};
 use remuda_types::{Money, Span, Tier};
 
 use super::{run, scenario};
@@ -60,6 +61,7 @@ fn the_timings_of_others_keep_replicas_down_for_longer() {
 #[test]
 fn who_leaves_without_notice_pays_and_who_gives_it_does_not() {
     let mut scenario = small("exit", 12);
+    scenario.exits[0].silent = Chance(0.0);
     let outcome = run(scenario.clone(), 3).unwrap();
     assert!(outcome.forfeits > 0 && outcome.forfeited > Money::ZERO);
     scenario.exits[0].notice = Chance(1.0);
@@ -69,6 +71,18 @@ fn who_leaves_without_notice_pays_and_who_gives_it_does_not() {
         outcome.of(Tier::Standard).moves > 0,
         "leases move away from who leaves"
     );
+}
+
+#[test]
+fn whoever_leaves_without_a_word_is_found_out() {
+    let scenario = small("exit", 12);
+    let outcome = run(scenario, 3).unwrap();
+    assert!(outcome.silent_exits > 0);
+    assert!(down_ms(&outcome, Tier::Standard, Cause::Exit) > 0);
+    let replaced = outcome.of(Tier::MultiSite).failovers;
+    assert!(replaced > 5, "{replaced}");
+    // The network sees nodes that are lost and no provider that left: nobody forfeits for that yet.
+    assert_eq!((outcome.forfeits, outcome.forfeited), (0, Money::ZERO));
 }
 
 #[test]
@@ -143,6 +157,28 @@ fn sites_stand_in_the_cities_that_are_given() {
     );
 }
 
+const MINUTES: Span = Span::from_secs(300);
+
+#[test]
+fn what_was_learned_of_sites_that_share_a_fate_keeps_services_up() {
+    let down = |kin_lift_milli| {
+        let mut scenario = small("shared-fate", 120);
+        (scenario.gpus, scenario.site_gpus) = (2_100, 70);
+        (scenario.outages.per_group_year, scenario.outages.length) = (36.0, Length(MINUTES));
+        let demand = &mut scenario.demand;
+        (demand.load, demand.multi_site) = (Chance(0.5), Chance(1.0));
+        (demand.standard, demand.enterprise) = (Chance(0.0), Chance(0.0));
+        demand.services.retain(|mix| mix.needs <= 4);
+        scenario.policy.slice = Some(Length(Span::from_secs(30 * 86_400)));
+        scenario.policy.kin_lift_milli = kin_lift_milli;
+        let outcome = run(scenario, 7).unwrap();
+        assert!(outcome.node_faults > 1_000, "{}", outcome.node_faults);
+        down_ms(&outcome, Tier::MultiSite, Cause::Site)
+    };
+    let (learned, blind) = (down(None), down(Some(0)));
+    assert!(learned * 2 < blind, "{learned} ms beside {blind} ms");
+}
+
 /// So small that every promise is checked every minute, with nodes that sleep while all is well.
 #[test]
 fn every_promise_holds_where_nodes_sleep_while_all_is_well() {
@@ -154,6 +190,24 @@ fn every_promise_holds_where_nodes_sleep_while_all_is_well() {
             panic!("{failure}: {}", failure.broken);
         });
         assert!(outcome.nodes_lost > 5, "{}", outcome.nodes_lost);
+    }
+}
+
+/// Nodes fail and come back: what was placed elsewhere meanwhile finds a better place again.
+#[test]
+fn every_promise_holds_while_replicas_move_to_where_they_cost_less() {
+    let mut scenario = scenario("ten-times-worse");
+    (scenario.gpus, scenario.site_gpus, scenario.days) = (1_000, 40, 2);
+    scenario.demand.load = Chance(0.6);
+    scenario.policy.repack_every = Some(Length(Span::from_secs(600)));
+    let outcome = run(scenario, 4).unwrap_or_else(|failure| {
+        panic!("{failure}: {}", failure.broken);
+    });
+    let tiers = [Tier::Standard, Tier::Enterprise, Tier::MultiSite];
+    let moves: u64 = tiers.iter().map(|tier| outcome.of(*tier).moves).sum();
+    assert!(moves > 10, "{moves}");
+    for tier in tiers {
+        assert_eq!(down_ms(&outcome, tier, Cause::Move), 0, "{tier}");
     }
 }
 
@@ -170,11 +224,60 @@ fn a_control_that_is_replaced_and_clocks_that_are_set_end_nothing() {
     assert!(outcome.control_faults > 3, "{}", outcome.control_faults);
     for tier in [Tier::MultiSite, Tier::Enterprise, Tier::Standard] {
         let delivered = outcome.of(tier);
-        assert_eq!(
-            delivered.tally.all_down_ms(),
-            0,
-            "{tier}: {:?}",
-            delivered.tally
-        );
+        // A node whose clock is ahead vouches for less than it served: what came up less than that
+        // before control went is believed anew.
+        let ahead_ms = 1_000 * outcome.control_faults;
+        let all_ms = delivered.tally.all_down_ms();
+        assert!(all_ms <= ahead_ms, "{tier}: {:?}", delivered.tally);
+        assert_eq!(all_ms, down_ms(&outcome, tier, Cause::Suspicion), "{tier}");
     }
+}
+
+#[test]
+fn the_farther_a_node_the_later_it_is_heard() {
+    let cities = b"city,Lat,Long,Population\nSeoul,37.5,127,10\nBusan,35,129,4\n";
+    let cities = parse_cities(cities).unwrap();
+    let outcome = |ms: u32| {
+        let trips = format!("from_city,to_city_country_continent,avg_ms\nSeoul,Busan,{ms}\n");
+        let trips = parse_round_trips(trips.as_bytes(), &cities).unwrap();
+        let mut scenario = small("ten-times-worse", 4);
+        scenario.demand.load = Chance(0.5);
+        scenario.pace.prepare_sigma = Factor(0.0);
+        let inputs = Inputs {
+            cities: cities.clone(),
+            round_trips: Some(trips),
+            ..Inputs::default()
+        };
+        let run = Simulation::new(scenario, 5, inputs).unwrap();
+        let delivered = run.run(|_| ()).unwrap().of(Tier::Standard);
+        let down = delivered.tally.down_ms.get(&Cause::Node);
+        down.copied().unwrap_or_default() / delivered.failovers
+    };
+    let (near, far) = (outcome(12), outcome(600));
+    assert!(far > near + 100, "{near} ms, {far} ms for each failover");
+}
+
+#[test]
+fn requests_come_as_a_trace_has_them() {
+    let mut scenario = scenario("published");
+    (scenario.gpus, scenario.site_gpus, scenario.days) = (400, 20, 1);
+    scenario.gateways.count = 2;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trace.csv");
+    let lines = (0..60).map(|minute| format!("2023-11-16 18:{minute:02}:46.6805900,374,44\n"));
+    let text = "TIMESTAMP,ContextTokens,GeneratedTokens\n".to_owned() + &lines.collect::<String>();
+    std::fs::write(&file, text).unwrap();
+    let inputs = Inputs {
+        requests: Some(requests(&file).unwrap()),
+        ..Inputs::default()
+    };
+    let run = Simulation::new(scenario, 5, inputs).unwrap();
+    let outcome = run.run(|_| ()).unwrap();
+    let came = outcome.requests;
+    // One a minute, but before there is anything to ask.
+    assert!((1_200..=1_470).contains(&came.came), "{came:?}");
+    assert_eq!(came.served, came.came, "{came:?}");
+    let each = (374 + 3 * 44) * (came.served - 5)..=(374 + 3 * 44) * came.served;
+    let posted = u64::try_from(came.posted.as_micros()).unwrap();
+    assert!(each.contains(&posted), "{came:?}");
 }

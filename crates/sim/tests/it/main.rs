@@ -6,6 +6,7 @@
     reason = "a test may fail; clippy's own exception sees only `#[test]` functions"
 )]
 
+mod bad_input;
 mod fleet;
 mod storm;
 

@@ -2,12 +2,12 @@
 
 use std::error::Error;
 
+use remuda_sim::run::Outcome;
+use remuda_types::Money;
+
 use super::{run, scenario};
 
-/// Some that never broke a promise, and those that did once.
-const SEEDS: [u64; 8] = [1, 2, 3, 4, 5, 6, 7, 1_051];
-
-fn weather(seed: u64) {
+fn weather(seed: u64) -> Outcome {
     let outcome = run(scenario("storm"), seed);
     let outcome =
         outcome.unwrap_or_else(|failure| panic!("{failure}: {}", failure.source().unwrap()));
@@ -16,11 +16,40 @@ fn weather(seed: u64) {
     assert!(outcome.control_faults > 0 && outcome.forfeits > 0);
     let leases_lost: u64 = outcome.by_day.iter().map(|day| day.leases_lost).sum();
     assert!(leases_lost > 50, "{leases_lost}");
+    served(&outcome);
+    outcome
+}
+
+/// What came of the requests: none is lost while a replica serves, and none of their money is.
+fn served(outcome: &Outcome) {
+    let requests = &outcome.requests;
+    assert!(requests.gateway_faults > 5 && requests.moves > 0);
+    assert_eq!(requests.failed_though_served, 0, "{requests:?}");
+    assert!(
+        requests.came > 5_000 && requests.served * 100 > requests.came * 98,
+        "{requests:?}"
+    );
+    assert!(requests.posted > Money::ZERO && requests.lost == Money::ZERO);
+}
+
+fn sum(outcomes: &[Outcome], count: impl Fn(&Outcome) -> u64) -> u64 {
+    outcomes.iter().map(count).sum()
 }
 
 #[test]
 fn every_promise_holds_in_every_storm() {
-    SEEDS.into_iter().for_each(weather);
+    let outcomes = [1, 2, 3, 4].map(weather);
+    let repeats = sum(&outcomes, |outcome| outcome.repeats);
+    assert!(repeats > 0, "no order was made again that had been taken");
+    let cut_off = sum(&outcomes, |outcome| outcome.requests.cut_off);
+    assert!(cut_off > 0, "no gateway died under a request");
+}
+
+#[test]
+fn every_promise_holds_in_storms_that_once_broke_one() {
+    let outcomes = [5, 6, 7, 1_051].map(weather);
+    let moves = sum(&outcomes, |outcome| outcome.requests.moves);
+    assert!(moves > 10, "{moves}");
 }
 
 #[test]

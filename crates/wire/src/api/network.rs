@@ -37,4 +37,25 @@ pub struct NetworkInfo {
     pub clock_ms: u64,
     /// Whether plain processes may run.
     pub processes_allowed: bool,
+    /// The plan that placement follows; none before the first.
+    #[serde(default)]
+    pub plan: Option<Plan>,
+}
+
+/// A plan of the whole network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Plan {
+    /// Counts plans from 1.
+    pub number: u64,
+    /// Since when it is followed.
+    pub adopted_ms: u64,
+    /// How many pairs of a kind of demand and a place have a quota.
+    pub quotas: u64,
+    /// How far what is paid for what runs is above the least that anybody could pay for it, in
+    /// millionths, certified; null where nothing runs, and after a restart until the next plan.
+    pub gap_ppm: Option<u64>,
+    /// What is asked and has no quota anywhere, in thousandths of a GPU.
+    pub unserved_gpu_milli: Option<u64>,
+    /// How long it took to make.
+    pub took_ms: Option<u64>,
 }

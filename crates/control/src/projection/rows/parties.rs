@@ -123,15 +123,43 @@ pub(super) fn subjects(
         | Event::NodeEnrolled { provider, .. }
         | Event::HoldbackReleased { provider, .. }
         | Event::Forfeited { provider, .. } => (None, Some(*provider)),
+        Event::SiteFailed { site, .. } => {
+            (None, state.before.sites.get(site).map(|site| site.provider))
+        }
         Event::NodePresent { node, .. } | Event::NodeResized { node, .. } => {
             (None, state.before.nodes.get(node).map(|node| node.provider))
         }
         Event::ProjectCreated { project, .. }
         | Event::WorkloadAccepted { project, .. }
+        | Event::ReservationMade { project, .. }
+        | Event::OrderStands { project, .. }
         | Event::TrancheOpened { project, .. } => (Some(*project), None),
         Event::WorkloadStopping { workload }
         | Event::WorkloadEnded { workload }
+        | Event::ClaimSought { workload, .. }
         | Event::ReplicaAdded { workload, .. } => (state.project_of(*workload), None),
+        Event::ClaimGranted { workload, node, .. } => {
+            let node = state.before.nodes.get(node);
+            (state.project_of(*workload), node.map(|node| node.provider))
+        }
+        Event::OrderWaits { workload, .. } | Event::OrderEnded { workload, .. } => {
+            let order = state.before.orders.get(workload);
+            (order.map(|order| order.project), None)
+        }
+        Event::ReservationBegun { workload, .. } | Event::ReservationEnded { workload, .. } => {
+            let reservation = state.before.reservations.get(workload);
+            (reservation.map(|reservation| reservation.project), None)
+        }
+        Event::ClaimCalled { claim, .. }
+        | Event::ClaimReleased { claim }
+        | Event::ClaimBegun { claim, .. } => {
+            let claim = state.before.claims.get(claim);
+            let place = claim.and_then(|claim| claim.place);
+            (
+                claim.and_then(|claim| state.project_of(claim.workload)),
+                place.map(|place| place.provider),
+            )
+        }
         Event::ReplicaRemoved { replica }
         | Event::ReplicaUnplaced { replica, .. }
         | Event::ReplicaMoved { replica } => {
@@ -154,6 +182,7 @@ pub(super) fn subjects(
             None,
         ),
         Event::PolicySet { .. }
+        | Event::PlanAdopted { .. }
         | Event::GatewayAdmitted { .. }
         | Event::ModelAdded { .. }
         | Event::TenantCreated { .. }

@@ -78,6 +78,7 @@ fn all_see(world: &mut World, observed: ObservedPhase) {
             lease,
             epoch,
             observed,
+            since: world.now,
         };
         let _taken = world.try_run(&seen).is_ok();
     }

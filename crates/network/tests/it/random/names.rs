@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use proptest::sample::Index;
 use remuda_ledger::Rail;
-use remuda_network::command::{EnrolNode, IssueKey};
+use remuda_network::command::{EnrolNode, IssueKey, NewPlan};
 use remuda_network::event::UsageTotal;
-use remuda_network::state::{KeyOwner, Scope};
-use remuda_network::{Command, State};
+use remuda_network::placement::{Cell, Congestion, Fleet, Plan, Quota};
+use remuda_network::state::{KeyOwner, Scope, Terms};
+use remuda_network::{Command, Outlook, State};
 use remuda_types::{
     ApiKeyId, Capacity, Digest, LeaseId, Money, NodeKey, Place, Price, ProjectId, ProviderId,
     SiteId, Span, TenantId, Time, TrancheId, WorkloadId,
@@ -56,6 +57,11 @@ impl Names<'_> {
         any_of(known, WorkloadId::from_u128(7), self.first)
     }
 
+    fn reservation(&self) -> WorkloadId {
+        let known = self.state.reservations.keys().copied().collect();
+        any_of(known, WorkloadId::from_u128(7), self.first)
+    }
+
     fn key(&self) -> ApiKeyId {
         let known = self.state.keys.keys().copied().collect();
         any_of(known, ApiKeyId::from_u128(7), self.first)
@@ -84,6 +90,10 @@ impl Names<'_> {
         vec![total; self.first.index(3)]
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each thing to ask; each arm is one command"
+    )]
     pub(super) fn command(&self, ask: Ask, now: Time) -> Command {
         let ago = |ms| now - Span::from_millis(ms);
         match ask {
@@ -145,6 +155,21 @@ impl Names<'_> {
                 workload: self.workload(),
                 replicas,
             },
+            Ask::Reserve(terms, n, from, long) => self.reserve(terms, n, now, (from, long)),
+            Ask::Order(terms, replicas, long) => Command::PlaceOrder {
+                project: self.project(),
+                terms: Box::new(terms),
+                replicas,
+                until: now + Span::from_secs(long),
+            },
+            Ask::CancelOrder => {
+                let known = self.state.orders.keys().copied().collect();
+                let workload = any_of(known, WorkloadId::from_u128(7), self.first);
+                Command::CancelOrder { workload }
+            }
+            Ask::Cancel => Command::CancelReservation {
+                workload: self.reservation(),
+            },
             Ask::Stop => Command::StopWorkload {
                 workload: self.workload(),
             },
@@ -155,6 +180,7 @@ impl Names<'_> {
                     lease,
                     epoch: if stale == 0 { epoch + 1 } else { epoch },
                     observed,
+                    since: now - Span::from_secs(stale),
                 }
             }
             Ask::Open(n, amount) => Command::OpenTranche {
@@ -178,7 +204,22 @@ impl Names<'_> {
                 gateway: GATEWAY,
                 tranche: TrancheId::from_u128(u128::from(n)),
             },
+            Ask::Plan(rows, ahead) => self.plan(&rows, ahead),
             Ask::Tick { adopting } => Command::Tick { adopting },
+            Ask::Repack => Command::Repack {
+                from: LeaseId::from_u128(0),
+            },
+        }
+    }
+
+    fn reserve(&self, terms: Terms, replicas: u32, now: Time, (from, long): (u64, u64)) -> Command {
+        let from = now + Span::from_secs(from);
+        Command::Reserve {
+            project: self.project(),
+            terms: Box::new(terms),
+            replicas,
+            from,
+            to: from + Span::from_secs(long),
         }
     }
 
@@ -192,6 +233,28 @@ impl Names<'_> {
             class: "h100-sxm-80".parse().unwrap(),
             capacity,
             price: Price::from_micros_per_hour(price),
+        }))
+    }
+
+    fn plan(&self, rows: &[(Terms, Index, u64)], ahead: u64) -> Command {
+        let sites: Vec<_> = self.state.sites.keys().copied().collect();
+        let quota = |(terms, site, gpu_milli): &(Terms, Index, u64)| {
+            Some(Quota {
+                class: terms.demand_class()?,
+                cell: Cell {
+                    site: any_of(sites.clone(), SiteId::from_u128(7), *site),
+                    class: "h100-sxm-80".parse().unwrap(),
+                },
+                gpu_milli: *gpu_milli,
+            })
+        };
+        let outlook = Outlook::of(self.state);
+        let expected = outlook.expected.iter().map(|(task, count)| (task, *count));
+        let last = self.state.plan.as_ref().map_or(0, |plan| plan.number);
+        Command::AdoptPlan(Box::new(NewPlan {
+            number: last + ahead,
+            quotas: rows.iter().filter_map(quota).collect(),
+            packing: Plan::new(&Fleet::new(), expected, Congestion::new(20, 4_000)),
         }))
     }
 

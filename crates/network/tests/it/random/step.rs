@@ -1,5 +1,6 @@
 //! What may happen in a random history, and how often.
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use remuda_ledger::Rail;
@@ -45,12 +46,21 @@ pub(super) enum Ask {
     Revoke,
     Deploy(Terms, u32),
     Scale(u32),
+    Reserve(Terms, u32, u64, u64),
+    Cancel,
+    Order(Terms, u32, u64),
+    CancelOrder,
     Stop,
     See(ObservedPhase, u64),
     Open(u8, Money),
     Post(u8, u64, Money),
     Close(u8),
-    Tick { adopting: bool },
+    /// Quotas for kinds of demand at sites, by their places in the order of sites.
+    Plan(Vec<(Terms, Index, u64)>, u64),
+    Repack,
+    Tick {
+        adopting: bool,
+    },
 }
 
 fn amounts() -> impl Strategy<Value = Money> {
@@ -100,6 +110,8 @@ fn policies() -> impl Strategy<Value = Policy> {
         max_keys: limits.1,
         id_window: Span::from_secs(60),
         migration_cost: Money::from_micros(limits.2),
+        replicas_per_standby: limits.0,
+        standby_retry_max: Span::from_secs(spans.2),
         ..lax()
     })
 }
@@ -115,7 +127,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
 }
 
 fn wanted() -> impl Strategy<Value = Terms> {
-    let tiers = prop_oneof![Just(Tier::Standard), Just(Tier::MultiSite)];
+    let tiers = select(Tier::ALL.to_vec());
     let kinds = prop_oneof![Just(WorkloadKind::Service), Just(WorkloadKind::Job)];
     (0_u8..4, shapes(), tiers, kinds).prop_map(|(n, shape, tier, kind)| Terms {
         shape,
@@ -177,6 +189,11 @@ fn demand() -> impl Strategy<Value = Ask> {
         1 => Just(Ask::Revoke),
         6 => (wanted(), 0_u32..4).prop_map(|(t, n)| Ask::Deploy(t, n)),
         2 => (0_u32..5).prop_map(Ask::Scale),
+        4 => (wanted(), 0_u32..4, 0_u64..90, 0_u64..90)
+            .prop_map(|(t, n, from, long)| Ask::Reserve(t, n, from, long)),
+        1 => Just(Ask::Cancel),
+        2 => (wanted(), 0_u32..4, 0_u64..300).prop_map(|(t, n, long)| Ask::Order(t, n, long)),
+        1 => Just(Ask::CancelOrder),
         1 => Just(Ask::Stop),
         9 => (phases(), 0_u64..20).prop_map(|(p, e)| Ask::See(p, e)),
         2 => (0_u8..3, amounts()).prop_map(|(n, m)| Ask::Open(n, m)),
@@ -185,12 +202,21 @@ fn demand() -> impl Strategy<Value = Ask> {
     ]
 }
 
+fn plans() -> impl Strategy<Value = Ask> {
+    let amount = prop_oneof![Just(0_u64), Just(300), 1_u64..4_000, Just(u64::MAX)];
+    let row = (wanted(), any::<Index>(), amount);
+    let numbers = prop_oneof![9 => Just(1_u64), 1 => 0_u64..3];
+    (vec(row, 0..6), numbers).prop_map(|(rows, ahead)| Ask::Plan(rows, ahead))
+}
+
 pub(super) fn steps() -> impl Strategy<Value = Step> {
     let asks = prop_oneof![
         4 => supply(),
         5 => demand(),
         4 => any::<bool>().prop_map(|adopting| Ask::Tick { adopting }),
+        1 => Just(Ask::Repack),
         1 => policies().prop_map(Ask::Policy),
+        1 => plans(),
     ];
     prop_oneof![
         12 => (asks, any::<Index>(), any::<Index>()).prop_map(|(a, i, j)| Step::Do(Box::new(a), i, j)),

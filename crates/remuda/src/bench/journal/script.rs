@@ -12,7 +12,7 @@ use remuda_control::network::state::{EndReason, Terms};
 use remuda_control::network::{Command, Event};
 use remuda_types::{
     ApiKeyId, Capacity, Class, CommandId, Country, Digest, LeaseId, Money, NodeKey, Place, Price,
-    ProjectId, ProviderId, Shape, SiteId, Tier, TrancheId, WorkloadId, WorkloadKind,
+    ProjectId, ProviderId, Shape, SiteId, Tier, Time, TrancheId, WorkloadId, WorkloadKind,
 };
 
 use super::super::world::{GATEWAY, World, label};
@@ -274,6 +274,8 @@ fn see(life: &Life, observed: ObservedPhase) -> Command {
         lease,
         epoch,
         observed,
+        // Now: nothing later is believed.
+        since: Time::FOREVER,
     }
 }
 

@@ -1,13 +1,18 @@
 //! Placements made durable: the same world and demand through the whole network and its journal.
 //!
 //! Each placement is a deployment of one replica: the workload accepted, its replica added, its
-//! lease granted, its first slice reserved. What leaves is stopped, which settles and ends the
-//! lease. Commands are decided on the state that those before left and appended in the batches
-//! that control makes, each synced to the disk before the next begins.
+//! lease granted, its first slice reserved: four events. For each that comes one leaves: it is
+//! stopped, which gives its money back and settles and ends the lease: five events. Commands are
+//! decided on the state that those before left and appended in the batches that control makes, each
+//! synced to the disk before the next begins. Why those who were refused have no place is worked
+//! out by whoever asks, in control beside the sequencer; here once all is done.
+
+mod ids;
+mod shares;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
@@ -33,11 +38,15 @@ use crate::clock;
 use crate::context::Context;
 use crate::progress;
 use crate::table;
+use ids::Ids;
+use shares::Shares;
 
 /// Of a thousand requests, so many have a shape that was never seen before, unless told otherwise.
 const UNSEEN_PER_MILLE: u32 = 50;
 /// Projects that deploy.
 const PROJECTS: u32 = 100;
+/// So many refusals are explained.
+const EXPLAINED: usize = 100;
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -50,14 +59,20 @@ struct Figures {
     refused: u64,
     events_per_placement: f64,
     durable_per_s: u64,
+    /// All that was done counted: departures and refusals too.
     durable_per_cpu_s: u64,
+    /// The time of placements alone counted.
+    durable_alone_per_cpu_s: u64,
     commands_per_cpu_s: u64,
+    /// What it takes to say why there is no place.
+    explained_us: f64,
 }
 
 /// The network, who deploys in it, and the journal.
 struct Run {
     world: World,
     demand: Demand,
+    ids: Ids,
     running: Vec<(WorkloadId, u64)>,
     gpus: u64,
     used_gpu_milli: u64,
@@ -67,6 +82,9 @@ struct Run {
     placed: u64,
     events: u64,
     refused: u64,
+    /// The first of those that were refused.
+    unplaced: Vec<Refusal>,
+    shares: Shares,
 }
 
 pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<()> {
@@ -94,7 +112,9 @@ pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<
         events_per_placement: ratio(run.events, run.placed),
         durable_per_s: rate(run.placed, wall),
         durable_per_cpu_s: rate(run.placed, cpu),
+        durable_alone_per_cpu_s: rate(run.placed, run.shares.of_placements(cpu)),
         commands_per_cpu_s: rate(commands, cpu),
+        explained_us: run.explain(),
     };
     Ok(context.output.item(&figures, Figures::text)?)
 }
@@ -121,6 +141,7 @@ impl Run {
         let mut run = Self {
             world,
             demand: Demand::new(args.seed, unseen),
+            ids: Ids::default(),
             running: Vec::new(),
             gpus: drawn.gpus,
             used_gpu_milli: 0,
@@ -130,11 +151,15 @@ impl Run {
             placed: 0,
             events: 0,
             refused: 0,
+            unplaced: Vec::new(),
+            shares: Shares::default(),
         };
         while run.used_gpu_milli < run.gpus * 10 * args.load && run.refused < run.gpus {
             run.deploy(None)?;
         }
         (run.placed, run.events, run.refused) = (0, 0, 0);
+        run.unplaced.clear();
+        run.shares = Shares::default();
         run.times.reset();
         Ok(run)
     }
@@ -152,11 +177,22 @@ impl Run {
                 self.deploy(Some(&mut batch))?;
             }
         }
-        journal.append(&batch)?;
+        self.shares.append(|| journal.append(&batch))??;
         Ok(batch.records.len() as u64)
     }
 
+    /// Asks why there was no place; how long that takes, in microseconds.
+    fn explain(&mut self) -> f64 {
+        let asked = self.unplaced.len();
+        let begun = Instant::now();
+        for refusal in self.unplaced.drain(..) {
+            std::hint::black_box(self.world.network.explain(refusal));
+        }
+        ratio(micros(begun.elapsed()), asked as u64)
+    }
+
     fn deploy(&mut self, batch: Option<&mut Batch>) -> anyhow::Result<()> {
+        let begun = Instant::now();
         let request = self.demand.draw().context("the demand asks for nothing")?;
         self.deployed += 1;
         let projects = &self.world.projects;
@@ -183,8 +219,9 @@ impl Run {
             replicas: 1,
         };
         let start = Instant::now();
-        let Some(events) = self.decide(&command, batch)? else {
+        let Some((events, bytes)) = self.decide(&command, batch)? else {
             self.refused += 1;
+            self.shares.refused.add(begun, 0);
             return Ok(());
         };
         record(&mut self.times, start);
@@ -197,41 +234,57 @@ impl Run {
             .push((workload.context("nothing was accepted")?, gpu_milli));
         self.placed += 1;
         self.events += events.len() as u64;
+        self.shares.placed.add(begun, bytes);
         Ok(())
     }
 
     fn stop(&mut self, batch: &mut Batch) -> anyhow::Result<()> {
+        let begun = Instant::now();
         let leaves = self.departures.draw(&mut self.running);
         let (workload, gpu_milli) = leaves.context("nothing runs")?;
         self.used_gpu_milli -= gpu_milli;
         let stopped = self.decide(&Command::StopWorkload { workload }, Some(batch))?;
-        stopped.map(|_| ()).context("a stop was refused")
+        let (_, bytes) = stopped.context("a stop was refused")?;
+        self.shares.stopped.add(begun, bytes);
+        Ok(())
     }
 
-    /// The facts, committed and in the batch; nothing where there is no capacity.
+    /// The facts, committed and in the batch, and their size there; nothing where there is no capacity.
     fn decide(
         &mut self,
         command: &Command,
         batch: Option<&mut Batch>,
-    ) -> anyhow::Result<Option<Vec<Event>>> {
-        let (now, id) = (clock::now(), clock::command_id());
+    ) -> anyhow::Result<Option<(Vec<Event>, usize)>> {
+        let (now, id) = (clock::now(), self.ids.next()?);
         let network = &mut self.world.network;
         let events = match network.decide(now, id, command) {
             Ok(Decision::New(events)) => events,
             Ok(Decision::Repeat) => anyhow::bail!("an id was given twice"),
-            Err(Refusal::NoCapacity(_)) => return Ok(None),
+            Err(refusal @ Refusal::NoRoom(_)) => {
+                if self.unplaced.len() < EXPLAINED {
+                    self.unplaced.push(refusal);
+                }
+                return Ok(None);
+            }
             Err(refusal) => return Err(refusal.into()),
         };
         network.commit(now, id, &events);
+        let mut bytes = 0;
         if let Some(batch) = batch {
+            let body = recover::encode(&events);
+            bytes = body.len();
             batch.records.push(RecordDraft {
                 at: now,
                 command: id,
-                body: recover::encode(&events),
+                body,
             });
         }
-        Ok(Some(events))
+        Ok(Some((events, bytes)))
     }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn enrol(world: &mut World, drawn: &made::World) -> anyhow::Result<()> {
@@ -267,8 +320,12 @@ impl Figures {
         rows.extend([
             ("events for each", self.events_per_placement.to_string()),
             (
-                "placements per CPU-second",
+                "placements per CPU-second, departures and refusals counted",
                 format!("{} (reach 100,000)", self.durable_per_cpu_s),
+            ),
+            (
+                "placements per CPU-second of placements alone",
+                self.durable_alone_per_cpu_s.to_string(),
             ),
             ("placements per second", self.durable_per_s.to_string()),
             (
@@ -276,6 +333,7 @@ impl Figures {
                 self.commands_per_cpu_s.to_string(),
             ),
             ("refused", self.refused.to_string()),
+            ("why, for one who asks", format!("{} us", self.explained_us)),
         ]);
         table::details(&rows)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use remuda_sim::run::{Cause, Delivered, Outcome};
+use remuda_sim::run::{Cause, Delivered, Outcome, Requests};
 use remuda_types::Tier;
 use remuda_wire::api::Usd;
 use serde::Serialize;
@@ -30,13 +30,65 @@ pub(super) struct Run {
     nodes_suspected: u64,
     nodes_lost: u64,
     control_faults: u64,
+    silent_exits: u64,
     forfeits: u64,
     forfeited_usd: Usd,
     orders_refused: u64,
+    /// Orders made again under the same id that had been taken.
+    orders_repeated: u64,
+    /// What came of requests at gateways, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests: Option<Asked>,
     commands: u64,
     facts: u64,
     happenings: u64,
     wall_s: f64,
+}
+
+/// What came of requests at gateways.
+#[derive(Debug, Serialize)]
+struct Asked {
+    came: u64,
+    served: u64,
+    moves: u64,
+    failed: u64,
+    failed_though_served: u64,
+    unfunded: u64,
+    unknown: u64,
+    cut_off: u64,
+    no_gateway: u64,
+    lapsed: u64,
+    gateway_faults: u64,
+    posted_usd: Usd,
+    lost_usd: Usd,
+}
+
+impl Asked {
+    fn of(requests: &Requests) -> Option<Self> {
+        (requests.came > 0).then_some(Self {
+            came: requests.came,
+            served: requests.served,
+            moves: requests.moves,
+            failed: requests.failed,
+            failed_though_served: requests.failed_though_served,
+            unfunded: requests.unfunded,
+            unknown: requests.unknown,
+            cut_off: requests.cut_off,
+            no_gateway: requests.no_gateway,
+            lapsed: requests.lapsed,
+            gateway_faults: requests.gateway_faults,
+            posted_usd: Usd(requests.posted),
+            lost_usd: Usd(requests.lost),
+        })
+    }
+
+    fn text(&self) -> String {
+        let failed = self.failed + self.failed_though_served;
+        format!(
+            "{}, {failed} ({} while a replica served), {} ({} moves between replicas)",
+            self.came, self.failed_though_served, self.cut_off, self.moves
+        )
+    }
 }
 
 /// What was delivered of a tier.
@@ -89,9 +141,12 @@ impl Run {
             nodes_suspected: outcome.nodes_suspected,
             nodes_lost: outcome.nodes_lost,
             control_faults: outcome.control_faults,
+            silent_exits: outcome.silent_exits,
             forfeits: outcome.forfeits,
             forfeited_usd: Usd(outcome.forfeited),
             orders_refused: outcome.refused,
+            orders_repeated: outcome.repeats,
+            requests: Asked::of(&outcome.requests),
             commands: outcome.commands,
             facts: outcome.facts,
             happenings: outcome.happenings,
@@ -124,10 +179,20 @@ impl Run {
             ),
             ("control replaced", self.control_faults.to_string()),
             (
+                "providers that left and told nobody",
+                self.silent_exits.to_string(),
+            ),
+            (
                 "forfeited by providers",
                 format!("{} USD by {}", self.forfeited_usd.0, self.forfeits),
             ),
             ("orders without a place", self.orders_refused.to_string()),
+            (
+                "requests, failed, cut off",
+                self.requests
+                    .as_ref()
+                    .map_or("none came".to_owned(), Asked::text),
+            ),
             (
                 "commands, facts",
                 format!("{}, {}", self.commands, self.facts),

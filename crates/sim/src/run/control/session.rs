@@ -156,6 +156,7 @@ impl Control {
                 lease,
                 epoch,
                 observed,
+                since: seen.since,
             };
             self.run(now, &command);
         }

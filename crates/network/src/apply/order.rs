@@ -1,0 +1,41 @@
+//! Standing orders, as facts change them.
+
+use crate::event::Event;
+use crate::state::{StandingOrder, State};
+
+impl State {
+    pub(super) fn change_order(&mut self, event: &Event) {
+        match event {
+            Event::OrderStands {
+                workload,
+                project,
+                terms,
+                replicas,
+                until,
+                retry,
+                at,
+            } => {
+                let stands = StandingOrder {
+                    project: *project,
+                    terms: (**terms).clone(),
+                    replicas: *replicas,
+                    until: *until,
+                    at: *at,
+                    retry: *retry,
+                    attempts: 1,
+                };
+                self.orders.insert(*workload, stands);
+            }
+            Event::OrderWaits { workload, retry } => {
+                if let Some(order) = self.orders.get_mut(workload) {
+                    order.retry = *retry;
+                    order.attempts = order.attempts.saturating_add(1);
+                }
+            }
+            Event::OrderEnded { workload, .. } => {
+                self.orders.remove(workload);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What a batch does with claims.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use remuda_placement::{Booking, NodeOffer, Placement};
+use remuda_types::{ClaimId, NodeKey, Shape, Time, WorkloadId};
+
+use super::{Draft, Undo};
+use crate::index::{Kept, begun_on, claim_of, kept};
+use crate::state::{Claimed, Lease};
+
+/// What this batch did with claims so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changes {
+    /// Those that are not as the state has them: called, given up, let go of, or with a node now.
+    disposed: BTreeSet<ClaimId>,
+    /// Workloads whose claims are to be counted when the batch is done, with those of their claims
+    /// that lost their nodes.
+    recounts: BTreeMap<WorkloadId, BTreeSet<ClaimId>>,
+    /// Where it claimed capacity for whom.
+    granted: BTreeSet<(WorkloadId, NodeKey)>,
+    /// Claims on which leases began, or ended.
+    begun: BTreeMap<ClaimId, bool>,
+}
+
+fn booking(place: &Placement, shape: Shape, (from, to): (Time, Time)) -> Kept {
+    Kept::Booked(Booking {
+        from,
+        to,
+        shape,
+        gpus: place.gpus,
+    })
+}
+
+impl Draft<'_> {
+    /// Keeps capacity for a claim, for the batch's later steps.
+    pub(in crate::decide) fn claim(
+        &mut self,
+        (id, workload): (ClaimId, WorkloadId),
+        place: &Placement,
+        shape: Shape,
+    ) {
+        self.claims.disposed.insert(id);
+        self.claims.granted.insert((workload, place.node));
+        let kept = match self.state.reservations.get(&workload) {
+            None => Kept::Standby((shape, place.gpus)),
+            Some(booked) => booking(place, shape, (booked.from, booked.to)),
+        };
+        self.keep(place.node, kept);
+    }
+
+    /// Books a place, for the batch's later steps.
+    pub(in crate::decide) fn book(
+        &mut self,
+        place: &Placement,
+        shape: Shape,
+        interval: (Time, Time),
+    ) {
+        self.keep(place.node, booking(place, shape, interval));
+    }
+
+    /// Keeps capacity for a claim no longer.
+    pub(in crate::decide) fn unclaim(&mut self, id: ClaimId, place: &Claimed) {
+        let begun = self.has_begun(id);
+        self.claims.disposed.insert(id);
+        let Some(claim) = self.state.claims.get(&id) else {
+            return;
+        };
+        self.recount(claim.workload);
+        let reservation = self.state.reservations.get(&claim.workload);
+        self.unkeep(place.node, kept(place, reservation));
+        if begun {
+            self.unkeep(place.node, begun_on(place));
+        }
+    }
+
+    /// Whether a replica has a lease on what is booked by a claim.
+    pub(in crate::decide) fn has_begun(&self, id: ClaimId) -> bool {
+        let known = self.state.claims.get(&id);
+        let known = known.is_some_and(|claim| claim.replica.is_some());
+        self.claims.begun.get(&id).copied().unwrap_or(known)
+    }
+
+    /// What is booked by a claim is a lease's from now on.
+    pub(in crate::decide) fn begin(&mut self, id: ClaimId, place: &Claimed) {
+        self.claims.begun.insert(id, true);
+        self.keep(place.node, begun_on(place));
+    }
+
+    /// A lease has ended: what was booked for it is kept again.
+    pub(super) fn keep_again(&mut self, lease: &Lease) {
+        let Some((id, place)) = claim_of(self.state, lease) else {
+            return;
+        };
+        if self.has_begun(id) && !self.disposed_of(id) {
+            self.claims.begun.insert(id, false);
+            self.unkeep(place.node, begun_on(place));
+        }
+    }
+
+    fn keep(&mut self, node: NodeKey, kept: Kept) {
+        if self.index.keep(node, &kept).is_ok() {
+            self.undo.push(Undo::Kept(node, kept));
+        }
+    }
+
+    fn unkeep(&mut self, node: NodeKey, kept: Kept) {
+        if self.index.unkeep(node, &kept).is_ok() {
+            self.undo.push(Undo::Unkept(node, kept));
+        }
+    }
+
+    /// The nodes on which this batch claimed capacity for a workload.
+    pub(in crate::decide) fn claimed_for(
+        &self,
+        workload: WorkloadId,
+    ) -> impl Iterator<Item = NodeKey> + '_ {
+        let granted = self.claims.granted.iter();
+        let granted = granted.filter(move |(of, _)| *of == workload);
+        granted.map(|(_, node)| *node)
+    }
+
+    /// Notes that this batch does something with a claim that keeps nothing.
+    pub(in crate::decide) fn dispose_of(&mut self, id: ClaimId) {
+        self.claims.disposed.insert(id);
+    }
+
+    /// Whether this batch did something with a claim.
+    pub(in crate::decide) fn disposed_of(&self, id: ClaimId) -> bool {
+        self.claims.disposed.contains(&id)
+    }
+
+    /// Has the claims of a workload counted when the batch is done.
+    pub(in crate::decide) fn recount(&mut self, workload: WorkloadId) {
+        self.claims.recounts.entry(workload).or_default();
+    }
+
+    /// Notes that a claim of a workload lost its node.
+    pub(in crate::decide) fn vacated(&mut self, workload: WorkloadId, id: ClaimId) {
+        self.claims.recounts.entry(workload).or_default().insert(id);
+    }
+
+    /// Whether the claims of a workload are counted when the batch is done.
+    pub(in crate::decide) fn recounts(&self, workload: WorkloadId) -> bool {
+        self.claims.recounts.contains_key(&workload)
+    }
+
+    /// The workloads whose claims are to be counted now.
+    pub(in crate::decide) fn take_recounts(&mut self) -> BTreeMap<WorkloadId, BTreeSet<ClaimId>> {
+        std::mem::take(&mut self.claims.recounts)
+    }
+
+    /// Whether what is held of a node has room in what it would offer.
+    pub(in crate::decide) fn fits(&mut self, offer: &NodeOffer) -> bool {
+        let Some(before) = self.index.fleet.offer(offer.node) else {
+            return true;
+        };
+        let fits = self.index.offer(offer).is_ok();
+        if fits {
+            crate::index::done(self.index.offer(&before));
+        }
+        fits
+    }
+}

@@ -1,0 +1,99 @@
+//! Standing orders: what cannot be had now is deployed as soon as it can.
+//!
+//! An order has room when the terms have: a node that comes free, comes back or joins, at a price
+//! that they allow. It is looked for again and again, ever more rarely, and never holds anything.
+
+use remuda_types::{ProjectId, Span, Time, WorkloadId};
+
+use super::deploy::{self, Why};
+use super::draft::Draft;
+use super::lease::doubled;
+use crate::event::Event;
+use crate::refusal::Refusal;
+use crate::state::{OrderEnd, StandingOrder, Terms};
+
+/// Deploys what is wanted if there is room, and else has the order stand.
+pub(super) fn place(
+    draft: &mut Draft<'_>,
+    project: ProjectId,
+    terms: &Terms,
+    replicas: u32,
+    until: Time,
+) -> Result<(), Refusal> {
+    check_until(draft, until)?;
+    let mark = draft.mark();
+    match deploy::deploy(draft, project, terms, replicas) {
+        Err(Refusal::NoRoom(_) | Refusal::NoCapacity(_)) => draft.back_to(mark),
+        deployed => return deployed,
+    }
+    let retry = draft.now + wait(draft, 0);
+    draft.push(Event::OrderStands {
+        workload: WorkloadId::derived(draft.id, 0),
+        project,
+        terms: Box::new(terms.clone()),
+        replicas,
+        until,
+        retry,
+        at: draft.now,
+    });
+    Ok(())
+}
+
+fn check_until(draft: &Draft<'_>, until: Time) -> Result<(), Refusal> {
+    let longest = draft.state.policy.order_stands_max;
+    if until > draft.now && until.since(draft.now) <= longest {
+        return Ok(());
+    }
+    let problem = format!("it is to lie within {longest} from now");
+    Err(Refusal::Invalid {
+        field: "until",
+        problem,
+    })
+}
+
+pub(super) fn cancel(draft: &mut Draft<'_>, id: WorkloadId) -> Result<(), Refusal> {
+    if !draft.state.orders.contains_key(&id) {
+        return Err(Refusal::not_found("standing order", id));
+    }
+    end(draft, id, OrderEnd::Cancelled);
+    Ok(())
+}
+
+fn end(draft: &mut Draft<'_>, id: WorkloadId, end: OrderEnd) {
+    draft.push(Event::OrderEnded {
+        workload: id,
+        end,
+        at: draft.now,
+    });
+}
+
+/// An order is to be tried again, or its time is over.
+pub(super) fn due(draft: &mut Draft<'_>, id: WorkloadId) {
+    let Some(order) = draft.state.orders.get(&id) else {
+        return;
+    };
+    if order.until <= draft.now {
+        end(draft, id, OrderEnd::Lapsed);
+        return;
+    }
+    let mark = draft.mark();
+    if fill(draft, id, order).is_err() {
+        draft.back_to(mark);
+        let retry = draft.now + wait(draft, order.attempts);
+        draft.push(Event::OrderWaits {
+            workload: id,
+            retry,
+        });
+    }
+}
+
+/// Ever longer, for an order may stand for months.
+fn wait(draft: &Draft<'_>, attempts: u32) -> Span {
+    doubled(draft, attempts).min(draft.state.policy.order_retry_max)
+}
+
+fn fill(draft: &mut Draft<'_>, id: WorkloadId, order: &StandingOrder) -> Result<(), Refusal> {
+    end(draft, id, OrderEnd::Filled);
+    let of = (id, order.project);
+    deploy::accept(draft, of, &order.terms, (order.replicas, Why::Nobody))
+}

@@ -1,0 +1,244 @@
+//! Warm standbys: claims that a workload has for when a replica loses its node.
+
+mod count;
+
+use remuda_placement::{GpuSet, Placement, Request};
+use remuda_types::{ClaimId, LeaseId, NodeKey, ReplicaId, Span, WorkloadId};
+
+use super::draft::Draft;
+use super::lease::{self, Grant};
+use super::{reserve, seek};
+use crate::event::Event;
+use crate::refusal::Refusal;
+use crate::state::{Claim, Claimed, Terms};
+
+pub(super) use count::recount;
+
+/// Grants a lease where the workload has a claim; says nothing where it has none that can be
+/// called. A refusal is about money, and nothing was done then.
+pub(super) fn call(
+    draft: &mut Draft<'_>,
+    of: &Grant<'_>,
+    wanted: &Request,
+) -> Result<Option<LeaseId>, Refusal> {
+    for (id, place) in callable(draft, of.workload, wanted) {
+        let mark = draft.mark();
+        let placement = if draft.state.reservations.contains_key(&of.workload) {
+            begun(draft, id, &place, of.replica)
+        } else {
+            called(draft, id, &place)
+        };
+        if let Some(placement) = placement {
+            let granted = lease::grant(draft, of, &placement);
+            if granted.is_err() {
+                draft.back_to(mark);
+            }
+            return granted.map(Some);
+        }
+        draft.back_to(mark);
+    }
+    Ok(None)
+}
+
+/// The claims of a workload that will do, the longest held first.
+fn callable(draft: &Draft<'_>, workload: WorkloadId, wanted: &Request) -> Vec<(ClaimId, Claimed)> {
+    let will_do = |place: &Claimed| {
+        let avoid = &wanted.avoid;
+        draft.index.fleet.is_open(place.node) == Some(true)
+            && place.shape == *wanted.shape()
+            && !avoid.nodes.contains(&place.node)
+            && !avoid.owners.contains(&place.provider)
+            && !avoid.sites.contains(&place.site)
+    };
+    let claims = held(draft, workload);
+    let claims = claims.filter(|(id, place)| will_do(place) && !draft.has_begun(*id));
+    let mut claims: Vec<_> = claims.collect();
+    claims.sort_by_key(|(id, place)| (place.at, *id));
+    claims
+}
+
+/// The claims of a workload that have a node, those of which this batch disposed left out.
+fn held<'d>(
+    draft: &'d Draft<'_>,
+    workload: WorkloadId,
+) -> impl Iterator<Item = (ClaimId, Claimed)> + 'd {
+    let claims = draft.index.claims.of(workload);
+    let claims = claims.filter(|id| !draft.disposed_of(*id));
+    claims.filter_map(|id| Some((id, draft.state.claims.get(&id)?.place?)))
+}
+
+/// Gives a standby up for the lease that follows; spot is out of its way.
+fn called(draft: &mut Draft<'_>, id: ClaimId, place: &Claimed) -> Option<Placement> {
+    draft.push(Event::ClaimCalled {
+        claim: id,
+        at: draft.now,
+    });
+    draft.unclaim(id, place);
+    let gpus = seek::clear(draft, place.node, &place.shape)?;
+    placement(draft, place, gpus)
+}
+
+/// Gives what is booked by a claim to the lease that follows; spot is out of its way. It is kept
+/// for when that ends before its time.
+fn begun(
+    draft: &mut Draft<'_>,
+    id: ClaimId,
+    place: &Claimed,
+    replica: ReplicaId,
+) -> Option<Placement> {
+    draft.push(Event::ClaimBegun { claim: id, replica });
+    draft.begin(id, place);
+    seek::clear_on(draft, place.node, (&place.shape, place.gpus()))?;
+    placement(draft, place, place.gpus())
+}
+
+fn placement(draft: &Draft<'_>, place: &Claimed, gpus: GpuSet) -> Option<Placement> {
+    let offer = draft.index.fleet.offer(place.node)?;
+    Some(Placement {
+        node: place.node,
+        site: place.site,
+        provider: place.provider,
+        gpus,
+        price: remuda_placement::quote(&offer, &place.shape),
+    })
+}
+
+/// Gives up every claim on a node that is no longer to be counted on. Others are looked for when
+/// the batch is done.
+pub(super) fn vacate(draft: &mut Draft<'_>, node: NodeKey) {
+    let claims = draft.index.claims.on(node);
+    let mut claims: Vec<_> = claims.filter(|id| !draft.disposed_of(*id)).collect();
+    // What leases still have goes last: others may be booked in its place for later.
+    claims.sort_by_key(|id| draft.has_begun(*id));
+    for id in claims {
+        let Some(claim) = draft.state.claims.get(&id) else {
+            continue;
+        };
+        let Some(place) = &claim.place else { continue };
+        let retry = draft.now + draft.state.policy.replace_backoff;
+        draft.push(Event::ClaimSought {
+            claim: id,
+            workload: claim.workload,
+            retry,
+        });
+        draft.unclaim(id, place);
+        draft.vacated(claim.workload, id);
+    }
+}
+
+/// A claim without a node is due: it gets one, or waits for the next attempt.
+pub(super) fn due(draft: &mut Draft<'_>, id: ClaimId) {
+    let Some(claim) = draft.state.claims.get(&id) else {
+        return;
+    };
+    let workload = draft.state.workloads.get(&claim.workload);
+    let reservation = draft.state.reservations.get(&claim.workload);
+    let terms = workload.map(|workload| &workload.terms);
+    let Some(terms) = terms.or(reservation.map(|reservation| &reservation.terms)) else {
+        return;
+    };
+    if draft.disposed_of(id) || draft.recounts(claim.workload) || claim.place.is_some() {
+        return;
+    }
+    if !claim_node(draft, id, (claim.workload, terms)) {
+        let retry = draft.now + backoff(draft, claim);
+        draft.push(Event::ClaimSought {
+            claim: id,
+            workload: claim.workload,
+            retry,
+        });
+    }
+}
+
+/// Doubles with every attempt, up to the policy's longest.
+fn backoff(draft: &Draft<'_>, claim: &Claim) -> Span {
+    let policy = &draft.state.policy;
+    let first = policy.replace_backoff;
+    let doubled = first
+        .as_millis()
+        .saturating_mul(1 << claim.attempts.min(20));
+    let longest = policy.standby_retry_max.max(first);
+    Span::from_millis(doubled).min(longest)
+}
+
+/// Finds a node for a claim and keeps its capacity; says whether there was one.
+fn claim_node(draft: &mut Draft<'_>, id: ClaimId, of: (WorkloadId, &Terms)) -> bool {
+    let Some(found) = find(draft, of) else {
+        return false;
+    };
+    draft.push(Event::ClaimGranted {
+        claim: id,
+        workload: of.0,
+        node: found.node,
+        shape: of.1.shape,
+        gpu_bits: found.gpus.bits(),
+        at: draft.now,
+    });
+    draft.claim((id, of.0), &found, of.1.shape);
+    true
+}
+
+/// A node for a claim: with an owner and on a site that the workload has nothing with, or at least
+/// on another node than all it has.
+fn find(draft: &mut Draft<'_>, (workload, terms): (WorkloadId, &Terms)) -> Option<Placement> {
+    let mut near = lease::request(draft, workload, terms, None).ok()?;
+    let mut apart = near.clone();
+    let leases = draft.live_leases(workload);
+    let leases = leases.map(|(_, lease)| (lease.node, lease.provider, lease.site));
+    let granted = draft.granted_to(workload);
+    let granted = granted.map(|granted| (granted.node, granted.provider, granted.site));
+    for (node, owner, site) in leases.chain(granted).collect::<Vec<_>>() {
+        near.avoid.nodes.insert(node);
+        apart.avoid.owners.insert(owner);
+        apart.avoid.sites.insert(site);
+    }
+    let claims = held(draft, workload).map(|(_, place)| place.node);
+    let claims = claims.chain(draft.claimed_for(workload));
+    near.avoid.nodes.extend(claims);
+    apart.avoid.nodes.clone_from(&near.avoid.nodes);
+    if let Some(reservation) = draft.state.reservations.get(&workload) {
+        let interval = (reservation.from, reservation.to);
+        return reserve::place_again(draft, &reserved_request(draft, workload, terms)?, interval);
+    }
+    cheapest(draft, &apart).or_else(|| cheapest(draft, &near))
+}
+
+/// What placement is asked for another place of a reservation: away from where its tier forbids.
+fn reserved_request(draft: &Draft<'_>, workload: WorkloadId, terms: &Terms) -> Option<Request> {
+    let mut wanted = lease::request(draft, workload, terms, None).ok()?;
+    if terms.tier.spreads_owners() {
+        for (_, place) in held(draft, workload) {
+            wanted.avoid.owners.insert(place.provider);
+            wanted.avoid.sites.insert(place.site);
+        }
+        let owners = draft.claimed_for(workload);
+        let offers = owners.filter_map(|node| draft.index.fleet.offer(node));
+        for offer in offers {
+            wanted.avoid.owners.insert(offer.provider);
+            wanted.avoid.sites.insert(offer.site);
+        }
+    }
+    Some(wanted)
+}
+
+/// The cheapest node that has room beside what was sold under a promise; of two that cost the same
+/// the one that spot is on, so that what is free stays free.
+pub(super) fn cheapest(draft: &mut Draft<'_>, wanted: &Request) -> Option<Placement> {
+    let index = &mut *draft.index;
+    let yielding = remuda_placement::find(&mut index.layers.yielding, wanted);
+    let free = remuda_placement::find(index.fleet.now(), wanted);
+    match (yielding, free) {
+        (Some(yielding), Some(free)) if free.price < yielding.price => Some(free),
+        (yielding, free) => yielding.or(free),
+    }
+}
+
+/// Lets go of a claim that is not needed any more.
+pub(super) fn release(draft: &mut Draft<'_>, id: ClaimId) {
+    draft.push(Event::ClaimReleased { claim: id });
+    let place = draft.state.claims.get(&id).and_then(|claim| claim.place);
+    match place.filter(|_| !draft.disposed_of(id)) {
+        Some(place) => draft.unclaim(id, &place),
+        None => draft.dispose_of(id),
+    }
+}

@@ -1,0 +1,126 @@
+//! Which claims a workload has, and which are on a node.
+
+use std::collections::BTreeSet;
+
+use remuda_placement::Booking;
+use remuda_types::{ClaimId, NodeKey, WorkloadId};
+
+use super::{Due, Index, Kept, done};
+use crate::state::{Claim, Claimed, Lease, Reservation, State};
+
+const FIRST: ClaimId = ClaimId::from_u128(0);
+const LAST: ClaimId = ClaimId::from_u128(u128::MAX);
+
+/// The claims.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Claims {
+    of: BTreeSet<(WorkloadId, ClaimId)>,
+    /// Those that have a node.
+    on: BTreeSet<(NodeKey, ClaimId)>,
+}
+
+impl Claims {
+    /// Those of a workload.
+    pub(crate) fn of(&self, workload: WorkloadId) -> impl Iterator<Item = ClaimId> + '_ {
+        let range = self.of.range((workload, FIRST)..=(workload, LAST));
+        range.map(|(_, claim)| *claim)
+    }
+
+    /// Those on a node.
+    pub(crate) fn on(&self, node: NodeKey) -> impl Iterator<Item = ClaimId> + '_ {
+        let range = self.on.range((node, FIRST)..=(node, LAST));
+        range.map(|(_, claim)| *claim)
+    }
+}
+
+/// What is kept for a claim: until it is called, or for the time that it is booked for.
+pub(crate) fn kept(place: &Claimed, reservation: Option<&Reservation>) -> Kept {
+    let (shape, gpus) = (place.shape, place.gpus());
+    reservation.map_or(Kept::Standby((shape, gpus)), |booked| {
+        Kept::Booked(Booking {
+            from: booked.from,
+            to: booked.to,
+            shape,
+            gpus,
+        })
+    })
+}
+
+/// The claim that a lease has what was booked by.
+pub(crate) fn claim_of<'a>(state: &'a State, lease: &Lease) -> Option<(ClaimId, &'a Claimed)> {
+    let reservation = state.reservations.get(&lease.workload)?;
+    let claims = reservation.claims.iter();
+    let claims = claims.filter_map(|id| state.claims.get(id).map(|claim| (*id, claim)));
+    let mut called = claims.filter(|(_, claim)| claim.replica == Some(lease.replica));
+    called.find_map(|(id, claim)| {
+        let place = claim.place.as_ref();
+        Some((id, place.filter(|place| place.node == lease.node)?))
+    })
+}
+
+impl Index {
+    /// Takes note of all claims. What leases have of what is booked goes first: others may be booked
+    /// in its place for later.
+    pub(super) fn note_all_claims(&mut self, state: &State) {
+        let begun = |claim: &&Claim| claim.replica.is_some();
+        for claim in state.claims.values().filter(begun) {
+            if let Some(place) = &claim.place {
+                done(self.keep(place.node, &begun_on(place)));
+            }
+        }
+        for id in state.claims.keys() {
+            self.note_booked(state, *id);
+        }
+    }
+
+    /// Takes note of a claim but for what a lease has of it.
+    fn note_booked(&mut self, state: &State, id: ClaimId) {
+        if let Some(claim) = state.claims.get(&id) {
+            self.claims.of.insert((claim.workload, id));
+            if let Some(place) = &claim.place {
+                self.claims.on.insert((place.node, id));
+                let kept = kept(place, state.reservations.get(&claim.workload));
+                done(self.keep(place.node, &kept));
+            }
+        }
+        self.refresh(state, Due::Claim(id));
+    }
+
+    /// Takes note of a claim as the state has it now.
+    pub(super) fn note_claim(&mut self, state: &State, id: ClaimId) {
+        let claim = state.claims.get(&id);
+        let begun = claim.filter(|claim| claim.replica.is_some());
+        if let Some(place) = begun.and_then(|claim| claim.place.as_ref()) {
+            done(self.keep(place.node, &begun_on(place)));
+        }
+        self.note_booked(state, id);
+    }
+
+    /// Takes back what is noted of a claim that the state is about to change.
+    pub(super) fn forget_claim(&mut self, state: &State, id: ClaimId) {
+        let Some(claim) = state.claims.get(&id) else {
+            return;
+        };
+        self.claims.of.remove(&(claim.workload, id));
+        if let Some(place) = &claim.place {
+            self.claims.on.remove(&(place.node, id));
+            let kept = kept(place, state.reservations.get(&claim.workload));
+            done(self.unkeep(place.node, &kept));
+            if claim.replica.is_some() {
+                done(self.unkeep(place.node, &begun_on(place)));
+            }
+        }
+    }
+
+    /// A lease ends: what was booked for it is kept again.
+    pub(super) fn keep_again(&mut self, state: &State, lease: &Lease) {
+        if let Some((_, place)) = claim_of(state, lease) {
+            done(self.unkeep(place.node, &begun_on(place)));
+        }
+    }
+}
+
+/// What a lease has of what is booked.
+pub(crate) const fn begun_on(place: &Claimed) -> Kept {
+    Kept::Begun((place.shape, place.gpus()))
+}

@@ -1,0 +1,218 @@
+//! Capacity asked for from a time on and before another.
+
+use remuda_network::command::ObservedPhase;
+use remuda_network::state::{EndReason, ReservationEnd, Terms};
+use remuda_network::{Command, Event};
+use remuda_types::{ProjectId, Shape, Span, Tier, Time, WorkloadId};
+
+use crate::world::{World, lax, secs, terms};
+
+/// Both GPUs of a node.
+fn whole(n: u8) -> Terms {
+    Terms {
+        shape: Shape {
+            gpu_milli: 2_000,
+            ..terms(n).shape
+        },
+        ..terms(n)
+    }
+}
+
+/// From so many seconds from the start on, and before so many.
+fn book(project: ProjectId, terms: &Terms, (from, to): (u64, u64)) -> Command {
+    let at = |from| crate::world::START + Span::from_secs(from);
+    Command::Reserve {
+        project,
+        terms: Box::new(terms.clone()),
+        replicas: 1,
+        from: at(from),
+        to: at(to),
+    }
+}
+
+fn deploy(project: ProjectId, terms: &Terms) -> Command {
+    Command::Deploy {
+        project,
+        terms: Box::new(terms.clone()),
+        replicas: 1,
+    }
+}
+
+fn booked(events: &[Event]) -> WorkloadId {
+    match events[0] {
+        Event::ReservationMade { workload, .. } => workload,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+fn ends(events: &[Event]) -> Vec<ReservationEnd> {
+    let ends = events.iter().filter_map(|event| match event {
+        Event::ReservationEnded { end, .. } => Some(*end),
+        _ => None,
+    });
+    ends.collect()
+}
+
+fn until(world: &mut World, secs: u64) -> Vec<Event> {
+    let at = crate::world::START + Span::from_secs(secs);
+    world.tick_after(at.since(world.now))
+}
+
+#[test]
+fn two_that_never_meet_have_the_same_gpus_one_after_the_other() {
+    let mut world = World::new(lax());
+    let (_, node) = world.node(1, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    let first = booked(&world.run(book(project, &whole(1), (3_600, 7_200))));
+    let second = booked(&world.run(book(project, &whole(2), (7_200, 9_000))));
+    let none = "no capacity: 1 node: 1 without 2 GPUs free";
+    assert_eq!(
+        world.refused(book(project, &whole(3), (7_100, 7_300))),
+        none
+    );
+    assert_eq!(world.refused(book(project, &whole(3), (0, 3_700))), none);
+    world.run(book(project, &whole(3), (60, 3_600)));
+    assert_eq!(world.refused(deploy(project, &whole(4))), none);
+    let spot = Terms {
+        tier: Tier::Spot,
+        ..terms(5)
+    };
+    let spot = world.deploy(project, &spot, 2);
+    world.all_ready(spot);
+    until(&mut world, 3_599);
+    let events = until(&mut world, 3_600);
+    assert_eq!(ends(&events), [ReservationEnd::Over]);
+    let lease = world.only(first);
+    assert_eq!(world.lease(lease).node, node);
+    assert_eq!(
+        world.lease(lease).hard_end,
+        crate::world::START + secs(7_200)
+    );
+    world.see(lease, ObservedPhase::Ready);
+    // It costs what its time costs, and no slice goes beyond.
+    assert_eq!(
+        world.lease(lease).slice_end,
+        crate::world::START + secs(7_200)
+    );
+
+    let events = until(&mut world, 7_200);
+    let over = events.iter().find_map(|event| match event {
+        Event::LeaseEnded {
+            lease: id, reason, ..
+        } if *id == lease => Some(*reason),
+        _ => None,
+    });
+    assert_eq!(over, Some(EndReason::TermOver));
+    assert!(!world.state().workloads.contains_key(&first));
+    let lease = world.only(second);
+    world.see(lease, ObservedPhase::Ready);
+    until(&mut world, 9_000);
+    assert!(world.state().reservations.is_empty() && world.state().claims.is_empty());
+    // Spot has the node for itself again.
+    assert!(world.held(spot).iter().all(|(_, lease)| lease.is_some()));
+}
+
+#[test]
+fn what_ends_before_its_time_is_kept_and_given_again() {
+    let mut world = World::new(lax());
+    world.node(1, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    let id = booked(&world.run(book(project, &whole(1), (60, 7_200))));
+    until(&mut world, 60);
+    world.see(world.only(id), ObservedPhase::Ready);
+    world.see(world.only(id), ObservedPhase::Ended(EndReason::Crashed));
+    assert_eq!(world.held(id)[0].1, None);
+    let refused = world.refused(deploy(project, &terms(2)));
+    assert_eq!(refused, "no capacity: 1 node: 1 without 1 GPU free");
+    world.tick_after(secs(2));
+    let lease = world.only(id);
+    world.see(lease, ObservedPhase::Ready);
+    world.run(Command::StopWorkload { workload: id });
+    assert!(!world.state().claims.is_empty(), "it still drains");
+    world.tick_after(secs(30));
+    assert!(world.state().reservations.is_empty() && world.state().claims.is_empty());
+}
+
+#[test]
+fn a_budget_that_cannot_pay_lets_it_lapse_and_a_tenant_may_cancel() {
+    let mut world = World::new(lax());
+    world.node(1, "1.00");
+    let (_, poor) = world.project(1, "2.00");
+    let beyond = world.refused(book(poor, &whole(1), (60, 7_300)));
+    assert!(beyond.starts_with("the project's budget has 2"), "{beyond}");
+    let id = booked(&world.run(book(poor, &whole(1), (60, 7_200))));
+    // What it has is used up by then.
+    world.node(2, "20.00");
+    world.deploy(poor, &whole(2), 1);
+    assert_eq!(
+        world.refused(book(poor, &terms(1), (8_000, 9_000))),
+        "a workload of this name exists already: choose another name, or use that one"
+    );
+    let events = until(&mut world, 60);
+    assert_eq!(ends(&events), [ReservationEnd::Lapsed]);
+    assert!(!world.state().workloads.contains_key(&id) && world.state().claims.is_empty());
+
+    let (_, rich) = world.project(2, "100.00");
+    let workload = booked(&world.run(book(rich, &whole(1), (3_600, 7_200))));
+    let events = world.run(Command::CancelReservation { workload });
+    assert_eq!(ends(&events), [ReservationEnd::Cancelled]);
+    assert!(world.state().claims.is_empty());
+    let workload = booked(&world.run(book(rich, &whole(1), (3_600, 7_200))));
+    until(&mut world, 3_600);
+    assert_eq!(
+        world.refused(Command::CancelReservation { workload }),
+        "the reservation is begun: stop its workload"
+    );
+}
+
+#[test]
+fn a_reservation_moves_when_its_node_goes_and_never_gets_dearer() {
+    let mut world = World::new(lax());
+    let (_, first) = world.node(1, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    let id = booked(&world.run(book(project, &whole(1), (3_600, 7_200))));
+    let place = |world: &World| {
+        let claims = world.state().claims.values();
+        let places: Vec<_> = claims.filter_map(|claim| claim.place).collect();
+        places.first().map(|place| place.node)
+    };
+    assert_eq!(place(&world), Some(first));
+    world.node(2, "3.00");
+    let last_seen = world.now;
+    world.run(Command::NodeLost {
+        node: first,
+        last_seen,
+    });
+    assert_eq!(place(&world), None, "the other is too dear");
+    let (_, third) = world.node(3, "1.00");
+    until(&mut world, 3_500);
+    assert_eq!(place(&world), Some(third));
+    until(&mut world, 3_600);
+    assert_eq!(world.lease(world.only(id)).node, third);
+}
+
+#[test]
+fn times_that_make_no_sense() {
+    let mut world = World::new(lax());
+    world.node(1, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    world.wait(secs(600));
+    let mut refused = |terms: &Terms, times| world.refused(book(project, terms, times));
+    assert_eq!(
+        refused(&terms(1), (0, 900)),
+        "from: it lies in the past: deploy what is wanted at once"
+    );
+    assert_eq!(
+        refused(&terms(1), (900, 901)),
+        "to: it is to lie 60.000 s or more after `from`"
+    );
+    let year = 366 * 86_400;
+    assert!(refused(&terms(1), (year + 700, year + 900)).starts_with("from: over "));
+    let spot = Terms {
+        tier: Tier::Spot,
+        ..terms(1)
+    };
+    assert!(refused(&spot, (900, 1_000)).starts_with("tier: spot"));
+    let never = Time::FOREVER.since(crate::world::START).as_millis() / 1_000;
+    assert!(refused(&terms(1), (900, never)).starts_with("to: "));
+}
