@@ -86,7 +86,8 @@ pub struct Policy {
     pub lease_term: Option<Length>,
     /// How long before leaving a provider must say so.
     pub notice: Option<Length>,
-    /// How often the whole network is planned; every hour where nothing is said, 0 is never.
+    /// How often the whole network is planned; where nothing is said every hour, and every six in a
+    /// network of 10,000 GPUs or more; 0 is never.
     pub plan_every: Option<Length>,
     /// How much more often than by chance sites must fail together to be kept apart, in
     /// thousandths; at 0 nothing is learned.

@@ -25,6 +25,10 @@ const AMPLE: Money = Money::from_micros(100_000_000_000_000);
 
 /// A plan of a large network takes as long as thousands of decisions, and a run has years of them.
 const PLAN_EVERY: Span = Span::HOUR;
+const PLAN_EVERY_IF_LARGE: Span = Span::from_secs(6 * 3_600);
+
+/// From so many GPUs on a network is large.
+const LARGE_GPUS: u64 = 10_000;
 
 /// A node's number: it stands in its key.
 pub(crate) type Number = usize;
@@ -56,7 +60,7 @@ impl Ground {
         now: Time,
     ) -> Result<Self, Broken> {
         let gateways = super::gates::keys(&wanted.gateways);
-        let policy = policy(&wanted.policy);
+        let policy = policy(&wanted.policy, world.gpus);
         let mut builder = Builder { control, now };
         builder.run(&Command::SetPolicy(Box::new(policy.clone())))?;
         let bonds = bonds(&world.offers, &policy);
@@ -109,7 +113,12 @@ impl Ground {
     }
 }
 
-fn policy(wanted: &scenario::Policy) -> Policy {
+fn policy(wanted: &scenario::Policy, gpus: u64) -> Policy {
+    let plan_every = if gpus < LARGE_GPUS {
+        PLAN_EVERY
+    } else {
+        PLAN_EVERY_IF_LARGE
+    };
     let or = |length: Option<scenario::Length>, default: Span| length.map_or(default, |l| l.0);
     let default = Policy::default();
     Policy {
@@ -117,7 +126,7 @@ fn policy(wanted: &scenario::Policy) -> Policy {
         slice: or(wanted.slice, default.slice),
         lease_term: or(wanted.lease_term, default.lease_term),
         notice: or(wanted.notice, default.notice),
-        plan_every: or(wanted.plan_every, PLAN_EVERY),
+        plan_every: or(wanted.plan_every, plan_every),
         kin: Kin {
             lift_milli: wanted.kin_lift_milli.unwrap_or(default.kin.lift_milli),
             ..default.kin
