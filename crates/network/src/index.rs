@@ -4,6 +4,7 @@
 //! test holds it to that.
 
 mod claims;
+mod due;
 mod dues;
 mod kin;
 mod layers;
@@ -14,15 +15,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_placement::{DemandClass, Fleet, GpuSet, NodeOffer};
 use remuda_types::{
-    ApiKeyId, ClaimId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, ReplicaId, SiteId,
-    Table, TenantId, Time, TrancheId, WorkloadId,
+    ApiKeyId, ClaimId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, SiteId, Table,
+    TenantId, Time, WorkloadId,
 };
 use smallvec::SmallVec;
 
 use crate::event::Event;
 use crate::map::Map;
-use crate::state::{AdoptedPlan, KeyOwner, Node, Presence, Replica, Site, Standing, State};
+use crate::state::{AdoptedPlan, KeyOwner, Node, Presence, Site, State};
 
+pub use due::Due;
+use due::due_at;
 use dues::Dues;
 use lazy_fleet::LazyFleet;
 
@@ -30,29 +33,6 @@ use sites::Sites;
 
 pub(crate) use claims::{Claims, begun_on, claim_of, kept};
 pub(crate) use layers::{Kept, Layer, Layers};
-
-/// Something the clock brings about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Due {
-    /// A lease's slice ends, its drain is over or its hard end passes.
-    Lease(LeaseId),
-    /// A replica is to be placed again.
-    Replica(ReplicaId),
-    /// What is left of a tranche is to be voided.
-    Tranche(TrancheId),
-    /// Held earnings are to be released, or a provider's notice is over.
-    Provider(ProviderId),
-    /// A draining node still has leases without successors.
-    Node(NodeKey),
-    /// An ended lease may be forgotten.
-    Ended(LeaseId),
-    /// A claim is to find a node.
-    Claim(ClaimId),
-    /// A reservation is to begin, or its time is over.
-    Reservation(WorkloadId),
-    /// A standing order is to be tried again, or its time is over.
-    Order(WorkloadId),
-}
 
 /// Who has a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -569,70 +549,6 @@ pub(crate) fn offer(id: NodeKey, node: &Node, site: &Site) -> NodeOffer {
         capacity: node.capacity,
         price: node.price,
     }
-}
-
-fn due_at(state: &State, due: Due) -> Option<Time> {
-    match due {
-        Due::Lease(id) => state.leases.get(&id).map(|lease| {
-            let at = lease.stops_by().min(lease.slice_end);
-            let gives_up = lease.gives_up_at(&state.policy);
-            gives_up.map_or(at, |gives_up| gives_up.min(at))
-        }),
-        Due::Replica(id) => state
-            .replicas
-            .get(&id)
-            .filter(|replica| replica.retry.is_some() && is_wanted(state, replica))
-            .and_then(|replica| replica.retry),
-        Due::Tranche(id) => state
-            .tranches
-            .get(&id)
-            .map(|tranche| tranche.deadline + state.policy.post_grace),
-        Due::Provider(id) => state.providers.get(&id).and_then(|provider| {
-            let held = state
-                .policy
-                .holdback
-                .saturating_add(state.policy.holdback_bucket);
-            let release = provider
-                .held
-                .first_key_value()
-                .map(|(bucket, _)| *bucket + held);
-            let leave = match provider.standing {
-                Standing::Leaving(at) => Some(at),
-                Standing::Active | Standing::Left(_) => None,
-            };
-            release.into_iter().chain(leave).min()
-        }),
-        Due::Node(id) => state.nodes.get(&id).and_then(|node| match node.presence {
-            Presence::Draining(at) if !node.leases.is_empty() => {
-                Some(at + state.policy.drain_retry)
-            }
-            _ => None,
-        }),
-        Due::Reservation(id) => state.reservations.get(&id).map(|reservation| {
-            if reservation.begun {
-                reservation.to
-            } else {
-                reservation.from
-            }
-        }),
-        Due::Order(id) => {
-            let order = state.orders.get(&id);
-            order.map(|order| order.retry.min(order.until))
-        }
-        Due::Claim(id) => state.claims.get(&id).and_then(|claim| claim.retry),
-        Due::Ended(id) => state.ended_leases.get(&id).map(|lease| {
-            lease.ended
-                + state.policy.tranche_ttl
-                + state.policy.post_grace
-                + state.policy.clock_drift
-        }),
-    }
-}
-
-/// Whether a replica that has no lease is to get one.
-fn is_wanted(state: &State, replica: &Replica) -> bool {
-    let workload = state.workloads.get(&replica.workload);
-    workload.is_some_and(|workload| !workload.stopping)
 }
 
 /// Follows through what was decided: the fleet refused nothing then, so it refuses nothing now.
