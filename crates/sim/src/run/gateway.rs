@@ -76,6 +76,8 @@ pub(crate) struct Running {
     pub(crate) machine_boot: u64,
     /// Whether the attempt's first token came.
     pub(crate) spoke: bool,
+    /// It has been sent nowhere yet, and every replica that it may be sent to was full.
+    pub(crate) crowded_out: bool,
     /// It waits for a replica that is none of these.
     pub(crate) waiting: Option<Vec<LeaseId>>,
     /// When its next wake-up is planned.

@@ -77,10 +77,13 @@ pub struct Requests {
     pub served: u64,
     /// Times that one went on at another replica.
     pub moves: u64,
-    /// They failed, and at some time since they came no replica of their service served.
+    /// They failed, and at some time since a second before they came no replica of their service served.
     pub failed: u64,
     /// They failed although at all times one did.
     pub failed_though_served: u64,
+    /// They were sent nowhere, since every replica of their service had its slots full for as long as
+    /// a request waits.
+    pub overloaded: u64,
     /// The money for them did not come in time.
     pub unfunded: u64,
     /// Their gateway had not heard of the service yet.

@@ -3,7 +3,7 @@
 use remuda_sim::availability::Availability;
 use remuda_sim::cities::{parse_cities, parse_round_trips};
 use remuda_sim::requests::requests;
-use remuda_sim::run::{Cause, Delivered, Detection, Inputs, Outcome, Simulation};
+use remuda_sim::run::{Cause, Delivered, Detection, Inputs, Outcome, Requests, Simulation};
 use remuda_sim::scenario::{Chance, Factor, Length, Scenario};
 use remuda_types::{Money, Span, Tier};
 
@@ -257,14 +257,13 @@ fn the_farther_a_node_the_later_it_is_heard() {
     assert!(far > near + 100, "{near} ms, {far} ms for each failover");
 }
 
-#[test]
-fn requests_come_as_a_trace_has_them() {
+/// What comes of a trace of requests in a small network where nothing else happens.
+fn of_trace(gateways: u32, lines: impl Iterator<Item = String>) -> Requests {
     let mut scenario = scenario("published");
     (scenario.gpus, scenario.site_gpus, scenario.days) = (400, 20, 1);
-    scenario.gateways.count = 2;
+    scenario.gateways.count = gateways;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("trace.csv");
-    let lines = (0..60).map(|minute| format!("2023-11-16 18:{minute:02}:46.6805900,374,44\n"));
     let text = "TIMESTAMP,ContextTokens,GeneratedTokens\n".to_owned() + &lines.collect::<String>();
     std::fs::write(&file, text).unwrap();
     let inputs = Inputs {
@@ -272,12 +271,31 @@ fn requests_come_as_a_trace_has_them() {
         ..Inputs::default()
     };
     let run = Simulation::new(scenario, 5, inputs).unwrap();
-    let outcome = run.run(|_| ()).unwrap();
-    let came = outcome.requests;
+    run.run(|_| ()).unwrap().requests
+}
+
+#[test]
+fn requests_come_as_a_trace_has_them() {
+    let lines = (0..60).map(|minute| format!("2023-11-16 18:{minute:02}:46.6805900,374,44\n"));
+    let came = of_trace(2, lines);
     // One a minute, but before there is anything to ask.
     assert!((1_200..=1_470).contains(&came.came), "{came:?}");
     assert_eq!(came.served, came.came, "{came:?}");
     let each = (374 + 3 * 44) * (came.served - 5)..=(374 + 3 * 44) * came.served;
     let posted = u64::try_from(came.posted.as_micros()).unwrap();
     assert!(each.contains(&posted), "{came:?}");
+}
+
+#[test]
+fn more_requests_than_slots_are_crowded_out_and_not_counted_as_failed() {
+    // At noon 600 at once, each at work for a minute and a half; a request waits for half a minute.
+    let noon = (0..600).map(|_| "2023-11-16 12:00:00,10,1800\n");
+    let lines = ["2023-11-16 00:00:00,10,1\n"].into_iter().chain(noon);
+    let lines = lines
+        .chain(["2023-11-18 00:00:00,10,1\n"])
+        .map(str::to_owned);
+    let came = of_trace(1, lines);
+    assert!(came.overloaded > 100, "{came:?}");
+    assert!(came.served > 100, "{came:?}");
+    assert_eq!(came.failed_though_served, 0, "{came:?}");
 }

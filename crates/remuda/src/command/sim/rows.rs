@@ -53,6 +53,7 @@ struct Asked {
     moves: u64,
     failed: u64,
     failed_though_served: u64,
+    overloaded: u64,
     unfunded: u64,
     unknown: u64,
     cut_off: u64,
@@ -71,6 +72,7 @@ impl Asked {
             moves: requests.moves,
             failed: requests.failed,
             failed_though_served: requests.failed_though_served,
+            overloaded: requests.overloaded,
             unfunded: requests.unfunded,
             unknown: requests.unknown,
             cut_off: requests.cut_off,
@@ -85,8 +87,8 @@ impl Asked {
     fn text(&self) -> String {
         let failed = self.failed + self.failed_though_served;
         format!(
-            "{}, {failed} ({} while a replica served), {} ({} moves between replicas)",
-            self.came, self.failed_though_served, self.cut_off, self.moves
+            "{}, {failed} ({} while a replica served), {}, {} ({} moves between replicas)",
+            self.came, self.failed_though_served, self.overloaded, self.cut_off, self.moves
         )
     }
 }
@@ -188,7 +190,7 @@ impl Run {
             ),
             ("orders without a place", self.orders_refused.to_string()),
             (
-                "requests, failed, cut off",
+                "requests, failed, crowded out, cut off",
                 self.requests
                     .as_ref()
                     .map_or("none came".to_owned(), Asked::text),

@@ -18,6 +18,9 @@ use crate::run::requests::Wish;
 /// How long a request waits for money that has been asked for.
 const FUNDED_WITHIN: Span = Span::from_secs(2);
 
+/// What control takes for ready, gateways know so much later: until then a request may find nobody.
+const KNOWN_WITHIN: Span = Span::from_secs(1);
+
 /// Between two looks of a request that waits for a replica.
 const LOOK_AGAIN: Span = Span::from_millis(100);
 
@@ -90,6 +93,7 @@ impl Simulation {
                     attempt: 0,
                     machine_boot: 0,
                     spoke: false,
+                    crowded_out: false,
                     waiting: None,
                     wakes: None,
                     forwarded: 0,
@@ -255,6 +259,7 @@ impl Simulation {
     ) {
         let now = self.now();
         running.waiting = None;
+        running.crowded_out = false;
         let lane = self.gates.gateways[at.gateway].lanes.get_mut(workload);
         let picked = lane.map_or(Err(NoReplica::Nowhere), |lane| {
             let lease = lane.pick(now, &exclude)?;
@@ -271,9 +276,11 @@ impl Simulation {
                     self.plan_gate(arrives, Gate::Dialled(running.leg(at, id)));
                 }
             }
-            (Ok((_, None)) | Err(NoReplica::Busy { .. }), _) | (Err(_), Turn::Resumed) => {
+            (Err(NoReplica::Busy { .. }), _) => {
+                running.crowded_out = running.attempt == 0;
                 running.waiting = Some(exclude);
             }
+            (Ok((_, None)), _) | (Err(_), Turn::Resumed) => running.waiting = Some(exclude),
             (Err(_), Turn::New) => running.stream.no_replica(),
         }
     }
@@ -293,8 +300,10 @@ impl Simulation {
             stream,
             reservation,
             forwarded,
+            crowded_out,
             ..
         } = *running;
+        let could_know = request.came - KNOWN_WITHIN;
         let tally = &mut self.gates.tally;
         tally.moves += stream.moves().len() as u64;
         match ended {
@@ -303,7 +312,8 @@ impl Simulation {
                 return Err(Broken::Garbled { request: id, index });
             }
             Ended::Finished(_) => tally.served += 1,
-            Ended::Failed(_) if self.truth.served_since(request.workload, request.came) => {
+            Ended::Failed(_) if crowded_out => tally.overloaded += 1,
+            Ended::Failed(_) if self.truth.served_since(request.workload, could_know) => {
                 tally.failed_though_served += 1;
             }
             Ended::Failed(_) => tally.failed += 1,
