@@ -9,14 +9,15 @@ mod dues;
 mod kin;
 mod layers;
 mod lazy_fleet;
+mod projects;
 mod sites;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_placement::{DemandClass, Fleet, GpuSet, NodeOffer};
 use remuda_types::{
-    ApiKeyId, ClaimId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, SiteId, Table,
-    TenantId, Time, WorkloadId,
+    ApiKeyId, ClaimId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, SiteId, TenantId,
+    Time, WorkloadId,
 };
 use smallvec::SmallVec;
 
@@ -28,6 +29,7 @@ pub use due::Due;
 use due::due_at;
 use dues::Dues;
 use lazy_fleet::LazyFleet;
+use projects::Projects;
 
 use sites::Sites;
 
@@ -63,9 +65,7 @@ pub struct Index {
     kin_cuts: u64,
     /// All but those of workloads.
     names: BTreeMap<Named, Bits>,
-    workloads: Table<(ProjectId, Label), WorkloadId>,
-    /// How many live workloads each project has; none where it has none.
-    live: BTreeMap<ProjectId, usize>,
+    pub(crate) projects: Projects,
     keys: BTreeMap<Digest, ApiKeyId>,
     keys_of: BTreeSet<(KeyOwner, ApiKeyId)>,
     nodes_of: BTreeSet<(ProviderId, NodeKey)>,
@@ -106,7 +106,9 @@ impl Index {
                 .insert(Named::Project(project.tenant, project.label), id.as_u128());
         }
         for (id, workload) in &state.workloads {
-            index.name_workload(workload.project, workload.terms.label, *id);
+            index
+                .projects
+                .name(workload.project, workload.terms.label, *id);
         }
         for (id, key) in &state.keys {
             index.keys.insert(key.digest, *id);
@@ -129,14 +131,17 @@ impl Index {
         }
         for (id, lease) in &state.leases {
             index.note_lease(lease.workload, *id);
+            index.projects.granted(lease.project, lease.price);
             index.refresh(state, Due::Lease(*id));
         }
         for (id, reservation) in &state.reservations {
-            index.name_workload(reservation.project, reservation.terms.label, *id);
+            index
+                .projects
+                .name(reservation.project, reservation.terms.label, *id);
             index.refresh(state, Due::Reservation(*id));
         }
         for (id, order) in &state.orders {
-            index.name_workload(order.project, order.terms.label, *id);
+            index.projects.name(order.project, order.terms.label, *id);
             index.refresh(state, Due::Order(*id));
         }
         index.note_all_claims(state);
@@ -159,8 +164,8 @@ impl Index {
     /// The provider, site, tenant, project or workload of this name.
     pub fn named(&self, name: &Named) -> Option<Bits> {
         if let Named::Workload(project, label) = *name {
-            let workload = self.workloads.get(&(project, label));
-            return workload.map(|workload| workload.as_u128());
+            let workload = self.projects.named(project, label);
+            return workload.map(WorkloadId::as_u128);
         }
         self.names.get(name).copied()
     }
@@ -188,18 +193,6 @@ impl Index {
         let (first, last) = (ApiKeyId::from_u128(0), ApiKeyId::from_u128(u128::MAX));
         let range = self.keys_of.range((owner, first)..=(owner, last));
         range.map(|(_, key)| *key)
-    }
-
-    /// The live workloads of a project.
-    pub fn workloads_of(&self, project: ProjectId) -> impl Iterator<Item = WorkloadId> + '_ {
-        let named = |byte| (project, Label([byte; 16]));
-        let named = self.workloads.range(named(0)..=named(u8::MAX));
-        named.map(|(_, id)| *id)
-    }
-
-    /// How many live workloads a project has.
-    pub fn live_workloads(&self, project: ProjectId) -> usize {
-        self.live.get(&project).copied().unwrap_or_default()
     }
 
     /// The claims of a workload.
@@ -239,6 +232,7 @@ impl Index {
                     }
                     self.keep_again(state, lease);
                     self.forget_lease(lease.workload, *id);
+                    self.projects.ended(lease.project, lease.price);
                 }
             }
             Event::ClaimSought { claim, .. }
@@ -249,17 +243,17 @@ impl Index {
             Event::ReservationEnded { workload, .. } => {
                 let reservation = state.reservations.get(workload);
                 if let Some(unbegun) = reservation.filter(|reservation| !reservation.begun) {
-                    self.forget_name(unbegun.project, unbegun.terms.label);
+                    self.projects.forget(unbegun.project, unbegun.terms.label);
                 }
             }
             Event::OrderEnded { workload, .. } => {
                 if let Some(order) = state.orders.get(workload) {
-                    self.forget_name(order.project, order.terms.label);
+                    self.projects.forget(order.project, order.terms.label);
                 }
             }
             Event::WorkloadEnded { workload } => {
                 if let Some(workload) = state.workloads.get(workload) {
-                    self.forget_name(workload.project, workload.terms.label);
+                    self.projects.forget(workload.project, workload.terms.label);
                     for replica in &workload.replicas {
                         self.forget(Due::Replica(*replica));
                     }
@@ -309,7 +303,7 @@ impl Index {
                 terms,
                 ..
             } => {
-                self.name_workload(*project, terms.label, *workload);
+                self.projects.name(*project, terms.label, *workload);
             }
             Event::KeyIssued {
                 key, digest, owner, ..
@@ -343,6 +337,7 @@ impl Index {
                 node,
                 shape,
                 gpu_bits,
+                price,
                 ..
             } => {
                 let gpus = GpuSet::from_bits(*gpu_bits);
@@ -351,6 +346,9 @@ impl Index {
                     done(self.hold(*node, (shape, gpus), layer));
                     self.count_in(state, of.workload, *node);
                     self.note_lease(of.workload, *lease);
+                    if let Some(lease) = state.leases.get(lease) {
+                        self.projects.granted(lease.project, *price);
+                    }
                 }
                 self.refresh(state, Due::Lease(*lease));
                 self.refresh(state, Due::Replica(*replica));
@@ -399,7 +397,7 @@ impl Index {
                 terms,
                 ..
             } => {
-                self.name_workload(*project, terms.label, *workload);
+                self.projects.name(*project, terms.label, *workload);
                 self.refresh(state, Due::Reservation(*workload));
             }
             Event::ReservationBegun { workload, .. } | Event::ReservationEnded { workload, .. } => {
@@ -411,7 +409,7 @@ impl Index {
                 terms,
                 ..
             } => {
-                self.name_workload(*project, terms.label, *workload);
+                self.projects.name(*project, terms.label, *workload);
                 self.refresh(state, Due::Order(*workload));
             }
             Event::OrderWaits { workload, .. } | Event::OrderEnded { workload, .. } => {
@@ -451,25 +449,6 @@ impl Index {
     fn count_in(&mut self, state: &State, workload: WorkloadId, node: NodeKey) {
         if let Some((class, milli)) = demand_of(state, workload) {
             self.fleet.count_in(class, node, milli);
-        }
-    }
-
-    fn name_workload(&mut self, project: ProjectId, label: Label, workload: WorkloadId) {
-        let named = self.workloads.insert((project, label), workload);
-        if named.is_none() {
-            *self.live.entry(project).or_default() += 1;
-        }
-    }
-
-    fn forget_name(&mut self, project: ProjectId, label: Label) {
-        if self.workloads.remove(&(project, label)).is_none() {
-            return;
-        }
-        let left = self.live_workloads(project).saturating_sub(1);
-        if left == 0 {
-            self.live.remove(&project);
-        } else {
-            self.live.insert(project, left);
         }
     }
 

@@ -168,7 +168,7 @@ pub(super) fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Ref
 
 pub(super) fn check_room(draft: &Draft<'_>, project: ProjectId) -> Result<(), Refusal> {
     let maximum = draft.state.policy.max_workloads;
-    let live = draft.index.live_workloads(project);
+    let live = draft.index.projects.names(project);
     if live < maximum as usize {
         return Ok(());
     }

@@ -71,11 +71,7 @@ pub(super) fn open(
 fn kept_for_leases(draft: &Draft<'_>, project: ProjectId, available: Money) -> Money {
     let policy = &draft.state.policy;
     let idle = policy.slice.max(policy.tranche_ttl);
-    let workloads = draft.index.workloads_of(project);
-    let leases = workloads.flat_map(|workload| draft.live_leases(workload));
-    let cost = leases.fold(Money::ZERO, |sum, (_, lease)| {
-        sum.saturating_add(lease.price.for_span(idle))
-    });
+    let cost = draft.index.projects.price(project).for_span(idle);
     cost.min(Money::from_micros(available.as_micros() / 2))
 }
 
