@@ -72,6 +72,8 @@ pub struct Index {
     /// Every live lease, those included that their replica has left and that still drain.
     leases_of: Map<WorkloadId, Leases>,
     dues: Dues,
+    /// Those of standing orders, of which all may be overdue at once.
+    dues_of_orders: Dues,
 }
 
 /// In order; almost always one.
@@ -202,12 +204,18 @@ impl Index {
 
     /// When the clock next brings something about.
     pub fn next_due(&self) -> Option<Time> {
-        self.dues.next()
+        let orders = self.dues_of_orders.next();
+        self.dues.next().into_iter().chain(orders).min()
     }
 
-    /// What is due at `now`, earliest first.
+    /// What is due at `now` besides standing orders, earliest first.
     pub fn due(&self, now: Time) -> impl Iterator<Item = Due> + '_ {
         self.dues.until(now)
+    }
+
+    /// The standing orders that are due at `now`, earliest first.
+    pub fn due_orders(&self, now: Time) -> impl Iterator<Item = Due> + '_ {
+        self.dues_of_orders.until(now)
     }
 
     /// The capacity of all nodes.
@@ -501,11 +509,18 @@ impl Index {
     }
 
     fn forget(&mut self, due: Due) {
-        self.dues.set(due, None);
+        self.set_due(due, None);
     }
 
     fn refresh(&mut self, state: &State, due: Due) {
-        self.dues.set(due, due_at(state, due));
+        self.set_due(due, due_at(state, due));
+    }
+
+    fn set_due(&mut self, due: Due, at: Option<Time>) {
+        match due {
+            Due::Order(_) => self.dues_of_orders.set(due, at),
+            _ => self.dues.set(due, at),
+        }
     }
 }
 

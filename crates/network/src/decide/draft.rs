@@ -5,14 +5,13 @@
 //! at the end (which costs nothing where no later step looks), money by the sum of the entries so far.
 
 mod claims;
-
-use std::collections::{BTreeMap, BTreeSet};
+mod grants;
+mod trail;
 
 use remuda_ledger::{Account, Entry};
 use remuda_placement::{DemandClass, GpuSet, NodeOffer, OfferError, Placement};
 use remuda_types::{
-    CommandId, LeaseId, Money, NodeKey, Price, ProviderId, ReplicaId, Shape, SiteId, Time,
-    TransferId, WorkloadId,
+    CommandId, LeaseId, Money, NodeKey, ReplicaId, Shape, Time, TransferId, WorkloadId,
 };
 
 use crate::event::Event;
@@ -23,6 +22,10 @@ use crate::state::{Lease, Replica, State, Terms};
 const USUAL_EVENTS: usize = 6;
 
 use claims::Changes;
+use trail::Trail;
+
+pub(super) use grants::Granted;
+use grants::Grants;
 
 /// A batch in the making.
 pub(super) struct Draft<'a> {
@@ -32,28 +35,17 @@ pub(super) struct Draft<'a> {
     pub(super) index: &'a mut Index,
     events: Vec<Event>,
     undo: Vec<Undo>,
-    moved: BTreeMap<Account, i64>,
-    ended: BTreeSet<LeaseId>,
+    moved: Trail<Account, i64>,
+    ended: Trail<LeaseId, ()>,
     /// Leases of which this batch began another slice.
-    renewed: BTreeSet<LeaseId>,
-    over: BTreeSet<WorkloadId>,
-    granted: Vec<Granted>,
+    renewed: Trail<LeaseId, ()>,
+    over: Trail<WorkloadId, ()>,
+    granted: Grants,
     claims: Changes,
     ordinal: u32,
     /// Whether leases may be ended for another's sake. Not while control does not know yet what its
     /// nodes served in its absence: they would be charged for all of it.
     pub(super) spares_spot: bool,
-}
-
-/// A lease that this batch grants.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Granted {
-    pub(super) workload: WorkloadId,
-    pub(super) replica: ReplicaId,
-    pub(super) node: NodeKey,
-    pub(super) provider: ProviderId,
-    pub(super) site: SiteId,
-    pub(super) price: Price,
 }
 
 enum Undo {
@@ -94,10 +86,10 @@ pub(super) struct Mark {
     events: usize,
     undo: usize,
     granted: usize,
-    moved: BTreeMap<Account, i64>,
-    ended: BTreeSet<LeaseId>,
-    over: BTreeSet<WorkloadId>,
-    claims: Changes,
+    moved: usize,
+    ended: usize,
+    over: usize,
+    claims: claims::Mark,
     ordinal: u32,
 }
 
@@ -110,11 +102,11 @@ impl<'a> Draft<'a> {
             index,
             events: Vec::with_capacity(USUAL_EVENTS),
             undo: Vec::new(),
-            moved: BTreeMap::new(),
-            ended: BTreeSet::new(),
-            renewed: BTreeSet::new(),
-            over: BTreeSet::new(),
-            granted: Vec::new(),
+            moved: Trail::default(),
+            ended: Trail::default(),
+            renewed: Trail::default(),
+            over: Trail::default(),
+            granted: Grants::default(),
             claims: Changes::default(),
             ordinal: 0,
             spares_spot: false,
@@ -131,15 +123,15 @@ impl<'a> Draft<'a> {
     }
 
     /// Where the batch stands, to come back to.
-    pub(super) fn mark(&self) -> Mark {
+    pub(super) fn mark(&mut self) -> Mark {
         Mark {
             events: self.events.len(),
             undo: self.undo.len(),
             granted: self.granted.len(),
-            moved: self.moved.clone(),
-            ended: self.ended.clone(),
-            over: self.over.clone(),
-            claims: self.claims.clone(),
+            moved: self.moved.mark(),
+            ended: self.ended.mark(),
+            over: self.over.mark(),
+            claims: self.claims.mark(),
             ordinal: self.ordinal,
         }
     }
@@ -153,8 +145,11 @@ impl<'a> Draft<'a> {
         }
         self.events.truncate(mark.events);
         self.granted.truncate(mark.granted);
-        (self.moved, self.ended, self.over) = (mark.moved, mark.ended, mark.over);
-        (self.claims, self.ordinal) = (mark.claims, mark.ordinal);
+        self.moved.back_to(mark.moved);
+        self.ended.back_to(mark.ended);
+        self.over.back_to(mark.over);
+        self.claims.back_to(mark.claims);
+        self.ordinal = mark.ordinal;
     }
 
     /// The facts so far.
@@ -189,7 +184,7 @@ impl<'a> Draft<'a> {
 
     /// What an account can still give, the batch so far counted.
     pub(super) fn available(&self, account: Account) -> Money {
-        let moved = self.moved.get(&account).copied().unwrap_or_default();
+        let moved = self.moved.get(&account).unwrap_or_default();
         self.state
             .ledger
             .balance(account)
@@ -233,12 +228,13 @@ impl<'a> Draft<'a> {
 
     fn shift(&mut self, account: Account, amount: Money, into: bool) {
         let micros = amount.as_micros();
-        let moved = self.moved.entry(account).or_default();
-        *moved = if into {
+        let moved = self.moved.get(&account).unwrap_or_default();
+        let moved = if into {
             moved.saturating_add(micros)
         } else {
             moved.saturating_sub(micros)
         };
+        self.moved.set(account, moved);
     }
 
     /// Notes that this batch grants a lease, and holds its capacity for the batch's later steps.
@@ -278,7 +274,7 @@ impl<'a> Draft<'a> {
 
     /// Notes that this batch ends a lease, and frees its capacity for the batch's later steps.
     pub(super) fn release(&mut self, id: LeaseId, lease: &Lease) {
-        self.ended.insert(id);
+        self.ended.set(id, ());
         let (shape, gpus) = (lease.shape, lease.gpus());
         let layer = Layer::of_workload(self.state, lease.workload);
         let released = self.index.release(lease.node, (&shape, gpus), layer);
@@ -320,7 +316,7 @@ impl<'a> Draft<'a> {
     /// Notes that this batch began another slice of a lease: ended in the same one, it would be
     /// settled twice.
     pub(super) fn renewed(&mut self, lease: LeaseId) {
-        self.renewed.insert(lease);
+        self.renewed.set(lease, ());
     }
 
     /// Whether this batch ends the workload.
@@ -341,12 +337,12 @@ impl<'a> Draft<'a> {
 
     /// The lease that this batch grants to a replica.
     pub(super) fn grant_of(&self, replica: ReplicaId) -> Option<&Granted> {
-        self.granted.iter().find(|grant| grant.replica == replica)
+        self.granted.of_replica(replica)
     }
 
     /// Says that a workload is over; once a batch.
     pub(super) fn end_workload(&mut self, workload: WorkloadId) {
-        if self.over.insert(workload) {
+        if self.over.set(workload, ()).is_none() {
             self.push(Event::WorkloadEnded { workload });
             self.recount(workload);
         }
@@ -389,8 +385,6 @@ impl<'a> Draft<'a> {
 
     /// Leases that this batch grants to a workload.
     pub(super) fn granted_to(&self, workload: WorkloadId) -> impl Iterator<Item = &Granted> {
-        self.granted
-            .iter()
-            .filter(move |granted| granted.workload == workload)
+        self.granted.of_workload(workload)
     }
 }

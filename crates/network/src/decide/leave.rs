@@ -45,9 +45,8 @@ fn give_notice(draft: &mut Draft<'_>, provider: ProviderId) -> Result<(), Refusa
     for node in &nodes {
         draft.close(*node);
     }
-    nodes
-        .into_iter()
-        .try_for_each(|node| presence::drain(draft, node))
+    presence::drain_all(draft, nodes);
+    Ok(())
 }
 
 fn leave_now(draft: &mut Draft<'_>, provider: ProviderId) -> Result<(), Refusal> {
@@ -67,29 +66,26 @@ fn leave_now(draft: &mut Draft<'_>, provider: ProviderId) -> Result<(), Refusal>
         provider,
         standing: Standing::Left(left),
     });
-    let nodes = nodes_of(draft, provider);
-    for node in &nodes {
-        draft.close(*node);
-    }
-    for id in nodes {
-        let Some(node) = draft.state.nodes.get(&id) else {
-            continue;
-        };
-        standby::vacate(draft, id);
-        draft.push(Event::NodePresent {
-            node: id,
-            presence: Presence::Left(left),
-        });
-        presence::abandon(
-            draft,
-            id,
-            node,
-            EndReason::ProviderLeft,
-            last_known(node.presence, left),
-        );
-    }
+    let known = |id| draft.state.nodes.get(&id).map(|node| (id, node.presence));
+    let nodes = nodes_of(draft, provider).into_iter().filter_map(known);
+    let nodes = nodes.map(|(id, presence)| (id, last_known(presence, left)));
+    let nodes: Vec<_> = nodes.collect();
+    gone(draft, &nodes);
+    presence::abandon(draft, &nodes, EndReason::ProviderLeft);
     forfeit(draft, provider, &broken);
     Ok(())
+}
+
+/// These nodes, each last known to serve at a time, are gone for good.
+pub(super) fn gone(draft: &mut Draft<'_>, nodes: &[(NodeKey, Time)]) {
+    for (node, _) in nodes {
+        draft.close(*node);
+    }
+    let presence = Presence::Left(draft.now);
+    for &(node, _) in nodes {
+        standby::vacate(draft, node);
+        draft.push(Event::NodePresent { node, presence });
+    }
 }
 
 /// A node that is up served until it left; any other until it was last known to.

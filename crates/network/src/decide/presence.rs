@@ -190,28 +190,29 @@ pub(super) fn lost(draft: &mut Draft<'_>, id: NodeKey, last_seen: Time) -> Resul
     standby::vacate(draft, id);
     present(draft, id, Presence::Lost(draft.now));
     kin::note_failure(draft, node, last_seen);
-    abandon(draft, id, node, EndReason::NodeLost, last_seen);
+    abandon(draft, &[(id, last_seen)], EndReason::NodeLost);
     Ok(())
 }
 
-/// Ends every lease of a node that is no longer to be counted on, and places their replicas again.
+/// Ends every lease of nodes that are no longer to be counted on, each of which was last known to
+/// serve at a time of its own, and places their replicas again.
 ///
-/// All are ended before any is placed, so that the freed owners and the closed node are counted.
-pub(super) fn abandon(
-    draft: &mut Draft<'_>,
-    id: NodeKey,
-    node: &Node,
-    reason: EndReason,
-    last_seen: Time,
-) {
-    draft.close(id);
-    let mut held: Vec<_> = held_by(draft, node);
-    for (lease_id, lease) in &held {
-        lease::end(draft, *lease_id, lease, reason, last_seen);
+/// All are ended before any is placed, so that the freed owners and the closed nodes are counted.
+pub(super) fn abandon(draft: &mut Draft<'_>, nodes: &[(NodeKey, Time)], reason: EndReason) {
+    for (id, _) in nodes {
+        draft.close(*id);
+    }
+    let mut held = Vec::new();
+    for (id, last_seen) in nodes {
+        let node = draft.state.nodes.get(id);
+        for (lease_id, lease) in node.map_or_else(Vec::new, |node| held_by(draft, node)) {
+            lease::end(draft, lease_id, &lease, reason, *last_seen);
+            held.push(lease);
+        }
     }
     // What has a promise finds a node first: spot would have to make room for it again.
-    held.sort_by_key(|(_, lease)| Layer::of_workload(draft.state, lease.workload));
-    for (_, lease) in &held {
+    held.sort_by_key(|lease| Layer::of_workload(draft.state, lease.workload));
+    for lease in &held {
         after_end(draft, lease, reason);
     }
 }
@@ -225,23 +226,34 @@ pub(super) fn held_by(draft: &Draft<'_>, node: &Node) -> Vec<(LeaseId, Lease)> {
 }
 
 pub(super) fn drain(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
-    let node = known(draft, id)?;
-    match node.presence {
-        Presence::Up(_) | Presence::Suspect(_) => present(draft, id, Presence::Draining(draft.now)),
-        Presence::Away(_) | Presence::Draining(_) | Presence::Lost(_) | Presence::Left(_) => {
-            return Ok(());
-        }
-    }
-    draft.close(id);
-    standby::vacate(draft, id);
-    move_away(draft, node);
+    known(draft, id)?;
+    drain_all(draft, [id]);
     Ok(())
 }
 
-/// Grants successors to leases of a draining node that have none. The old lease serves until its
+/// Drains those of some nodes that serve.
+pub(super) fn drain_all(draft: &mut Draft<'_>, nodes: impl IntoIterator<Item = NodeKey>) {
+    let known = |id| draft.state.nodes.get(&id).map(|node| (id, node));
+    let serves = |node: &Node| matches!(node.presence, Presence::Up(_) | Presence::Suspect(_));
+    let nodes = nodes.into_iter().filter_map(known);
+    let nodes: Vec<_> = nodes.filter(|(_, node)| serves(node)).collect();
+    for (id, _) in &nodes {
+        draft.close(*id);
+    }
+    for (id, _) in &nodes {
+        present(draft, *id, Presence::Draining(draft.now));
+        standby::vacate(draft, *id);
+    }
+    move_away(draft, nodes.into_iter().map(|(_, node)| node));
+}
+
+/// Grants successors to leases of draining nodes that have none. The old lease serves until its
 /// successor does.
-pub(super) fn move_away(draft: &mut Draft<'_>, node: &Node) {
-    for (id, held) in held_by(draft, node) {
+pub(super) fn move_away<'a>(draft: &mut Draft<'a>, nodes: impl IntoIterator<Item = &'a Node>) {
+    let held = nodes.into_iter().flat_map(|node| held_by(draft, node));
+    let mut held: Vec<_> = held.collect();
+    held.sort_by_key(|(_, lease)| Layer::of_workload(draft.state, lease.workload));
+    for (id, held) in held {
         let Some(replica) = draft.state.replicas.get(&held.replica) else {
             continue;
         };

@@ -43,10 +43,10 @@ pub(super) fn seek(
     {
         return Ok(Some(lease));
     }
-    match Layer::of(of.terms.tier) {
-        Layer::Firm => cleared_place(draft, of, wanted),
-        Layer::Spot => Ok(None),
+    if draft.spares_spot || Layer::of(of.terms.tier) == Layer::Spot {
+        return Ok(None);
     }
+    cleared_place(draft, of, wanted)
 }
 
 /// A node that is free; for spot also one that is claimed and not called, where it costs no more.
@@ -64,6 +64,10 @@ fn free_place(draft: &mut Draft<'_>, tier: Tier, wanted: &Request) -> Option<Pla
     }
 }
 
+/// So many nodes on which spot has what is asked are looked at. The first will do, unless what stands
+/// there has only just got a lease in this batch, or another slice.
+const CLEARED_MAX: usize = 8;
+
 /// Takes a node on which spot has what is asked, and ends what stands in the way.
 fn cleared_place(
     draft: &mut Draft<'_>,
@@ -71,7 +75,11 @@ fn cleared_place(
     wanted: &Request,
 ) -> Result<Option<LeaseId>, Refusal> {
     let mut wanted = wanted.clone();
-    while let Some(found) = remuda_placement::find(&mut draft.index.layers.yielding, &wanted) {
+    for _ in 0..CLEARED_MAX {
+        let yielding = &mut draft.index.layers.yielding;
+        let Some(found) = remuda_placement::find(yielding, &wanted) else {
+            break;
+        };
         let mark = draft.mark();
         if let Some(gpus) = clear(draft, found.node, wanted.shape()) {
             let granted = lease::grant(draft, of, &Placement { gpus, ..found });

@@ -6,38 +6,38 @@ use remuda_ledger::{Account, Entry, Purpose};
 use remuda_types::{LeaseId, NodeKey, ProviderId, ReplicaId, WorkloadId};
 
 use super::draft::Draft;
-use super::leave::nodes_of;
+use super::leave::{gone, nodes_of};
 use super::observe::{after_end, drained};
 use super::{lease, order, presence, reserve, standby, tranche};
 use crate::event::Event;
-use crate::index::Due;
+use crate::index::{Due, Layer};
 use crate::state::{EndReason, Phase, Presence, Standing};
 
-/// So many standing orders are tried in one tick at most: each is a search, and all others wait.
+/// So many standing orders are tried in one tick at most, and so many of their replicas, but one order
+/// always: each is a search, and all others wait.
 const ORDERS_AT_ONCE: usize = 50;
+const ORDERED_AT_ONCE: u64 = 500;
 
 pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     draft.spares_spot = adopting;
     let limit = draft.state.policy.tick_limit as usize;
     let due = draft.index.due(draft.now);
     let due = due.filter(|item| !adopting || is_of_placement(*item));
-    let mut orders = 0;
-    let due = due.filter(|item| {
-        orders += usize::from(matches!(item, Due::Order(_)));
-        !matches!(item, Due::Order(_)) || orders <= ORDERS_AT_ONCE
-    });
     let mut due: Vec<_> = due.take(limit).collect();
+    due.extend(orders_due(draft));
     // Who leaves goes first: a lease that ends with its provider must not be renewed before, for
     // then it would be settled twice in one batch.
-    // Standbys go last, and before them who has waited for a place: who has lost one goes first.
+    // Standbys go last, and before them who has waited for a place: who has lost one goes first, spot
+    // after those for whom it would have to make room again.
     // What is over goes before what begins, for it may be in its place.
     let begins = |id: &WorkloadId| draft.state.reservations.get(id).is_some_and(|of| !of.begun);
     due.sort_by_key(|item| match item {
         Due::Provider(_) => 0,
         Due::Reservation(id) if begins(id) => 2,
         Due::Reservation(_) => 1,
-        Due::Order(_) => 4,
-        Due::Claim(_) => 5,
+        Due::Replica(id) if is_spot(draft, id) => 4,
+        Due::Order(_) => 5,
+        Due::Claim(_) => 6,
         _ => 3,
     });
     for item in due {
@@ -57,6 +57,28 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
             Due::Order(id) => order::due(draft, id),
         }
     }
+}
+
+/// The standing orders whose turn it is.
+fn orders_due(draft: &Draft<'_>) -> Vec<Due> {
+    let orders = &draft.state.orders;
+    let replicas = |due: &Due| match due {
+        Due::Order(id) => orders.get(id).map_or(0, |order| u64::from(order.replicas)),
+        _ => 0,
+    };
+    let mut sum = 0;
+    let due = draft.index.due_orders(draft.now).take(ORDERS_AT_ONCE);
+    let due = due.take_while(|due| {
+        let is_first = sum == 0;
+        sum += replicas(due);
+        is_first || sum <= ORDERED_AT_ONCE
+    });
+    due.collect()
+}
+
+fn is_spot(draft: &Draft<'_>, id: &ReplicaId) -> bool {
+    let replica = draft.state.replicas.get(id);
+    replica.is_some_and(|replica| Layer::of_workload(draft.state, replica.workload) == Layer::Spot)
 }
 
 /// Whether it only finds nodes for what has none or is to move: no money, and nothing that ends.
@@ -142,22 +164,10 @@ fn notice_over(draft: &mut Draft<'_>, id: ProviderId) {
         provider: id,
         standing,
     });
-    let nodes = nodes_of(draft, id);
-    for node in &nodes {
-        draft.close(*node);
-    }
-    for node_id in nodes {
-        let Some(node) = draft.state.nodes.get(&node_id) else {
-            continue;
-        };
-        standby::vacate(draft, node_id);
-        let presence = Presence::Left(draft.now);
-        draft.push(Event::NodePresent {
-            node: node_id,
-            presence,
-        });
-        presence::abandon(draft, node_id, node, EndReason::Drained, draft.now);
-    }
+    let nodes = nodes_of(draft, id).into_iter();
+    let nodes: Vec<_> = nodes.map(|node| (node, draft.now)).collect();
+    gone(draft, &nodes);
+    presence::abandon(draft, &nodes, EndReason::Drained);
 }
 
 fn node_due(draft: &mut Draft<'_>, id: NodeKey) {
@@ -173,5 +183,5 @@ fn node_due(draft: &mut Draft<'_>, id: NodeKey) {
         node: id,
         presence: Presence::Draining(draft.now),
     });
-    presence::move_away(draft, node);
+    presence::move_away(draft, [node]);
 }

@@ -1,11 +1,11 @@
 //! Spot gives way to what is sold under a promise.
 
-use remuda_network::command::ObservedPhase;
+use remuda_network::command::{LeaveManner, ObservedPhase};
 use remuda_network::state::{EndReason, Fault, Phase, Terms};
 use remuda_network::{Command, Event};
 use remuda_types::{LeaseId, Shape, Tier};
 
-use crate::world::{World, lax, secs, terms, usd};
+use crate::world::{World, key, lax, per_hour, secs, terms, usd};
 
 fn spot(n: u8) -> Terms {
     Terms {
@@ -197,4 +197,34 @@ fn a_lease_that_was_just_renewed_is_not_settled_twice() {
     world.tick_after(secs(60));
     let budget = remuda_ledger::Account::ProjectBudget(project);
     assert!(world.available(budget) > usd("0"));
+}
+
+#[test]
+fn who_has_a_promise_goes_before_spot_of_all_nodes_of_a_provider_that_leaves() {
+    let mut world = World::new(lax());
+    let provider = world.provider(1);
+    let site = world.site(provider, 1);
+    for (n, price) in [(1, "1.00"), (2, "2.00")] {
+        world.run(World::enrol(provider, site, key(n), per_hour(price)));
+        world.connect(key(n));
+    }
+    let (_, project) = world.project(1, "1000.00");
+    let lent = world.deploy(project, &spot(1), 2);
+    let firm = world.deploy(project, &terms(2), 2);
+    for workload in [lent, firm] {
+        world.all_ready(workload);
+    }
+    // With room for two of the four.
+    let (_, left) = world.node(3, "3.00");
+    world.run(Command::LeaveProvider {
+        provider,
+        manner: LeaveManner::Now,
+    });
+    let on = |lease: Option<LeaseId>| lease.map(|lease| world.lease(lease).node);
+    let nodes = |workload| {
+        let held = world.held(workload).into_iter();
+        held.map(|(_, lease)| on(lease)).collect::<Vec<_>>()
+    };
+    assert_eq!(nodes(firm), [Some(left); 2]);
+    assert_eq!(nodes(lent), [None; 2]);
 }

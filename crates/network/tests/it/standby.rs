@@ -85,6 +85,7 @@ fn what_is_claimed_is_kept_from_all_but_spot_until_it_is_called() {
     assert_eq!(place(&world, firm), None, "there is nowhere for another");
 
     // Another is looked for until there is one.
+    world.all_ready(firm);
     world.connect(home);
     world.tick_after(secs(3_600));
     assert_eq!(place(&world, firm).map(|place| place.node), Some(home));

@@ -1,10 +1,12 @@
 //! What a batch does with claims.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use remuda_placement::{Booking, NodeOffer, Placement};
 use remuda_types::{ClaimId, NodeKey, Shape, Time, WorkloadId};
 
+use super::trail::Trail;
 use super::{Draft, Undo};
 use crate::index::{Kept, begun_on, claim_of, kept};
 use crate::state::{Claimed, Lease};
@@ -13,14 +15,40 @@ use crate::state::{Claimed, Lease};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
     /// Those that are not as the state has them: called, given up, let go of, or with a node now.
-    disposed: BTreeSet<ClaimId>,
+    disposed: Trail<ClaimId, ()>,
     /// Workloads whose claims are to be counted when the batch is done, with those of their claims
     /// that lost their nodes.
-    recounts: BTreeMap<WorkloadId, BTreeSet<ClaimId>>,
+    recounts: Trail<(WorkloadId, Option<ClaimId>), ()>,
     /// Where it claimed capacity for whom.
-    granted: BTreeSet<(WorkloadId, NodeKey)>,
+    granted: Trail<(WorkloadId, NodeKey), ()>,
     /// Claims on which leases began, or ended.
-    begun: BTreeMap<ClaimId, bool>,
+    begun: Trail<ClaimId, bool>,
+}
+
+/// Where all that stood.
+pub(super) struct Mark([usize; 4]);
+
+impl Changes {
+    pub(super) fn mark(&mut self) -> Mark {
+        Mark([
+            self.disposed.mark(),
+            self.recounts.mark(),
+            self.granted.mark(),
+            self.begun.mark(),
+        ])
+    }
+
+    pub(super) fn back_to(&mut self, Mark([disposed, recounts, granted, begun]): Mark) {
+        self.disposed.back_to(disposed);
+        self.recounts.back_to(recounts);
+        self.granted.back_to(granted);
+        self.begun.back_to(begun);
+    }
+}
+
+/// All that is said of a workload and some node.
+fn on_any_node(workload: WorkloadId) -> RangeInclusive<(WorkloadId, NodeKey)> {
+    (workload, NodeKey([0; 32]))..=(workload, NodeKey([u8::MAX; 32]))
 }
 
 fn booking(place: &Placement, shape: Shape, (from, to): (Time, Time)) -> Kept {
@@ -40,8 +68,8 @@ impl Draft<'_> {
         place: &Placement,
         shape: Shape,
     ) {
-        self.claims.disposed.insert(id);
-        self.claims.granted.insert((workload, place.node));
+        self.claims.disposed.set(id, ());
+        self.claims.granted.set((workload, place.node), ());
         let kept = match self.state.reservations.get(&workload) {
             None => Kept::Standby((shape, place.gpus)),
             Some(booked) => booking(place, shape, (booked.from, booked.to)),
@@ -62,7 +90,7 @@ impl Draft<'_> {
     /// Keeps capacity for a claim no longer.
     pub(in crate::decide) fn unclaim(&mut self, id: ClaimId, place: &Claimed) {
         let begun = self.has_begun(id);
-        self.claims.disposed.insert(id);
+        self.claims.disposed.set(id, ());
         let Some(claim) = self.state.claims.get(&id) else {
             return;
         };
@@ -78,12 +106,12 @@ impl Draft<'_> {
     pub(in crate::decide) fn has_begun(&self, id: ClaimId) -> bool {
         let known = self.state.claims.get(&id);
         let known = known.is_some_and(|claim| claim.replica.is_some());
-        self.claims.begun.get(&id).copied().unwrap_or(known)
+        self.claims.begun.get(&id).unwrap_or(known)
     }
 
     /// What is booked by a claim is a lease's from now on.
     pub(in crate::decide) fn begin(&mut self, id: ClaimId, place: &Claimed) {
-        self.claims.begun.insert(id, true);
+        self.claims.begun.set(id, true);
         self.keep(place.node, begun_on(place));
     }
 
@@ -93,7 +121,7 @@ impl Draft<'_> {
             return;
         };
         if self.has_begun(id) && !self.disposed_of(id) {
-            self.claims.begun.insert(id, false);
+            self.claims.begun.set(id, false);
             self.unkeep(place.node, begun_on(place));
         }
     }
@@ -115,14 +143,13 @@ impl Draft<'_> {
         &self,
         workload: WorkloadId,
     ) -> impl Iterator<Item = NodeKey> + '_ {
-        let granted = self.claims.granted.iter();
-        let granted = granted.filter(move |(of, _)| *of == workload);
-        granted.map(|(_, node)| *node)
+        let granted = self.claims.granted.range(on_any_node(workload));
+        granted.map(|((_, node), ())| *node)
     }
 
     /// Notes that this batch does something with a claim that keeps nothing.
     pub(in crate::decide) fn dispose_of(&mut self, id: ClaimId) {
-        self.claims.disposed.insert(id);
+        self.claims.disposed.set(id, ());
     }
 
     /// Whether this batch did something with a claim.
@@ -132,22 +159,27 @@ impl Draft<'_> {
 
     /// Has the claims of a workload counted when the batch is done.
     pub(in crate::decide) fn recount(&mut self, workload: WorkloadId) {
-        self.claims.recounts.entry(workload).or_default();
+        self.claims.recounts.set((workload, None), ());
     }
 
     /// Notes that a claim of a workload lost its node.
     pub(in crate::decide) fn vacated(&mut self, workload: WorkloadId, id: ClaimId) {
-        self.claims.recounts.entry(workload).or_default().insert(id);
+        self.recount(workload);
+        self.claims.recounts.set((workload, Some(id)), ());
     }
 
     /// Whether the claims of a workload are counted when the batch is done.
     pub(in crate::decide) fn recounts(&self, workload: WorkloadId) -> bool {
-        self.claims.recounts.contains_key(&workload)
+        self.claims.recounts.contains(&(workload, None))
     }
 
     /// The workloads whose claims are to be counted now.
     pub(in crate::decide) fn take_recounts(&mut self) -> BTreeMap<WorkloadId, BTreeSet<ClaimId>> {
-        std::mem::take(&mut self.claims.recounts)
+        let mut recounts = BTreeMap::<_, BTreeSet<_>>::new();
+        for (workload, vacated) in self.claims.recounts.take() {
+            recounts.entry(workload).or_default().extend(vacated);
+        }
+        recounts
     }
 
     /// Whether what is held of a node has room in what it would offer.
