@@ -16,6 +16,12 @@ pub struct Amounts {
     disk_mib: u64,
 }
 
+/// What a shape takes of each GPU that it is on, in thousandths.
+pub(crate) fn milli_each(shape: &Shape) -> u16 {
+    let each = u16::try_from(shape.gpu_milli).unwrap_or(WHOLE_GPU_MILLI);
+    each.min(WHOLE_GPU_MILLI)
+}
+
 impl Amounts {
     /// What these shapes take on these GPUs.
     pub fn of<'a>(parts: impl IntoIterator<Item = &'a (Shape, GpuSet)>) -> Self {
@@ -26,9 +32,21 @@ impl Amounts {
         sum
     }
 
+    /// Thousandths of each GPU, by index; CPU in thousandths of a core, memory and disk in MiB.
+    pub(crate) fn new(
+        gpus: impl Iterator<Item = u16>,
+        [cpu_milli, memory_mib, disk_mib]: [u64; 3],
+    ) -> Self {
+        Self {
+            gpus: gpus.collect(),
+            cpu_milli,
+            memory_mib,
+            disk_mib,
+        }
+    }
+
     fn add(&mut self, shape: &Shape, gpus: GpuSet) {
-        let each = u16::try_from(shape.gpu_milli).unwrap_or(WHOLE_GPU_MILLI);
-        let each = each.min(WHOLE_GPU_MILLI);
+        let each = milli_each(shape);
         for index in gpus.indices() {
             if index >= self.gpus.len() {
                 self.gpus.resize(index + 1, 0);

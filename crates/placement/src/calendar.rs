@@ -1,9 +1,17 @@
-//! What is booked of one node, from when to when.
+//! What is booked of one node, from when to when. What does not belong here: whose it is, and how much
+//! a node has.
+
+mod load;
+mod profile;
+
+use std::collections::BTreeMap;
 
 use remuda_types::{Shape, Time};
 
 use crate::amounts::Amounts;
 use crate::free::GpuSet;
+
+use profile::Profile;
 
 /// A part of a node, from a time on and before another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,23 +27,36 @@ pub struct Booking {
 }
 
 /// The bookings of a node. Those whose times do not meet may have the same capacity.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// What is booked when is kept up with each booking, and never worked out from all of them.
+#[derive(Clone, Debug, Default)]
 pub struct Calendar {
-    /// In order, so that equal ones are equal however they came about.
-    bookings: Vec<Booking>,
+    /// Each with how often it was made.
+    bookings: BTreeMap<Booking, u32>,
+    count: usize,
+    profile: Profile,
 }
 
 impl Calendar {
     /// Adds a booking.
     pub fn book(&mut self, booking: Booking) {
-        let at = self.bookings.partition_point(|other| *other < booking);
-        self.bookings.insert(at, booking);
+        *self.bookings.entry(booking).or_default() += 1;
+        self.count += 1;
+        self.profile.add(&booking);
     }
 
     /// Takes a booking out; says whether it was there.
     pub fn cancel(&mut self, booking: &Booking) -> bool {
-        let found = self.bookings.binary_search(booking);
-        found.map(|at| self.bookings.remove(at)).is_ok()
+        let Some(times) = self.bookings.get_mut(booking) else {
+            return false;
+        };
+        *times -= 1;
+        if *times == 0 {
+            self.bookings.remove(booking);
+        }
+        self.count -= 1;
+        self.profile.take(booking);
+        true
     }
 
     /// Whether there is none.
@@ -43,23 +64,28 @@ impl Calendar {
         self.bookings.is_empty()
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
     /// The most that is booked at any one moment.
-    pub fn most(&self) -> Amounts {
-        self.most_within(Time::EPOCH, Time::FOREVER)
+    pub fn most(&self) -> &Amounts {
+        self.profile.most()
     }
 
     /// The most that is booked at any one moment from a time on and before another: of each GPU,
     /// and of everything else, on its own.
     pub fn most_within(&self, from: Time, to: Time) -> Amounts {
-        let meets = |booking: &&Booking| booking.from < to && from < booking.to;
-        let met: Vec<_> = self.bookings.iter().filter(meets).collect();
-        // What is booked is most when something begins, or at the start.
-        let moments = met.iter().map(|booking| booking.from.max(from));
-        let moments = moments.filter(|at| *at < to);
-        moments.fold(Amounts::default(), |most, at| {
-            let booked = met.iter().filter(|b| b.from <= at && at < b.to);
-            let parts: Vec<_> = booked.map(|b| (b.shape, b.gpus)).collect();
-            most.or(&Amounts::of(&parts))
-        })
+        self.profile.most_within(from, to)
     }
 }
+
+/// Equal where their bookings are, however they came about.
+impl PartialEq for Calendar {
+    fn eq(&self, other: &Self) -> bool {
+        self.bookings == other.bookings
+    }
+}
+
+impl Eq for Calendar {}

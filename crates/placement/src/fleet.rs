@@ -175,8 +175,11 @@ impl Fleet {
     /// Sets amounts of a node aside, in place of what was set aside of it before: kept free of
     /// what is placed, beside what is held. On an error nothing changes.
     pub fn set_aside(&mut self, key: NodeKey, amounts: Amounts) -> Result<(), HoldError> {
-        let offer = self.offer(key).ok_or(UnknownNode(key))?;
         let aside = (!amounts.is_nothing()).then(|| Box::new(amounts));
+        if self.get(key)?.aside == aside {
+            return Ok(());
+        }
+        let offer = self.offer(key).ok_or(UnknownNode(key))?;
         let node = self.nodes.get_mut(&key).ok_or(UnknownNode(key))?;
         let free = free_under(&offer, &node.holds, aside.as_deref());
         let free = free.map_err(|_| HoldError::SetAside { node: key })?;
