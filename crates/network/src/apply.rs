@@ -7,7 +7,7 @@ mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use remuda_types::{CommandId, LeaseId, Money, ProviderId, Span, Time};
+use remuda_types::{ClaimId, CommandId, LeaseId, Money, ProviderId, Span, Time};
 
 use crate::event::{Charge, Event, Slice};
 use crate::state::{
@@ -30,12 +30,13 @@ impl State {
         }
     }
 
-    /// Applies one fact.
+    /// Applies one fact. Where it ends a lease, `began_on` is the claim that the lease has what was
+    /// booked by, if it has: the index knows, and to look among all claims for each lease is too slow.
     #[expect(
         clippy::too_many_lines,
         reason = "one arm for each fact; each arm is one step"
     )]
-    pub fn apply(&mut self, event: &Event) {
+    pub(crate) fn apply(&mut self, event: &Event, began_on: Option<ClaimId>) {
         match event {
             Event::PlanAdopted { plan } => self.plan = Some(plan.clone()),
             Event::PolicySet { policy } => self.policy = (**policy).clone(),
@@ -251,7 +252,7 @@ impl State {
             }
             Event::LeaseEnded {
                 lease, at, reason, ..
-            } => self.end_lease(*lease, *at, *reason),
+            } => self.end_lease((*lease, began_on), *at, *reason),
             Event::LeaseForgotten { lease } => {
                 self.ended_leases.remove(lease);
             }
@@ -414,11 +415,18 @@ impl State {
         }
     }
 
-    fn end_lease(&mut self, id: LeaseId, at: Time, reason: EndReason) {
+    fn end_lease(
+        &mut self,
+        (id, began_on): (LeaseId, Option<ClaimId>),
+        at: Time,
+        reason: EndReason,
+    ) {
         let Some(lease) = self.leases.remove(&id) else {
             return;
         };
-        self.keep_again(&lease);
+        if let Some(claim) = began_on {
+            self.keep_again(claim);
+        }
         if let Some(node) = self.nodes.get_mut(&lease.node) {
             node.leases.remove(&id);
         }

@@ -33,8 +33,8 @@ use projects::Projects;
 
 use sites::Sites;
 
-pub(crate) use claims::{Claims, begun_on, claim_of, kept};
-pub(crate) use layers::{Kept, Layer, Layers};
+pub(crate) use claims::{Claims, begun_on, kept};
+pub(crate) use layers::{Interval, Kept, Layer, Layers};
 
 /// Who has a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

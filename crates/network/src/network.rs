@@ -1,12 +1,13 @@
 //! State and index together: decide, then commit.
 
+use remuda_placement::Unplaced;
 use remuda_types::{CommandId, Span, Time};
 
 use crate::command::Command;
 use crate::decide;
 use crate::event::Event;
 use crate::index::Index;
-use crate::refusal::Refusal;
+use crate::refusal::{Later, Refusal, Wanted};
 use crate::state::State;
 
 /// What became of a command that was not refused.
@@ -66,8 +67,9 @@ impl Network {
     /// Applies facts that are durable.
     pub fn commit(&mut self, now: Time, id: CommandId, events: &[Event]) {
         for event in events {
+            let began_on = self.index.began_on(&self.state, event);
             self.index.before(&self.state, event);
-            self.state.apply(event);
+            self.state.apply(event, began_on);
             self.index.after(&self.state, event);
         }
         self.index.settle();
@@ -77,11 +79,26 @@ impl Network {
     /// What a refusal leaves out for those who do not ask: why no node has room, as things are now.
     pub fn explain(&self, refusal: Refusal) -> Refusal {
         match refusal {
-            Refusal::NoRoom(request) => {
-                let unplaced = remuda_placement::explain(self.index.fleet(), &request);
-                Refusal::NoCapacity(Box::new(unplaced))
-            }
+            Refusal::NoRoom(wanted) => Refusal::NoCapacity(Box::new(self.why_not(&wanted))),
             other => other,
+        }
+    }
+
+    fn why_not(&self, Wanted { request, later }: &Wanted) -> Unplaced {
+        let fleet = self.index.fleet();
+        match later {
+            None => remuda_placement::explain(fleet, request),
+            Some(Later {
+                from,
+                to,
+                placed,
+                replicas,
+            }) => {
+                let gaps = self.index.gaps_and_yielding((*from, *to));
+                let mut request = request.clone();
+                request.avoid.nodes.extend(self.index.layers.booked_up());
+                remuda_placement::why_not((fleet, &gaps), &request, placed, *replicas)
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Why a command is refused: typed, with a stable code and the way out in the text.
 
-use remuda_placement::{Request, Unplaced};
-use remuda_types::{Digest, Money, Span};
+use remuda_placement::{Replicas, Request, Unplaced};
+use remuda_types::{Digest, Money, ProviderId, SiteId, Span, Time};
 
 /// Why a command is refused. A refused command changed nothing.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum Refusal {
     /// No node fits, and why was not asked yet: it takes a look at every state that nodes are in,
     /// for which nobody who decides waits. [`Network::explain`](crate::Network::explain) says it.
     #[error("no capacity: no node has room for it")]
-    NoRoom(Box<Request>),
+    NoRoom(Box<Wanted>),
     /// What is asked for makes no sense on any fleet.
     #[error("{0}")]
     Request(#[from] remuda_placement::RequestError),
@@ -138,6 +138,37 @@ pub enum Refusal {
         /// What can be done.
         way_out: &'static str,
     },
+}
+
+/// What no node has room for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// What was asked for.
+    pub request: Request,
+    /// When, if not at once.
+    pub later: Option<Later>,
+}
+
+/// When something was to be reserved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Later {
+    /// From when on.
+    pub from: Time,
+    /// Before when.
+    pub to: Time,
+    /// The owners and sites of those replicas for which there was room.
+    pub placed: Vec<(ProviderId, SiteId)>,
+    /// Of so many.
+    pub replicas: Replicas,
+}
+
+impl From<Request> for Wanted {
+    fn from(request: Request) -> Self {
+        Self {
+            request,
+            later: None,
+        }
+    }
 }
 
 impl Refusal {

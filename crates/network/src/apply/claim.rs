@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use remuda_types::ClaimId;
+
 use crate::event::Event;
-use crate::index::claim_of;
-use crate::state::{Claim, Claimed, Lease, Reservation, State};
+use crate::state::{Claim, Claimed, Reservation, State};
 
 impl State {
     pub(super) fn change_claim(&mut self, event: &Event) {
@@ -112,10 +113,9 @@ impl State {
         }
     }
 
-    /// A lease has ended: what was booked for it is kept again.
-    pub(super) fn keep_again(&mut self, lease: &Lease) {
-        let called = claim_of(self, lease).map(|(id, _)| id);
-        if let Some(claim) = called.and_then(|id| self.claims.get_mut(&id)) {
+    /// A lease has ended: what was booked for it by this claim is kept again.
+    pub(super) fn keep_again(&mut self, claim: ClaimId) {
+        if let Some(claim) = self.claims.get_mut(&claim) {
             claim.replica = None;
         }
     }

@@ -90,7 +90,7 @@ fn free_places(
         // Why a single replica has no room is left to whoever asks.
         let placed = remuda_placement::find_group(index.fleet.now(), &wanted, group)?;
         return placed.map_or_else(
-            || Err(Refusal::NoRoom(Box::new(wanted))),
+            || Err(Refusal::NoRoom(Box::new(wanted.into()))),
             |placed| Ok(Some(placed)),
         );
     }
@@ -121,7 +121,7 @@ fn place_member(
         return Ok(());
     }
     if why == Why::Nobody {
-        return Err(Refusal::NoRoom(Box::new(wanted)));
+        return Err(Refusal::NoRoom(Box::new(wanted.into())));
     }
     let members = draft.granted_to(of.workload);
     let placed: Vec<_> = members

@@ -9,7 +9,6 @@ use remuda_types::{LeaseId, WorkloadId, WorkloadKind};
 
 use super::draft::Draft;
 use super::lease::{self, Grant};
-use crate::index::claim_of;
 use crate::repack::looked_at;
 use crate::state::{Lease, Phase, Replica, Workload};
 
@@ -56,7 +55,7 @@ fn candidate(draft: &Draft<'_>, id: LeaseId, held: &Lease) -> Option<Held<LeaseI
         WorkloadKind::Service | WorkloadKind::Model
     );
     // What was booked for it is where it is.
-    let is_booked = claim_of(draft.state, held).is_some();
+    let is_booked = draft.index.claim_of(draft.state, held).is_some();
     if held.phase != Phase::Ready || !node.presence.is_open() || !stays || !can_move || is_booked {
         return None;
     }

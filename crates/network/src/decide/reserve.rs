@@ -1,8 +1,10 @@
 //! Reservations: capacity asked for from a time on and before another.
 
+use std::borrow::Cow;
+
 use remuda_ledger::Account;
-use remuda_placement::{Fleet, Placement, Replicas, Request};
-use remuda_types::{ClaimId, Money, ProjectId, ReplicaId, Span, Time, WorkloadId};
+use remuda_placement::{Placement, Replicas, Request};
+use remuda_types::{ClaimId, Money, ProjectId, ReplicaId, Span, Tier, Time, WorkloadId};
 
 use super::demand::known_project;
 use super::deploy;
@@ -12,12 +14,13 @@ use super::observe::end_workload_if_idle;
 use super::seek::{Standby, seek};
 use super::standby;
 use crate::event::Event;
-use crate::index::Named;
-use crate::refusal::Refusal;
-use crate::state::{EndReason, Reservation, ReservationEnd, Terms};
+use crate::index::{Due, Interval, Named};
+use crate::refusal::{Later, Refusal, Wanted};
+use crate::state::{EndReason, Reservation, ReservationEnd, State, Terms};
 
-/// From when on, and before when.
-pub(super) type Interval = (Time, Time);
+/// So many replicas of reservations one tick begins at most, and so many it ends: their leases come and
+/// go together, however many reservations they are of, and all others wait.
+const REPLICAS_AT_ONCE: u32 = 1_000;
 
 pub(super) fn reserve(
     draft: &mut Draft<'_>,
@@ -30,7 +33,7 @@ pub(super) fn reserve(
     deploy::check_replicas(draft, replicas)?;
     deploy::check_room(draft, project)?;
     check_interval(draft, (from, to))?;
-    if terms.tier == remuda_types::Tier::Spot {
+    if terms.tier == Tier::Spot {
         let problem = "spot: what gives way cannot be reserved; choose another tier".to_owned();
         return Err(invalid("tier", problem));
     }
@@ -114,7 +117,7 @@ fn check_budget(
 }
 
 /// A place for each replica, all or none: first in what is booked at other times, then in what is
-/// free. Nothing is held when this returns.
+/// free. Nothing is held when this returns. Why there is no room is left to whoever asks.
 fn places(
     draft: &mut Draft<'_>,
     terms: &Terms,
@@ -122,62 +125,66 @@ fn places(
     interval: Interval,
 ) -> Result<Vec<Placement>, Refusal> {
     let group = Replicas::new(replicas)?;
-    let plain = terms.request()?;
+    let request = terms.request()?;
     let mark = draft.mark();
-    draft.index.settle();
-    let mut gaps = draft.index.gaps(interval.0, interval.1);
-    let (mut wanted, mut places) = (plain.clone(), Vec::<Placement>::new());
+    let places = places_up_to(draft, (terms.tier, &request), replicas, interval);
+    draft.back_to(mark);
+    if places.len() == replicas as usize {
+        return Ok(places);
+    }
+    let placed = places.iter().map(|place| (place.provider, place.site));
+    let later = Later {
+        from: interval.0,
+        to: interval.1,
+        placed: placed.collect(),
+        replicas: group,
+    };
+    Err(Refusal::NoRoom(Box::new(Wanted {
+        request,
+        later: Some(later),
+    })))
+}
+
+/// Places for so many replicas, or for as many as have room; each is held.
+fn places_up_to(
+    draft: &mut Draft<'_>,
+    (tier, request): (Tier, &Request),
+    replicas: u32,
+    interval: Interval,
+) -> Vec<Placement> {
+    let (mut wanted, mut places) = (request.clone(), Vec::new());
     while places.len() < replicas as usize {
-        let Some(place) = next_place(draft, &mut gaps, &wanted, interval) else {
-            draft.back_to(mark);
-            let placed: Vec<_> = places.iter().map(|p| (p.provider, p.site)).collect();
-            draft.index.settle();
-            let gaps = draft.index.gaps_and_yielding(interval.0, interval.1);
-            let fleets = (draft.index.fleet(), &gaps);
-            let why = remuda_placement::why_not(fleets, &plain, &placed, group);
-            return Err(Refusal::NoCapacity(Box::new(why)));
+        let Some(place) = gap_or_free(draft, &wanted, interval) else {
+            break;
         };
-        if terms.tier.spreads_owners() {
+        draft.book(&place, *wanted.shape(), interval);
+        if tier.spreads_owners() {
             wanted.avoid.owners.insert(place.provider);
             wanted.avoid.sites.insert(place.site);
         }
         places.push(place);
     }
-    draft.back_to(mark);
-    Ok(places)
+    places
 }
 
-/// The next place, held for the batch's later steps.
-fn next_place(
-    draft: &mut Draft<'_>,
-    gaps: &mut Fleet,
-    wanted: &Request,
-    (from, to): Interval,
-) -> Option<Placement> {
-    let found = gap_or_free(draft, gaps, wanted)?;
-    draft.book(&found, *wanted.shape(), (from, to));
-    if gaps.offer(found.node).is_some() {
-        // What was just booked there is seen by the next.
-        draft.index.refresh_gap(gaps, found.node, (from, to));
-    }
-    Some(found)
-}
-
-/// A place for a claim of a reservation that lost its own.
-pub(super) fn place_again(
+/// A gap in what is booked, unless what is free costs less; on no node that has all the bookings that
+/// it may.
+pub(super) fn gap_or_free(
     draft: &mut Draft<'_>,
     wanted: &Request,
     interval: Interval,
 ) -> Option<Placement> {
-    draft.index.settle();
-    let mut gaps = draft.index.gaps(interval.0, interval.1);
-    gap_or_free(draft, &mut gaps, wanted)
-}
-
-/// A gap in what is booked, unless what is free costs less.
-fn gap_or_free(draft: &mut Draft<'_>, gaps: &mut Fleet, wanted: &Request) -> Option<Placement> {
-    let in_gap = remuda_placement::find(gaps, wanted);
-    match (in_gap, standby::cheapest(draft, wanted)) {
+    let mut wanted = Cow::Borrowed(wanted);
+    let booked_up = draft.index.layers.booked_up();
+    if !booked_up.is_empty() {
+        wanted
+            .to_mut()
+            .avoid
+            .nodes
+            .extend(booked_up.iter().copied());
+    }
+    let in_gap = draft.index.find_gap(&wanted, interval);
+    match (in_gap, standby::cheapest(draft, &wanted)) {
         (Some(in_gap), Some(free)) if free.price < in_gap.price => Some(free),
         (in_gap, free) => in_gap.or(free),
     }
@@ -223,7 +230,7 @@ pub(super) fn due(draft: &mut Draft<'_>, id: WorkloadId) {
     if draft.recounts(id) {
         return;
     }
-    if reservation.begun || reservation.to <= draft.now {
+    if is_over(reservation, draft.now) {
         over(draft, id, reservation);
         return;
     }
@@ -278,6 +285,8 @@ fn begin(draft: &mut Draft<'_>, id: WorkloadId, reservation: &Reservation) -> Re
         terms: Box::new(terms.clone()),
         at: draft.now,
     });
+    let mut kept = standby::in_order(draft, id).into_iter();
+    let mut wanted = lease::request(draft, id, terms, None)?;
     for _ in 0..reservation.replicas {
         let replica = ReplicaId::derived(draft.id, draft.ordinal());
         draft.push(Event::ReplicaAdded {
@@ -292,11 +301,62 @@ fn begin(draft: &mut Draft<'_>, id: WorkloadId, reservation: &Reservation) -> Re
             epoch: 0,
             succeeds: false,
         };
-        let wanted = lease::request(draft, id, terms, None)?;
-        if seek(draft, &of, &wanted, Standby::First)?.is_none() {
+        let granted = match standby::begin_next(draft, &mut kept, &of, &wanted)? {
+            Some(granted) => Some(granted),
+            None => seek(draft, &of, &wanted, Standby::Never)?,
+        };
+        if granted.is_none() {
             let retry = draft.now + draft.state.policy.replace_backoff;
             draft.push(Event::ReplicaUnplaced { replica, retry });
+        } else if terms.tier.spreads_owners() {
+            keep_apart_from(draft, &mut wanted, replica);
         }
     }
     Ok(())
+}
+
+/// The next of a workload's replicas goes elsewhere than this one just did.
+fn keep_apart_from(draft: &Draft<'_>, wanted: &mut Request, replica: ReplicaId) {
+    if let Some(granted) = draft.grant_of(replica) {
+        wanted.avoid.owners.insert(granted.provider);
+        wanted.avoid.sites.insert(granted.site);
+        let kin = draft.index.fleet.kin_of(granted.site);
+        wanted.shun.extend(kin);
+    }
+}
+
+/// Says of what is due, earliest first, what is for this tick, which looks at `limit` things or more.
+///
+/// What is to begin may be kept where something is over: it waits until all that is over has ended.
+pub(super) fn at_once<'a>(draft: &Draft<'a>, limit: usize) -> impl FnMut(&Due) -> bool + use<'a> {
+    let (state, now) = (draft.state, draft.now);
+    let over = |item: Due| reservation(state, &item).filter(|of| is_over(of, now));
+    let ends = draft.index.due(now).take(limit).filter_map(over);
+    let ends = ends.fold(0_u32, |sum, of| sum.saturating_add(of.replicas));
+    let mut late = draft.index.due(now).skip(limit).filter_map(over);
+    let all_end = ends <= REPLICAS_AT_ONCE && late.next().is_none();
+    let (mut ended, mut begun) = (0, 0);
+    move |item| match reservation(state, item) {
+        None => true,
+        Some(of) if is_over(of, now) => takes_on(&mut ended, of),
+        Some(of) => all_end && takes_on(&mut begun, of),
+    }
+}
+
+fn reservation<'a>(state: &'a State, item: &Due) -> Option<&'a Reservation> {
+    match item {
+        Due::Reservation(id) => state.reservations.get(id),
+        _ => None,
+    }
+}
+
+fn is_over(reservation: &Reservation, now: Time) -> bool {
+    reservation.begun || reservation.to <= now
+}
+
+/// Counts the replicas of another one; says whether there is room for it, as for the first there is.
+fn takes_on(replicas: &mut u32, another: &Reservation) -> bool {
+    let is_first = *replicas == 0;
+    *replicas = replicas.saturating_add(another.replicas);
+    is_first || *replicas <= REPLICAS_AT_ONCE
 }

@@ -42,19 +42,45 @@ pub(super) fn call(
 
 /// The claims of a workload that will do, the longest held first.
 fn callable(draft: &Draft<'_>, workload: WorkloadId, wanted: &Request) -> Vec<(ClaimId, Claimed)> {
-    let will_do = |place: &Claimed| {
-        let avoid = &wanted.avoid;
-        draft.index.fleet.is_open(place.node) == Some(true)
-            && place.shape == *wanted.shape()
-            && !avoid.nodes.contains(&place.node)
-            && !avoid.owners.contains(&place.provider)
-            && !avoid.sites.contains(&place.site)
-    };
-    let claims = held(draft, workload);
-    let claims = claims.filter(|(id, place)| will_do(place) && !draft.has_begun(*id));
+    let mut claims = in_order(draft, workload);
+    claims.retain(|(_, place)| will_do(draft, place, wanted));
+    claims
+}
+
+/// The claims of a workload that no lease began on, the longest held first.
+pub(super) fn in_order(draft: &Draft<'_>, workload: WorkloadId) -> Vec<(ClaimId, Claimed)> {
+    let claims = held(draft, workload).filter(|(id, _)| !draft.has_begun(*id));
     let mut claims: Vec<_> = claims.collect();
     claims.sort_by_key(|(id, place)| (place.at, *id));
     claims
+}
+
+fn will_do(draft: &Draft<'_>, place: &Claimed, wanted: &Request) -> bool {
+    let avoid = &wanted.avoid;
+    draft.index.fleet.is_open(place.node) == Some(true)
+        && place.shape == *wanted.shape()
+        && !avoid.nodes.contains(&place.node)
+        && !avoid.owners.contains(&place.provider)
+        && !avoid.sites.contains(&place.site)
+}
+
+/// Begins a lease on the next of a reservation's claims that will do; says nothing where none does. One
+/// that is passed over does for no later replica either: they avoid what this one does, and more.
+pub(super) fn begin_next(
+    draft: &mut Draft<'_>,
+    claims: &mut impl Iterator<Item = (ClaimId, Claimed)>,
+    of: &Grant<'_>,
+    wanted: &Request,
+) -> Result<Option<LeaseId>, Refusal> {
+    for (id, place) in claims {
+        if !will_do(draft, &place, wanted) {
+            continue;
+        }
+        if let Some(placement) = begun(draft, id, &place, of.replica) {
+            return lease::grant(draft, of, &placement).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// The claims of a workload that have a node, those of which this batch disposed left out.
@@ -79,17 +105,22 @@ fn called(draft: &mut Draft<'_>, id: ClaimId, place: &Claimed) -> Option<Placeme
 }
 
 /// Gives what is booked by a claim to the lease that follows; spot is out of its way. It is kept
-/// for when that ends before its time.
+/// for when that ends before its time. Nothing is done where there is no room.
 fn begun(
     draft: &mut Draft<'_>,
     id: ClaimId,
     place: &Claimed,
     replica: ReplicaId,
 ) -> Option<Placement> {
-    draft.push(Event::ClaimBegun { claim: id, replica });
     draft.begin(id, place);
-    seek::clear_on(draft, place.node, (&place.shape, place.gpus()))?;
-    placement(draft, place, place.gpus())
+    let cleared = seek::clear_on(draft, place.node, (&place.shape, place.gpus()));
+    let placement = cleared.and_then(|()| placement(draft, place, place.gpus()));
+    if placement.is_some() {
+        draft.push(Event::ClaimBegun { claim: id, replica });
+    } else {
+        draft.begin_not(id, place);
+    }
+    placement
 }
 
 fn placement(draft: &Draft<'_>, place: &Claimed, gpus: GpuSet) -> Option<Placement> {
@@ -115,15 +146,20 @@ pub(super) fn vacate(draft: &mut Draft<'_>, node: NodeKey) {
             continue;
         };
         let Some(place) = &claim.place else { continue };
-        let retry = draft.now + draft.state.policy.replace_backoff;
-        draft.push(Event::ClaimSought {
-            claim: id,
-            workload: claim.workload,
-            retry,
-        });
-        draft.unclaim(id, place);
+        give_up(draft, id, (claim.workload, place));
         draft.vacated(claim.workload, id);
     }
+}
+
+/// Gives up the place of a claim. Another is looked for.
+fn give_up(draft: &mut Draft<'_>, id: ClaimId, (workload, place): (WorkloadId, &Claimed)) {
+    let retry = draft.now + draft.state.policy.replace_backoff;
+    draft.push(Event::ClaimSought {
+        claim: id,
+        workload,
+        retry,
+    });
+    draft.unclaim(id, place);
 }
 
 /// A claim without a node is due: it gets one, or waits for the next attempt.
@@ -163,31 +199,47 @@ fn backoff(draft: &Draft<'_>, claim: &Claim) -> Span {
 
 /// Finds a node for a claim and keeps its capacity; says whether there was one.
 fn claim_node(draft: &mut Draft<'_>, id: ClaimId, of: (WorkloadId, &Terms)) -> bool {
-    let Some(found) = find(draft, of) else {
-        return false;
-    };
+    let found = find(draft, of);
+    if let Some(found) = &found {
+        keep(draft, id, of, found);
+    }
+    found.is_some()
+}
+
+/// Keeps capacity for a claim.
+fn keep(draft: &mut Draft<'_>, id: ClaimId, of: (WorkloadId, &Terms), place: &Placement) {
     draft.push(Event::ClaimGranted {
         claim: id,
         workload: of.0,
-        node: found.node,
+        node: place.node,
         shape: of.1.shape,
-        gpu_bits: found.gpus.bits(),
+        gpu_bits: place.gpus.bits(),
         at: draft.now,
     });
-    draft.claim((id, of.0), &found, of.1.shape);
-    true
+    draft.claim((id, of.0), place, of.1.shape);
 }
 
 /// A node for a claim: with an owner and on a site that the workload has nothing with, or at least
 /// on another node than all it has.
 fn find(draft: &mut Draft<'_>, (workload, terms): (WorkloadId, &Terms)) -> Option<Placement> {
+    if let Some(reservation) = draft.state.reservations.get(&workload) {
+        let interval = (reservation.from, reservation.to);
+        return reserve::gap_or_free(draft, &reserved_request(draft, workload, terms)?, interval);
+    }
+    let (apart, near) = away(draft, (workload, terms))?;
+    cheapest(draft, &apart).or_else(|| cheapest(draft, &near))
+}
+
+/// What placement is asked for a standby: with another owner and on another site than the leases of
+/// the workload are, and at least on another node than all it has.
+fn away(draft: &Draft<'_>, (workload, terms): (WorkloadId, &Terms)) -> Option<(Request, Request)> {
     let mut near = lease::request(draft, workload, terms, None).ok()?;
     let mut apart = near.clone();
     let leases = draft.live_leases(workload);
     let leases = leases.map(|(_, lease)| (lease.node, lease.provider, lease.site));
     let granted = draft.granted_to(workload);
     let granted = granted.map(|granted| (granted.node, granted.provider, granted.site));
-    for (node, owner, site) in leases.chain(granted).collect::<Vec<_>>() {
+    for (node, owner, site) in leases.chain(granted) {
         near.avoid.nodes.insert(node);
         apart.avoid.owners.insert(owner);
         apart.avoid.sites.insert(site);
@@ -196,11 +248,7 @@ fn find(draft: &mut Draft<'_>, (workload, terms): (WorkloadId, &Terms)) -> Optio
     let claims = claims.chain(draft.claimed_for(workload));
     near.avoid.nodes.extend(claims);
     apart.avoid.nodes.clone_from(&near.avoid.nodes);
-    if let Some(reservation) = draft.state.reservations.get(&workload) {
-        let interval = (reservation.from, reservation.to);
-        return reserve::place_again(draft, &reserved_request(draft, workload, terms)?, interval);
-    }
-    cheapest(draft, &apart).or_else(|| cheapest(draft, &near))
+    Some((apart, near))
 }
 
 /// What placement is asked for another place of a reservation: away from where its tier forbids.

@@ -23,6 +23,7 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     let limit = draft.state.policy.tick_limit as usize;
     let due = draft.index.due(draft.now);
     let due = due.filter(|item| !adopting || is_of_placement(*item));
+    let due = due.filter(reserve::at_once(draft, limit));
     let mut due: Vec<_> = due.take(limit).collect();
     due.extend(orders_due(draft));
     // Who leaves goes first: a lease that ends with its provider must not be renewed before, for

@@ -1,11 +1,12 @@
-//! Which claims a workload has, and which are on a node.
+//! Which claims a workload has, which are on a node, and what a replica has of them.
 
 use std::collections::BTreeSet;
 
 use remuda_placement::Booking;
-use remuda_types::{ClaimId, NodeKey, WorkloadId};
+use remuda_types::{ClaimId, NodeKey, ReplicaId, WorkloadId};
 
 use super::{Due, Index, Kept, done};
+use crate::event::Event;
 use crate::state::{Claim, Claimed, Lease, Reservation, State};
 
 const FIRST: ClaimId = ClaimId::from_u128(0);
@@ -17,12 +18,20 @@ pub(crate) struct Claims {
     of: BTreeSet<(WorkloadId, ClaimId)>,
     /// Those that have a node.
     on: BTreeSet<(NodeKey, ClaimId)>,
+    /// Those that a replica has a lease on.
+    begun: BTreeSet<(ReplicaId, ClaimId)>,
 }
 
 impl Claims {
     /// Those of a workload.
     pub(crate) fn of(&self, workload: WorkloadId) -> impl Iterator<Item = ClaimId> + '_ {
         let range = self.of.range((workload, FIRST)..=(workload, LAST));
+        range.map(|(_, claim)| *claim)
+    }
+
+    /// Those that a replica has a lease on: one, or none.
+    fn begun_by(&self, replica: ReplicaId) -> impl Iterator<Item = ClaimId> + '_ {
+        let range = self.begun.range((replica, FIRST)..=(replica, LAST));
         range.map(|(_, claim)| *claim)
     }
 
@@ -46,19 +55,45 @@ pub(crate) fn kept(place: &Claimed, reservation: Option<&Reservation>) -> Kept {
     })
 }
 
-/// The claim that a lease has what was booked by.
-pub(crate) fn claim_of<'a>(state: &'a State, lease: &Lease) -> Option<(ClaimId, &'a Claimed)> {
-    let reservation = state.reservations.get(&lease.workload)?;
-    let claims = reservation.claims.iter();
-    let claims = claims.filter_map(|id| state.claims.get(id).map(|claim| (*id, claim)));
-    let mut called = claims.filter(|(_, claim)| claim.replica == Some(lease.replica));
-    called.find_map(|(id, claim)| {
-        let place = claim.place.as_ref();
-        Some((id, place.filter(|place| place.node == lease.node)?))
-    })
+/// What a claim keeps, if a lease has it: a lease of the replica that began on it, there and on those
+/// GPUs. A claim names the replica and not the lease; of two such leases it is the younger that began.
+fn had_by<'a>(state: &'a State, id: ClaimId, lease: &Lease) -> Option<&'a Claimed> {
+    let claim = state.claims.get(&id)?;
+    let place = claim.place.as_ref()?;
+    let is_there = |other: &Lease| {
+        let what = (other.replica, other.node, other.shape, other.gpu_bits);
+        what == (lease.replica, place.node, place.shape, place.gpu_bits)
+    };
+    let on = state.nodes.get(&place.node).into_iter();
+    let others = on.flat_map(|node| &node.leases);
+    let mut others = others.filter_map(|other| state.leases.get(other));
+    let has_younger = others.any(|other| is_there(other) && other.epoch > lease.epoch);
+    let has_it = claim.replica == Some(lease.replica) && is_there(lease) && !has_younger;
+    has_it.then_some(place)
 }
 
 impl Index {
+    /// The claim that a lease has what was booked by.
+    pub(crate) fn claim_of<'a>(
+        &self,
+        state: &'a State,
+        lease: &Lease,
+    ) -> Option<(ClaimId, &'a Claimed)> {
+        let mut begun = self.claims.begun_by(lease.replica);
+        begun.find_map(|id| Some((id, had_by(state, id, lease)?)))
+    }
+
+    /// The claim that a lease which `event` ends has what was booked by.
+    pub(crate) fn began_on(&self, state: &State, event: &Event) -> Option<ClaimId> {
+        match event {
+            Event::LeaseEnded { lease, .. } => {
+                let lease = state.leases.get(lease)?;
+                self.claim_of(state, lease).map(|(id, _)| id)
+            }
+            _ => None,
+        }
+    }
+
     /// Takes note of all claims. What leases have of what is booked goes first: others may be booked
     /// in its place for later.
     pub(super) fn note_all_claims(&mut self, state: &State) {
@@ -77,6 +112,8 @@ impl Index {
     fn note_booked(&mut self, state: &State, id: ClaimId) {
         if let Some(claim) = state.claims.get(&id) {
             self.claims.of.insert((claim.workload, id));
+            let begun = claim.replica.map(|replica| (replica, id));
+            self.claims.begun.extend(begun);
             if let Some(place) = &claim.place {
                 self.claims.on.insert((place.node, id));
                 let kept = kept(place, state.reservations.get(&claim.workload));
@@ -102,6 +139,9 @@ impl Index {
             return;
         };
         self.claims.of.remove(&(claim.workload, id));
+        if let Some(replica) = claim.replica {
+            self.claims.begun.remove(&(replica, id));
+        }
         if let Some(place) = &claim.place {
             self.claims.on.remove(&(place.node, id));
             let kept = kept(place, state.reservations.get(&claim.workload));
@@ -114,8 +154,9 @@ impl Index {
 
     /// A lease ends: what was booked for it is kept again.
     pub(super) fn keep_again(&mut self, state: &State, lease: &Lease) {
-        if let Some((_, place)) = claim_of(state, lease) {
+        if let Some((id, place)) = self.claim_of(state, lease) {
             done(self.unkeep(place.node, &begun_on(place)));
+            self.claims.begun.remove(&(lease.replica, id));
         }
     }
 }

@@ -10,19 +10,28 @@
 //! | who may have spot give way | `yielding`: nodes with spot leases | firm and claims |
 //! | spot | `beneath`: nodes with claims | firm and spot |
 //!
-//! The two small fleets have only nodes on which they see something else than the large one. What does not belong here:
-//! which lease gives way, and when a claim is called.
+//! The two small fleets have only nodes on which they see something else than the large one. Who books
+//! a time that is to come asks [`gaps`]. What does not belong here: which lease gives way, and when a
+//! claim is called.
 
-use std::collections::BTreeMap;
+mod gaps;
+mod parts;
+mod times;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_placement::{
-    Amounts, Booking, Calendar, Fleet, GpuSet, HoldError, NodeOffer, OfferError, ReleaseError,
-    RemoveError, UnknownNode,
+    Amounts, Booking, Fleet, GpuSet, HoldError, NodeOffer, OfferError, ReleaseError, RemoveError,
+    UnknownNode,
 };
 use remuda_types::{NodeKey, Shape, Tier, Time, WorkloadId};
 
 use super::{Index, done};
 use crate::state::State;
+
+use gaps::{BOOKINGS_MAX, Gaps};
+use parts::{Part, Parts, put, take};
+use times::Times;
 
 /// What something is held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,8 +69,8 @@ impl Layer {
     }
 }
 
-/// An amount of a node, and on which GPUs.
-pub(crate) type Part = (Shape, GpuSet);
+/// From when on, and before when.
+pub(crate) type Interval = (Time, Time);
 
 /// Where nodes are seen differently by who asks.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,60 +81,11 @@ pub(crate) struct Layers {
     pub(crate) beneath: Fleet,
     /// What of each such node is held by spot and by claims; nothing where neither is.
     nodes: BTreeMap<NodeKey, Parts>,
-}
-
-/// In order, so that equal ones are equal however they came about.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Parts {
-    spot: Vec<Part>,
-    standbys: Vec<Part>,
-    booked: Calendar,
-    /// Of what is booked, what leases have.
-    begun: Vec<Part>,
-}
-
-impl Parts {
-    fn has_claims(&self) -> bool {
-        !(self.standbys.is_empty() && self.booked.is_empty() && self.begun.is_empty())
-    }
-
-    /// What is kept for all claims, at the moment when it is most.
-    fn claimed(&self) -> Amounts {
-        let booked = self.booked.most().beyond(&Amounts::of(&self.begun));
-        booked.plus(&Amounts::of(&self.standbys))
-    }
-
-    /// What the claims take beyond what spot does.
-    fn aside(&self) -> Amounts {
-        self.claimed().beyond(&Amounts::of(&self.spot))
-    }
-
-    fn keep(&mut self, kept: &Kept) {
-        match kept {
-            Kept::Standby(part) => put(&mut self.standbys, *part),
-            Kept::Booked(booking) => self.booked.book(*booking),
-            Kept::Begun(part) => put(&mut self.begun, *part),
-        }
-    }
-
-    /// Undoes [`Parts::keep`]; says whether it was kept.
-    fn unkeep(&mut self, kept: &Kept) -> bool {
-        match kept {
-            Kept::Standby(part) => take(&mut self.standbys, *part),
-            Kept::Booked(booking) => self.booked.cancel(booking),
-            Kept::Begun(part) => take(&mut self.begun, *part),
-        }
-    }
-}
-
-fn put(parts: &mut Vec<Part>, part: Part) {
-    let at = parts.partition_point(|other| *other < part);
-    parts.insert(at, part);
-}
-
-fn take(parts: &mut Vec<Part>, part: Part) -> bool {
-    let found = parts.binary_search(&part);
-    found.map(|at| parts.remove(at)).is_ok()
+    /// When something is booked where.
+    times: Times,
+    /// The nodes that have all the bookings that they may.
+    booked_up: BTreeSet<NodeKey>,
+    gaps: Gaps,
 }
 
 /// Adds a node of `from`, as it is there.
@@ -142,6 +102,9 @@ fn copy(to: &mut Fleet, from: &Fleet, node: NodeKey) {
 
 /// Takes a node out, and all that is held of it.
 fn drop_node(fleet: &mut Fleet, node: NodeKey) {
+    if fleet.is_open(node).is_none() {
+        return;
+    }
     for (shape, gpus) in fleet.holds(node).collect::<Vec<_>>() {
         done(fleet.release_on(node, &shape, gpus));
     }
@@ -164,15 +127,40 @@ impl Layers {
         }
     }
 
-    fn parts(&self, node: NodeKey) -> Parts {
-        self.nodes.get(&node).cloned().unwrap_or_default()
+    fn parts(&mut self, node: NodeKey) -> &mut Parts {
+        self.nodes.entry(node).or_default()
     }
 
-    fn set(&mut self, node: NodeKey, parts: Parts) {
-        if parts == Parts::default() {
+    /// Keeps nothing of a node of which nothing is held.
+    fn tidy(&mut self, node: NodeKey) {
+        if self.nodes.get(&node).is_some_and(Parts::is_empty) {
             self.nodes.remove(&node);
-        } else {
-            self.nodes.insert(node, parts);
+        }
+    }
+
+    /// Takes note of a booking, or of one that is no more.
+    fn note(&mut self, node: NodeKey, kept: &Kept, is_there: bool) {
+        self.note_change(node);
+        if let Kept::Booked(booking) = kept {
+            self.gaps.note(node);
+            if is_there {
+                self.times.add(node, booking);
+            } else {
+                self.times.take(node, booking);
+            }
+            let bookings = self.nodes.get(&node).map_or(0, |parts| parts.booked.len());
+            if bookings < BOOKINGS_MAX {
+                self.booked_up.remove(&node);
+            } else {
+                self.booked_up.insert(node);
+            }
+        }
+    }
+
+    /// Takes note that a node with bookings is not what it was.
+    fn note_change(&mut self, node: NodeKey) {
+        if self.is_booked(node) {
+            self.gaps.note(node);
         }
     }
 }
@@ -188,6 +176,7 @@ impl Index {
         match layer {
             Layer::Firm => {
                 self.fleet.hold(node, shape, gpus);
+                self.layers.note_change(node);
                 for fleet in self.layers.each(node) {
                     done(fleet.hold_on(node, shape, gpus));
                 }
@@ -207,6 +196,7 @@ impl Index {
         match layer {
             Layer::Firm => {
                 self.fleet.release(node, shape, gpus);
+                self.layers.note_change(node);
                 for fleet in self.layers.each(node) {
                     done(fleet.release_on(node, shape, gpus));
                 }
@@ -217,136 +207,118 @@ impl Index {
     }
 
     fn hold_spot(&mut self, node: NodeKey, part: Part) -> Result<(), HoldError> {
-        let before = self.layers.parts(node);
-        let mut parts = before.clone();
+        let is_known = self.fleet.offer(node).is_some();
+        let parts = self.layers.parts(node);
+        let (is_first, claimed) = (parts.spot.is_empty(), parts.claimed());
         put(&mut parts.spot, part);
-        if before.spot.is_empty() && self.fleet.offer(node).is_some() {
+        let (aside, has_claims) = (parts.aside(), parts.has_claims());
+        if is_first && is_known {
             copy(&mut self.layers.yielding, self.fleet.now(), node);
-            done(self.layers.yielding.set_aside(node, before.claimed()));
+            done(self.layers.yielding.set_aside(node, claimed));
         }
         let fleet = self.fleet.now();
-        let held = fleet.set_aside(node, parts.aside());
+        let held = fleet.set_aside(node, aside);
         let held = held.and_then(|()| fleet.hold_on(node, &part.0, part.1));
-        if let Err(error) = held {
-            if fleet.offer(node).is_some() {
-                done(fleet.set_aside(node, before.aside()));
-                self.forget_unused(node, &before);
-            }
-            return Err(error);
-        }
-        if parts.has_claims() {
+        if held.is_err() {
+            take(&mut self.layers.parts(node).spot, part);
+            self.set_aside_again(node);
+        } else if has_claims {
             done(self.layers.beneath.hold_on(node, &part.0, part.1));
         }
-        self.layers.set(node, parts);
-        Ok(())
+        held
+    }
+
+    /// Nothing came of a change: what is set aside of a node is what was before.
+    fn set_aside_again(&mut self, node: NodeKey) {
+        let aside = self.layers.parts(node).aside();
+        if self.fleet.offer(node).is_some() {
+            done(self.fleet.now().set_aside(node, aside));
+        }
+        self.forget_unused(node);
     }
 
     fn release_spot(&mut self, node: NodeKey, part: Part) -> Result<(), ReleaseError> {
-        let mut parts = self.layers.parts(node);
+        let not_held = ReleaseError::NotHeld { node };
+        let parts = self.layers.nodes.get_mut(&node).ok_or(not_held)?;
         if !take(&mut parts.spot, part) {
             return Err(ReleaseError::NotHeld { node });
         }
-        self.fleet.now().release_on(node, &part.0, part.1)?;
-        done(self.fleet.now().set_aside(node, parts.aside()));
-        if parts.has_claims() {
+        let (aside, has_claims) = (parts.aside(), parts.has_claims());
+        let released = self.fleet.now().release_on(node, &part.0, part.1);
+        if released.is_err() {
+            put(&mut self.layers.parts(node).spot, part);
+            return released;
+        }
+        done(self.fleet.now().set_aside(node, aside));
+        if has_claims {
             done(self.layers.beneath.release_on(node, &part.0, part.1));
         }
-        self.forget_unused(node, &parts);
-        self.layers.set(node, parts);
+        self.forget_unused(node);
         Ok(())
     }
 
     /// Keeps capacity of a node for when it is called for.
     pub(crate) fn keep(&mut self, node: NodeKey, kept: &Kept) -> Result<(), HoldError> {
-        let mut parts = self.layers.parts(node);
-        parts.keep(kept);
-        self.recast(node, parts)
+        self.layers.parts(node).keep(kept);
+        let recast = self.recast(node);
+        if recast.is_ok() {
+            self.layers.note(node, kept, true);
+        } else {
+            self.layers.parts(node).unkeep(kept);
+            self.set_aside_again(node);
+        }
+        recast
     }
 
     /// Undoes [`Index::keep`].
     pub(crate) fn unkeep(&mut self, node: NodeKey, kept: &Kept) -> Result<(), HoldError> {
-        let mut parts = self.layers.parts(node);
-        if parts.unkeep(kept) {
-            self.recast(node, parts)
-        } else {
-            Err(HoldError::SetAside { node })
+        let parts = self.layers.nodes.get_mut(&node);
+        if !parts.is_some_and(|parts| parts.unkeep(kept)) {
+            return Err(HoldError::SetAside { node });
         }
+        let recast = self.recast(node);
+        if recast.is_ok() {
+            self.layers.note(node, kept, false);
+        } else {
+            self.layers.parts(node).keep(kept);
+            self.set_aside_again(node);
+        }
+        recast
     }
 
-    /// Has other claims of a node from now on.
-    fn recast(&mut self, node: NodeKey, parts: Parts) -> Result<(), HoldError> {
-        let before = self.layers.parts(node);
-        self.fleet.now().set_aside(node, parts.aside())?;
-        if !before.spot.is_empty()
-            && let Err(error) = self.layers.yielding.set_aside(node, parts.claimed())
-        {
-            done(self.fleet.now().set_aside(node, before.aside()));
-            return Err(error);
+    /// Sets aside what the claims of a node take from now on.
+    fn recast(&mut self, node: NodeKey) -> Result<(), HoldError> {
+        let parts = self.layers.parts(node);
+        let (has_spot, has_claims) = (!parts.spot.is_empty(), parts.has_claims());
+        let (aside, claimed) = (parts.aside(), parts.claimed());
+        self.fleet.now().set_aside(node, aside)?;
+        if has_spot {
+            self.layers.yielding.set_aside(node, claimed)?;
         }
-        if parts.has_claims() && !before.has_claims() {
+        if has_claims && self.layers.beneath.is_open(node).is_none() {
             copy(&mut self.layers.beneath, self.fleet.now(), node);
         }
-        self.forget_unused(node, &parts);
-        self.layers.set(node, parts);
+        self.forget_unused(node);
         Ok(())
     }
 
-    /// The nodes of which something is booked, and as free as they are for what would be booked
-    /// from a time on and before another. The fleet must have been told of everything.
-    pub(crate) fn gaps(&self, from: Time, to: Time) -> Fleet {
-        let mut gaps = Fleet::new();
-        let booked = self.layers.nodes.iter();
-        for (node, parts) in booked.filter(|(_, parts)| !parts.booked.is_empty()) {
-            // Without spot, which gives way.
-            let firm = match parts.spot[..] {
-                [] => self.fleet.settled(),
-                _ => &self.layers.yielding,
-            };
-            copy(&mut gaps, firm, *node);
-            for (shape, gpus) in &parts.begun {
-                done(gaps.release_on(*node, shape, *gpus));
-            }
-            self.refresh_gap(&mut gaps, *node, (from, to));
-        }
-        gaps
-    }
-
-    /// Has one of the [`Index::gaps`] see what is booked by now.
-    pub(crate) fn refresh_gap(&self, gaps: &mut Fleet, node: NodeKey, (from, to): (Time, Time)) {
-        let parts = self.layers.parts(node);
-        let standbys = Amounts::of(&parts.standbys);
-        let aside = parts.booked.most_within(from, to).plus(&standbys);
-        done(gaps.set_aside(node, aside));
-    }
-
-    /// The [`Index::gaps`], and where else spot could give way: all that may have room for what is
-    /// to be booked and not for what is wanted now.
-    pub(crate) fn gaps_and_yielding(&self, from: Time, to: Time) -> Fleet {
-        let mut all = self.gaps(from, to);
-        for offer in self.layers.yielding.offers() {
-            if all.offer(offer.node).is_none() {
-                copy(&mut all, &self.layers.yielding, offer.node);
-                let claimed = self.layers.parts(offer.node).claimed();
-                done(all.set_aside(offer.node, claimed));
-            }
-        }
-        all
-    }
-
     /// Takes a node out of the small fleets that see no more of it than the large one does.
-    fn forget_unused(&mut self, node: NodeKey, parts: &Parts) {
+    fn forget_unused(&mut self, node: NodeKey) {
         let layers = &mut self.layers;
-        if parts.spot.is_empty() && layers.yielding.offer(node).is_some() {
+        let parts = layers.nodes.get(&node);
+        if parts.is_none_or(|parts| parts.spot.is_empty()) {
             drop_node(&mut layers.yielding, node);
         }
-        if !parts.has_claims() && layers.beneath.offer(node).is_some() {
+        if !parts.is_some_and(Parts::has_claims) {
             drop_node(&mut layers.beneath, node);
         }
+        layers.tidy(node);
     }
 
     /// Adds a node, or replaces what a known one offers. On an error nothing changes.
     pub(crate) fn offer(&mut self, offer: &NodeOffer) -> Result<(), OfferError> {
         self.fleet.now().upsert(offer)?;
+        self.layers.note_change(offer.node);
         for fleet in self.layers.each(offer.node) {
             // These see less as taken than the large one does.
             done(fleet.upsert(offer));
@@ -357,6 +329,7 @@ impl Index {
     /// Opens a node to new replicas, or closes it.
     pub(crate) fn set_open(&mut self, node: NodeKey, open: bool) -> Result<(), UnknownNode> {
         self.fleet.now().set_open(node, open)?;
+        self.layers.note_change(node);
         for fleet in self.layers.each(node) {
             done(fleet.set_open(node, open));
         }
@@ -365,6 +338,7 @@ impl Index {
 
     /// Takes a node out of which nothing is held.
     pub(crate) fn remove(&mut self, node: NodeKey) -> Result<NodeOffer, RemoveError> {
+        self.layers.note_change(node);
         self.fleet.now().remove(node)
     }
 }

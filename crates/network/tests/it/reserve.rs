@@ -1,11 +1,12 @@
 //! Capacity asked for from a time on and before another.
 
 use remuda_network::command::ObservedPhase;
+use remuda_network::network::Decision;
 use remuda_network::state::{EndReason, ReservationEnd, Terms};
-use remuda_network::{Command, Event};
-use remuda_types::{ProjectId, Shape, Span, Tier, Time, WorkloadId};
+use remuda_network::{Command, Event, Policy, Refusal};
+use remuda_types::{Label, ProjectId, Shape, Span, Tier, Time, WorkloadId};
 
-use crate::world::{World, lax, secs, terms};
+use crate::world::{World, command_id, lax, secs, terms};
 
 /// Both GPUs of a node.
 fn whole(n: u8) -> Terms {
@@ -215,4 +216,208 @@ fn times_that_make_no_sense() {
     assert!(refused(&spot, (900, 1_000)).starts_with("tier: spot"));
     let never = Time::FOREVER.since(crate::world::START).as_millis() / 1_000;
     assert!(refused(&terms(1), (900, never)).starts_with("to: "));
+}
+
+#[test]
+fn why_there_is_no_room_is_left_to_whoever_asks() {
+    let mut world = World::new(lax());
+    for n in 1..=2 {
+        world.node(n, "1.00");
+    }
+    let (_, project) = world.project(1, "100.00");
+    let apart = Terms {
+        tier: Tier::MultiSite,
+        ..whole(1)
+    };
+    let three = Command::Reserve {
+        project,
+        terms: Box::new(apart),
+        replicas: 3,
+        from: world.now + secs(3_600),
+        to: world.now + secs(7_200),
+    };
+    let refused = world.try_run(&three);
+    assert!(matches!(refused, Err(Refusal::NoRoom(_))), "{refused:?}");
+    assert_eq!(
+        world.refused(three),
+        "no capacity: placed 2 of 3; for the next: 2 nodes: 2 of an owner already used"
+    );
+    // What is taken then is told from what is taken now.
+    world.deploy(project, &whole(2), 1);
+    world.run(book(project, &whole(3), (3_600, 7_200)));
+    let none = world.refused(book(project, &whole(4), (5_000, 7_200)));
+    assert_eq!(none, "no capacity: 2 nodes: 2 without 2 GPUs free");
+}
+
+/// What many reservations of some replicas each are of: no GPU, and next to nothing else.
+fn tiny(n: u8) -> Terms {
+    Terms {
+        shape: Shape {
+            cpu_milli: 1,
+            ..Shape::default()
+        },
+        ..terms(n)
+    }
+}
+
+fn six_hundred(project: ProjectId, n: u8, (from, to): (u64, u64)) -> Command {
+    let Command::Reserve {
+        terms, from, to, ..
+    } = book(project, &tiny(n), (from, to))
+    else {
+        unreachable!()
+    };
+    Command::Reserve {
+        project,
+        terms,
+        replicas: 600,
+        from,
+        to,
+    }
+}
+
+#[test]
+fn one_tick_begins_so_many_replicas() {
+    let mut world = World::new(lax());
+    world.node(1, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    for n in 1..=2 {
+        world.run(six_hundred(project, n, (60, 120)));
+    }
+    until(&mut world, 60);
+    assert_eq!(world.state().leases.len(), 600);
+    world.tick_after(secs(0));
+    assert_eq!(world.state().leases.len(), 1_200);
+}
+
+#[test]
+fn what_begins_waits_for_what_is_over_where_one_tick_does_not_get_to_both() {
+    let mut world = World::new(Policy {
+        tick_limit: 2,
+        ..lax()
+    });
+    world.node(1, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    // Of two that are due at once the one that was made first comes first.
+    let late = booked(&world.run(book(project, &whole(1), (120, 180))));
+    world.wait(secs(1));
+    let early = booked(&world.run(book(project, &whole(2), (60, 120))));
+    until(&mut world, 60);
+    world.see(world.only(early), ObservedPhase::Ready);
+    until(&mut world, 120);
+    while world.network.index().next_due() <= Some(world.now) {
+        world.tick_after(secs(0));
+    }
+    let has_begun = |claim: &remuda_network::state::Claim| claim.replica.is_some();
+    assert!(world.state().claims.values().all(has_begun));
+    assert_eq!(world.lease(world.only(late)).granted, world.now);
+}
+
+#[test]
+fn a_node_has_only_so_many_bookings_and_the_next_goes_elsewhere() {
+    let mut world = World::new(Policy {
+        max_workloads: 10_000,
+        ..lax()
+    });
+    let (_, first) = world.node(1, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    let mut number = 0;
+    // Without the checks that `World` makes after each, which look at all of them.
+    let mut reserve = |world: &mut World| {
+        number += 1;
+        let from = 3_600 + 60 * number;
+        let Command::Reserve {
+            terms, from, to, ..
+        } = book(project, &whole(1), (from, from + 60))
+        else {
+            unreachable!()
+        };
+        let mut name = [0; 16];
+        name[..8].copy_from_slice(&number.to_be_bytes());
+        let (label, replicas) = (Label(name), 1);
+        let terms = Box::new(Terms { label, ..*terms });
+        let command = Command::Reserve {
+            project,
+            terms,
+            replicas,
+            from,
+            to,
+        };
+        let id = command_id(world.now, 1_000_000 + number);
+        let decided = world.network.decide(world.now, id, &command);
+        decided.map(|decision| {
+            let Decision::New(events) = decision else {
+                unreachable!()
+            };
+            world.network.commit(world.now, id, &events);
+        })
+    };
+    for _ in 0..4_096 {
+        assert_eq!(reserve(&mut world), Ok(()));
+    }
+    let refused = reserve(&mut world).unwrap_err();
+    let why = world.network.explain(refused).to_string();
+    assert_eq!(why, "no capacity: 1 node: 1 to be avoided");
+    let (_, second) = world.node(2, "1.00");
+    assert_eq!(reserve(&mut world), Ok(()));
+    let places = world
+        .state()
+        .claims
+        .values()
+        .filter_map(|claim| claim.place);
+    let on = |node| places.clone().filter(|place| place.node == node).count();
+    assert_eq!((on(first), on(second)), (4_096, 1));
+}
+
+/// A claim names the replica that began on it. That replica may still have an older lease there, which
+/// drains: when it ends, what is booked is not free.
+#[test]
+fn a_lease_that_drains_beside_what_is_booked_does_not_give_it_back() {
+    let mut world = World::new(lax());
+    let (_, project) = world.project(1, "10000.00");
+    let (_, home) = world.node(1, "3.00");
+    let id = booked(&world.run(book(project, &terms(1), (60, 90_000))));
+    let last_seen = world.now;
+    // It begins elsewhere, for its node is not to be had.
+    let (_, other) = world.node(2, "2.00");
+    world.run(Command::NodeSuspected {
+        node: home,
+        last_seen,
+    });
+    until(&mut world, 60);
+    world.see(world.only(id), ObservedPhase::Ready);
+    assert_eq!(world.lease(world.only(id)).node, other);
+    world.run(Command::NodeCleared { node: home });
+    // It moves to its node, and not to what is booked of it.
+    move_it(&mut world, id, Command::DrainNode { node: other });
+    assert_eq!(world.lease(world.only(id)).node, home);
+    world.tick_after(secs(31));
+    // It moves to where it costs less. That node is lost, and what is booked is called.
+    let (_, third) = world.node(3, "1.00");
+    let from = remuda_types::LeaseId::from_u128(0);
+    move_it(&mut world, id, Command::Repack { from });
+    assert_eq!(world.lease(world.only(id)).node, third);
+    let last_seen = world.now;
+    world.run(Command::NodeLost {
+        node: third,
+        last_seen,
+    });
+    assert_eq!(world.lease(world.only(id)).node, home);
+    let begun = |world: &World| {
+        let claims = world.state().claims.values();
+        claims.filter(|claim| claim.replica.is_some()).count()
+    };
+    assert_eq!((begun(&world), world.state().leases.len()), (1, 2));
+    world.tick_after(secs(30));
+    assert_eq!((begun(&world), world.state().leases.len()), (1, 1));
+    // The rest of the node is free.
+    world.deploy(project, &terms(2), 1);
+}
+
+/// Has the only replica of a workload go elsewhere.
+fn move_it(world: &mut World, workload: WorkloadId, command: Command) {
+    world.run(command);
+    let replica = world.held(workload)[0].0;
+    let next = world.state().replicas[&replica].successor.unwrap();
+    world.see(next, ObservedPhase::Ready);
 }

@@ -148,7 +148,10 @@ impl World {
         });
         match (&decided, has_room) {
             (Ok(Decision::New(_)), Some(has_room)) => assert!(has_room, "{decided:?}"),
-            (Err(Refusal::NoCapacity(why)), Some(has_room)) => assert!(!has_room, "{why}"),
+            (Err(refusal @ Refusal::NoRoom(_)), Some(has_room)) => {
+                let why = self.network.explain(refusal.clone());
+                assert!(!has_room, "{why}");
+            }
             _ => {}
         }
         match decided? {

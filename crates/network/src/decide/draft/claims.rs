@@ -8,7 +8,7 @@ use remuda_types::{ClaimId, NodeKey, Shape, Time, WorkloadId};
 
 use super::trail::Trail;
 use super::{Draft, Undo};
-use crate::index::{Kept, begun_on, claim_of, kept};
+use crate::index::{Kept, begun_on, kept};
 use crate::state::{Claimed, Lease};
 
 /// What this batch did with claims so far.
@@ -115,9 +115,15 @@ impl Draft<'_> {
         self.keep(place.node, begun_on(place));
     }
 
+    /// Undoes [`Draft::begin`]: there was no room after all.
+    pub(in crate::decide) fn begin_not(&mut self, id: ClaimId, place: &Claimed) {
+        self.claims.begun.insert(id, false);
+        self.unkeep(place.node, begun_on(place));
+    }
+
     /// A lease has ended: what was booked for it is kept again.
     pub(super) fn keep_again(&mut self, lease: &Lease) {
-        let Some((id, place)) = claim_of(self.state, lease) else {
+        let Some((id, place)) = self.index.claim_of(self.state, lease) else {
             return;
         };
         if self.has_begun(id) && !self.disposed_of(id) {

@@ -10,6 +10,10 @@ use crate::decide::reserve;
 use crate::event::Event;
 use crate::state::{Reservation, ReservationEnd, Terms};
 
+/// For so many bookings that lost their node another is looked for at once, and all others wait; for the
+/// rest when they are due.
+const SEARCHES_AT_ONCE: usize = 50;
+
 /// Brings the claims of workloads that this batch touched to the number that is due: when all its
 /// replicas have found their nodes, for these go first.
 pub(in crate::decide) fn recount(draft: &mut Draft<'_>) {
@@ -18,9 +22,16 @@ pub(in crate::decide) fn recount(draft: &mut Draft<'_>) {
         return;
     }
     let batch = Batch::of(draft, &touched);
+    let mut searches = 0;
     for (workload, vacated) in touched {
         if let Some(reservation) = draft.state.reservations.get(&workload) {
-            recount_reserved(draft, workload, reservation, (&vacated, &batch));
+            recount_reserved(
+                draft,
+                workload,
+                reservation,
+                (&vacated, &batch),
+                &mut searches,
+            );
             continue;
         }
         let known = draft.state.workloads.get(&workload);
@@ -51,6 +62,7 @@ fn recount_reserved(
     id: WorkloadId,
     reservation: &Reservation,
     (vacated, batch): (&BTreeSet<ClaimId>, &Batch),
+    searches: &mut usize,
 ) {
     if batch.ended.contains(&id) {
         return;
@@ -63,7 +75,8 @@ fn recount_reserved(
     for claim in vacated {
         if begun {
             draft.push(Event::ClaimReleased { claim: *claim });
-        } else {
+        } else if *searches < SEARCHES_AT_ONCE {
+            *searches += 1;
             claim_node(draft, *claim, (id, &reservation.terms));
         }
     }
