@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use remuda_ledger::{Account, Entry, Purpose};
 use remuda_placement::{Avoid, Near, Placement, Request, RequestError, Spread};
 use remuda_types::{
-    LeaseId, Money, NodeKey, Price, ProjectId, ReplicaId, Span, Time, TransferId, WorkloadId,
+    LeaseId, Money, NodeKey, Price, ProjectId, ReplicaId, Span, Tier, Time, TransferId, WorkloadId,
 };
 
 use super::charge;
@@ -111,6 +111,10 @@ pub(super) fn grant(
     });
     draft.move_money(reserve.into_iter().collect());
     draft.hold(grant.workload, grant.replica, placement, grant.terms);
+    if grant.terms.tier == Tier::Enterprise {
+        // A standby may stand there.
+        draft.recount(grant.workload);
+    }
     Ok(lease)
 }
 

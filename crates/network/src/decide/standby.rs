@@ -1,5 +1,6 @@
 //! Warm standbys: claims that a workload has for when a replica loses its node.
 
+mod beside;
 mod count;
 
 use remuda_placement::{GpuSet, Placement, Request};

@@ -201,3 +201,69 @@ fn without_money_a_standby_is_not_called() {
     assert!(place(&world, firm).is_some());
     assert!(world.held(spots).iter().all(|(_, lease)| lease.is_some()));
 }
+
+/// Both GPUs of a node are of use: a replica and a standby of another fit on it.
+#[test]
+fn a_standby_leaves_where_its_replica_comes() {
+    let mut world = World::new(lax());
+    let (_, project) = world.project(1, "100.00");
+    for n in 1..=2 {
+        world.node(n, "1.00");
+    }
+    let firm = world.deploy(project, &of(Tier::Enterprise, 1), 1);
+    world.all_ready(firm);
+    let home = node_of(&world, world.only(firm));
+    let kept = place(&world, firm).unwrap().node;
+    assert_ne!(home, kept);
+    let (_, third) = world.node(3, "1.00");
+    // The fuller of the two others is where the standby is.
+    world.run(Command::DrainNode { node: home });
+    let replica = &world.state().replicas[&world.held(firm)[0].0];
+    assert_eq!(node_of(&world, replica.successor.unwrap()), kept);
+    assert_eq!(place(&world, firm).map(|place| place.node), Some(third));
+    lose(&mut world, kept);
+    let replica = &world.state().replicas[&world.held(firm)[0].0];
+    assert!(replica.lease.is_some() || replica.successor.is_some());
+}
+
+#[test]
+fn a_standby_with_nowhere_else_to_go_waits_for_another_node() {
+    let mut world = World::new(lax());
+    let (_, project) = world.project(1, "100.00");
+    for n in 1..=2 {
+        world.node(n, "1.00");
+    }
+    let firm = world.deploy(project, &of(Tier::Enterprise, 1), 1);
+    world.all_ready(firm);
+    let home = node_of(&world, world.only(firm));
+    world.run(Command::DrainNode { node: home });
+    assert_eq!(place(&world, firm), None);
+    // What it kept there is free again.
+    world.deploy(project, &terms(2), 1);
+    let (_, third) = world.node(3, "1.00");
+    world.tick_after(secs(60));
+    assert_eq!(place(&world, firm).map(|place| place.node), Some(third));
+}
+
+#[test]
+fn a_standby_leaves_the_owner_to_whom_its_replica_comes() {
+    let mut world = World::new(lax());
+    let (_, project) = world.project(1, "100.00");
+    let (_, first) = world.node(1, "1.00");
+    let owner = world.provider(2);
+    let site = world.site(owner, 2);
+    for n in 2..=3 {
+        let (node, price) = (crate::world::key(n), crate::world::per_hour("2.00"));
+        world.run(World::enrol(owner, site, node, price));
+        world.connect(node);
+    }
+    let firm = world.deploy(project, &whole(Tier::Enterprise, 1), 1);
+    world.all_ready(firm);
+    assert_eq!(node_of(&world, world.only(firm)), first);
+    assert_eq!(place(&world, firm).unwrap().provider, owner);
+    let (other, _) = world.node(4, "5.00");
+    world.run(Command::DrainNode { node: first });
+    let replica = &world.state().replicas[&world.held(firm)[0].0];
+    assert_eq!(world.lease(replica.successor.unwrap()).provider, owner);
+    assert_eq!(place(&world, firm).unwrap().provider, other);
+}

@@ -174,6 +174,7 @@ impl World {
         let body = minicbor::to_vec(events).unwrap();
         assert_eq!(minicbor::decode::<Vec<Event>>(&body).unwrap(), events);
         self.network.commit(self.now, id, events);
+        check_standbys(self.state(), events);
         self.journal.push(Record {
             at: self.now,
             id,
@@ -409,6 +410,29 @@ impl World {
             prompt_tokens: 10,
             completion_tokens: 20,
             amount: usd(amount),
+        }
+    }
+}
+
+/// Where a workload's replica just went no standby of it is alone with it: what took the node would
+/// take both.
+fn check_standbys(state: &State, events: &[Event]) {
+    let granted = events.iter().filter_map(|event| match event {
+        Event::LeaseGranted { replica, .. } => state.replicas.get(replica),
+        _ => None,
+    });
+    for workload in granted.map(|replica| replica.workload) {
+        let replicas = state.workloads[&workload].replicas.iter();
+        let replicas = replicas.map(|id| &state.replicas[id]);
+        let leases = replicas.filter_map(|replica| replica.successor.or(replica.lease));
+        let nodes: BTreeSet<_> = leases.map(|id| state.leases[&id].node).collect();
+        let claims = state.claims.values();
+        let standbys = claims.filter(|claim| {
+            claim.workload == workload && !state.reservations.contains_key(&workload)
+        });
+        for place in standbys.filter_map(|claim| claim.place) {
+            let is_alone = nodes.iter().all(|node| *node == place.node);
+            assert!(!is_alone, "{place:?}, after {events:#?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_types::{ClaimId, Tier, WorkloadId};
 
-use super::{claim_node, release};
+use super::{beside, claim_node, release};
 use crate::decide::draft::Draft;
 use crate::decide::reserve;
 use crate::event::Event;
@@ -112,6 +112,7 @@ fn bring_to(
     for id in claims.drain(claims.len().min(due)..) {
         release(draft, id);
     }
+    beside::move_away(draft, of);
     let have = claims.len();
     let mut again: Vec<_> = claims
         .into_iter()
