@@ -16,11 +16,15 @@ use super::standby;
 use crate::event::Event;
 use crate::index::{Due, Interval, Named};
 use crate::refusal::{Later, Refusal, Wanted};
-use crate::state::{EndReason, Reservation, ReservationEnd, State, Terms};
+use crate::state::{Claimed, EndReason, Reservation, ReservationEnd, State, Terms};
 
 /// So many replicas of reservations one tick begins at most, and so many it ends: their leases come and
 /// go together, however many reservations they are of, and all others wait.
 const REPLICAS_AT_ONCE: u32 = 1_000;
+
+/// For so many bookings that lost their node another is looked for in one batch; for the rest in later
+/// ones. Each may see other gaps.
+pub(super) const SEARCHES_AT_ONCE: usize = 50;
 
 pub(super) fn reserve(
     draft: &mut Draft<'_>,
@@ -301,16 +305,31 @@ fn begin(draft: &mut Draft<'_>, id: WorkloadId, reservation: &Reservation) -> Re
             epoch: 0,
             succeeds: false,
         };
-        let granted = match standby::begin_next(draft, &mut kept, &of, &wanted)? {
-            Some(granted) => Some(granted),
-            None => seek(draft, &of, &wanted, Standby::Never)?,
-        };
-        if granted.is_none() {
-            let retry = draft.now + draft.state.policy.replace_backoff;
-            draft.push(Event::ReplicaUnplaced { replica, retry });
-        } else if terms.tier.spreads_owners() {
-            keep_apart_from(draft, &mut wanted, replica);
-        }
+        begin_replica(draft, &of, &mut kept, &mut wanted)?;
+    }
+    Ok(())
+}
+
+/// Grants a lease to a replica on what is kept for it, or where there is room, or notes when to look
+/// again; the next one is to be as far from it as their tier says.
+fn begin_replica(
+    draft: &mut Draft<'_>,
+    of: &Grant<'_>,
+    kept: &mut impl Iterator<Item = (ClaimId, Claimed)>,
+    wanted: &mut Request,
+) -> Result<(), Refusal> {
+    let granted = match standby::begin_next(draft, kept, of, wanted)? {
+        Some(granted) => Some(granted),
+        None => seek(draft, of, wanted, Standby::Never)?,
+    };
+    if granted.is_none() {
+        let retry = draft.now + draft.state.policy.replace_backoff;
+        draft.push(Event::ReplicaUnplaced {
+            replica: of.replica,
+            retry,
+        });
+    } else if of.terms.tier.spreads_owners() {
+        keep_apart_from(draft, wanted, of.replica);
     }
     Ok(())
 }
@@ -335,12 +354,23 @@ pub(super) fn at_once<'a>(draft: &Draft<'a>, limit: usize) -> impl FnMut(&Due) -
     let ends = ends.fold(0_u32, |sum, of| sum.saturating_add(of.replicas));
     let mut late = draft.index.due(now).skip(limit).filter_map(over);
     let all_end = ends <= REPLICAS_AT_ONCE && late.next().is_none();
-    let (mut ended, mut begun) = (0, 0);
+    let (mut ended, mut begun, mut searches) = (0, 0, 0);
     move |item| match reservation(state, item) {
+        None if is_booking(state, item) => {
+            searches += 1;
+            searches <= SEARCHES_AT_ONCE
+        }
         None => true,
         Some(of) if is_over(of, now) => takes_on(&mut ended, of),
         Some(of) => all_end && takes_on(&mut begun, of),
     }
+}
+
+/// Whether a booking is to find a node.
+fn is_booking(state: &State, item: &Due) -> bool {
+    let Due::Claim(id) = item else { return false };
+    let claim = state.claims.get(id);
+    claim.is_some_and(|claim| state.reservations.contains_key(&claim.workload))
 }
 
 fn reservation<'a>(state: &'a State, item: &Due) -> Option<&'a Reservation> {

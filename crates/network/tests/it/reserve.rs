@@ -291,6 +291,41 @@ fn one_tick_begins_so_many_replicas() {
 }
 
 #[test]
+fn for_many_bookings_that_lost_their_node_another_is_looked_for_little_by_little() {
+    let mut world = World::new(lax());
+    let (_, first) = world.node(1, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    for n in 0..60 {
+        let from = 3_600 + 60 * u64::from(n);
+        world.run(book(project, &whole(n), (from, from + 60)));
+    }
+    let sought = |events: &[Event]| {
+        let sought = |event: &&Event| matches!(event, Event::ClaimSought { .. });
+        events.iter().filter(sought).count()
+    };
+    let placed = |world: &World| {
+        let claims = world.state().claims.values();
+        claims.filter(|claim| claim.place.is_some()).count()
+    };
+    let lose = |world: &mut World, node| {
+        let last_seen = world.now;
+        world.run(Command::NodeLost { node, last_seen })
+    };
+    assert_eq!(sought(&lose(&mut world, first)), 60);
+    assert_eq!(sought(&world.tick_after(secs(1))), 50);
+    assert_eq!(sought(&world.tick_after(secs(0))), 10);
+    let (_, second) = world.node(2, "1.00");
+    world.tick_after(secs(60));
+    world.tick_after(secs(0));
+    assert_eq!(placed(&world), 60);
+    world.node(3, "1.00");
+    lose(&mut world, second);
+    assert_eq!(placed(&world), 50);
+    world.tick_after(secs(1));
+    assert_eq!(placed(&world), 60);
+}
+
+#[test]
 fn what_begins_waits_for_what_is_over_where_one_tick_does_not_get_to_both() {
     let mut world = World::new(Policy {
         tick_limit: 2,

@@ -117,7 +117,7 @@ impl Draft<'_> {
 
     /// Undoes [`Draft::begin`]: there was no room after all.
     pub(in crate::decide) fn begin_not(&mut self, id: ClaimId, place: &Claimed) {
-        self.claims.begun.insert(id, false);
+        self.claims.begun.set(id, false);
         self.unkeep(place.node, begun_on(place));
     }
 

@@ -10,10 +10,6 @@ use crate::decide::reserve;
 use crate::event::Event;
 use crate::state::{Reservation, ReservationEnd, Terms};
 
-/// For so many bookings that lost their node another is looked for at once, and all others wait; for the
-/// rest when they are due.
-const SEARCHES_AT_ONCE: usize = 50;
-
 /// Brings the claims of workloads that this batch touched to the number that is due: when all its
 /// replicas have found their nodes, for these go first.
 pub(in crate::decide) fn recount(draft: &mut Draft<'_>) {
@@ -75,7 +71,7 @@ fn recount_reserved(
     for claim in vacated {
         if begun {
             draft.push(Event::ClaimReleased { claim: *claim });
-        } else if *searches < SEARCHES_AT_ONCE {
+        } else if *searches < reserve::SEARCHES_AT_ONCE {
             *searches += 1;
             claim_node(draft, *claim, (id, &reservation.terms));
         }
