@@ -131,7 +131,7 @@ pub(crate) struct Sequencer {
     /// The newest record that the follower was told of.
     published: Seq,
     expire_at: Instant,
-    /// Until then nothing that is due of leases is brought about by the clock.
+    /// Until then nothing that is due of leases is brought about by the clock, and spot is spared.
     adopting_until: Instant,
     repacking: Rounds,
 }
@@ -147,8 +147,10 @@ impl Sequencer {
         // Without leases there is nobody to hear first.
         let back = !recovered.network.state().leases.is_empty();
         let adopting = if back { adopting } else { Duration::ZERO };
+        let mut network = recovered.network;
+        network.spare_spot(!adopting.is_zero());
         Self {
-            network: recovered.network,
+            network,
             journal,
             snapshots,
             vault,
@@ -238,6 +240,7 @@ impl Sequencer {
     fn tick(&mut self, group: &mut Group) {
         let now = self.clock.now();
         let adopting = Instant::now() < self.adopting_until;
+        self.network.spare_spot(adopting);
         if self
             .network
             .index()

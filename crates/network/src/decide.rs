@@ -30,15 +30,16 @@ mod tranche;
 
 use draft::Draft;
 
-/// The facts that `command` makes, or why it is refused. `index` is as before when this returns.
+/// The facts that `command` makes, or why it is refused. The index is as before when this returns. Spot
+/// may be spared for now.
 pub(crate) fn decide(
-    state: &State,
-    index: &mut Index,
+    (state, index, spares_spot): (&State, &mut Index, bool),
     now: Time,
     id: CommandId,
     command: &Command,
 ) -> Result<Vec<Event>, Refusal> {
     let mut draft = Draft::new(state, index, now, id);
+    draft.spares_spot = spares_spot;
     let decided = dispatch(&mut draft, command);
     if decided.is_ok() {
         standby::recount(&mut draft);

@@ -24,6 +24,7 @@ pub enum Decision {
 pub struct Network {
     state: State,
     index: Index,
+    spares_spot: bool,
 }
 
 /// How far a client's clock may run ahead of control's.
@@ -33,7 +34,11 @@ impl Network {
     /// The network as of `state`.
     pub fn new(state: State) -> Self {
         let index = Index::rebuild(&state);
-        Self { state, index }
+        Self {
+            state,
+            index,
+            spares_spot: false,
+        }
     }
 
     /// What is.
@@ -44,6 +49,13 @@ impl Network {
     /// The index over it.
     pub const fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// Says whether any lease may be ended for another's sake. Not while it is not known what nodes
+    /// served when nobody decided: such a lease would be charged for all of that time. This is no fact
+    /// and nowhere written down.
+    pub const fn spare_spot(&mut self, spares: bool) {
+        self.spares_spot = spares;
     }
 
     /// What `command` would change at `now`, or why not. Changes nothing.
@@ -61,7 +73,8 @@ impl Network {
         }
         let now = now.max(self.state.clock);
         check_age(now, id, &self.state)?;
-        decide::decide(&self.state, &mut self.index, now, id, command).map(Decision::New)
+        let world = (&self.state, &mut self.index, self.spares_spot);
+        decide::decide(world, now, id, command).map(Decision::New)
     }
 
     /// Applies facts that are durable.

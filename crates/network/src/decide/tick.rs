@@ -19,7 +19,7 @@ const ORDERS_AT_ONCE: usize = 50;
 const ORDERED_AT_ONCE: u64 = 500;
 
 pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
-    draft.spares_spot = adopting;
+    draft.spares_spot |= adopting;
     let limit = draft.state.policy.tick_limit as usize;
     let due = draft.index.due(draft.now);
     let due = due.filter(|item| !adopting || is_of_placement(*item));

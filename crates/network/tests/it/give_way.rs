@@ -5,7 +5,7 @@ use remuda_network::state::{EndReason, Fault, Phase, Terms};
 use remuda_network::{Command, Event};
 use remuda_types::{LeaseId, Shape, Tier};
 
-use crate::world::{World, key, lax, per_hour, secs, terms, usd};
+use crate::world::{World, command_id, key, lax, per_hour, secs, terms, usd};
 
 fn spot(n: u8) -> Terms {
     Terms {
@@ -227,4 +227,19 @@ fn who_has_a_promise_goes_before_spot_of_all_nodes_of_a_provider_that_leaves() {
     };
     assert_eq!(nodes(firm), [Some(left); 2]);
     assert_eq!(nodes(lent), [None; 2]);
+}
+
+#[test]
+fn spot_is_spared_until_it_is_known_what_it_served() {
+    let mut world = World::new(lax());
+    world.node(1, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    let lent = world.deploy(project, &spot(1), 2);
+    world.all_ready(lent);
+    world.network.spare_spot(true);
+    let (wanted, id) = (deploy(project, &terms(2), 1), command_id(world.now, 99));
+    let refused = world.network.decide(world.now, id, &wanted).unwrap_err();
+    assert_eq!(refused.code(), "no-capacity");
+    world.network.spare_spot(false);
+    assert_eq!(ended(&world.run(deploy(project, &terms(2), 1))).len(), 1);
 }
