@@ -33,7 +33,7 @@ use projects::Projects;
 
 use sites::Sites;
 
-pub(crate) use claims::{Claims, begun_on, kept};
+pub(crate) use claims::{Claims, Held, after_of, begun_on, kept};
 pub(crate) use layers::{Interval, Kept, Layer, Layers};
 
 /// Who has a name.

@@ -82,6 +82,7 @@ impl Undo {
 }
 
 /// Where a batch stood.
+#[derive(Clone, Copy)]
 pub(super) struct Mark {
     events: usize,
     undo: usize,

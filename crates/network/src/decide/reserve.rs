@@ -14,9 +14,9 @@ use super::observe::end_workload_if_idle;
 use super::seek::{Standby, seek};
 use super::standby;
 use crate::event::Event;
-use crate::index::{Due, Interval, Named};
+use crate::index::{Due, Held, Interval, Named};
 use crate::refusal::{Later, Refusal, Wanted};
-use crate::state::{Claimed, EndReason, Reservation, ReservationEnd, State, Terms};
+use crate::state::{EndReason, Reservation, ReservationEnd, State, Terms};
 
 /// So many replicas of reservations one tick begins at most, and so many it ends: their leases come and
 /// go together, however many reservations they are of, and all others wait.
@@ -289,7 +289,7 @@ fn begin(draft: &mut Draft<'_>, id: WorkloadId, reservation: &Reservation) -> Re
         terms: Box::new(terms.clone()),
         at: draft.now,
     });
-    let mut kept = standby::in_order(draft, id).into_iter();
+    let mut last = None;
     let mut wanted = lease::request(draft, id, terms, None)?;
     for _ in 0..reservation.replicas {
         let replica = ReplicaId::derived(draft.id, draft.ordinal());
@@ -305,7 +305,7 @@ fn begin(draft: &mut Draft<'_>, id: WorkloadId, reservation: &Reservation) -> Re
             epoch: 0,
             succeeds: false,
         };
-        begin_replica(draft, &of, &mut kept, &mut wanted)?;
+        begin_replica(draft, &of, &mut last, &mut wanted)?;
     }
     Ok(())
 }
@@ -315,10 +315,10 @@ fn begin(draft: &mut Draft<'_>, id: WorkloadId, reservation: &Reservation) -> Re
 fn begin_replica(
     draft: &mut Draft<'_>,
     of: &Grant<'_>,
-    kept: &mut impl Iterator<Item = (ClaimId, Claimed)>,
+    last: &mut Option<Held>,
     wanted: &mut Request,
 ) -> Result<(), Refusal> {
-    let granted = match standby::begin_next(draft, kept, of, wanted)? {
+    let granted = match standby::begin_next(draft, last, of, wanted)? {
         Some(granted) => Some(granted),
         None => seek(draft, of, wanted, Standby::Never)?,
     };

@@ -10,6 +10,7 @@ use super::draft::Draft;
 use super::lease::{self, Grant};
 use super::{reserve, seek};
 use crate::event::Event;
+use crate::index::Held;
 use crate::refusal::Refusal;
 use crate::state::{Claim, Claimed, Terms};
 
@@ -22,7 +23,8 @@ pub(super) fn call(
     of: &Grant<'_>,
     wanted: &Request,
 ) -> Result<Option<LeaseId>, Refusal> {
-    for (id, place) in callable(draft, of.workload, wanted) {
+    let mut last = None;
+    while let Some((id, place)) = next_callable(draft, &mut last, (of.workload, wanted)) {
         let mark = draft.mark();
         let placement = if draft.state.reservations.contains_key(&of.workload) {
             begun(draft, id, &place, of.replica)
@@ -41,19 +43,19 @@ pub(super) fn call(
     Ok(None)
 }
 
-/// The claims of a workload that will do, the longest held first.
-fn callable(draft: &Draft<'_>, workload: WorkloadId, wanted: &Request) -> Vec<(ClaimId, Claimed)> {
-    let mut claims = in_order(draft, workload);
-    claims.retain(|(_, place)| will_do(draft, place, wanted));
-    claims
-}
-
-/// The claims of a workload that no lease began on, the longest held first.
-pub(super) fn in_order(draft: &Draft<'_>, workload: WorkloadId) -> Vec<(ClaimId, Claimed)> {
-    let claims = held(draft, workload).filter(|(id, _)| !draft.has_begun(*id));
-    let mut claims: Vec<_> = claims.collect();
-    claims.sort_by_key(|(id, place)| (place.at, *id));
-    claims
+/// The next claim of a workload that will do, the longest held first.
+fn next_callable(
+    draft: &Draft<'_>,
+    last: &mut Option<Held>,
+    (workload, wanted): (WorkloadId, &Request),
+) -> Option<(ClaimId, Claimed)> {
+    while let Some((id, place)) = draft.next_idle(workload, *last) {
+        *last = Some((place.at, id));
+        if will_do(draft, &place, wanted) {
+            return Some((id, place));
+        }
+    }
+    None
 }
 
 fn will_do(draft: &Draft<'_>, place: &Claimed, wanted: &Request) -> bool {
@@ -65,18 +67,16 @@ fn will_do(draft: &Draft<'_>, place: &Claimed, wanted: &Request) -> bool {
         && !avoid.sites.contains(&place.site)
 }
 
-/// Begins a lease on the next of a reservation's claims that will do; says nothing where none does. One
-/// that is passed over does for no later replica either: they avoid what this one does, and more.
+/// Begins a lease on the next of a reservation's claims that will do, after the last that was looked at;
+/// says nothing where none does. One that is passed over does for no later replica either: they avoid
+/// what this one does, and more.
 pub(super) fn begin_next(
     draft: &mut Draft<'_>,
-    claims: &mut impl Iterator<Item = (ClaimId, Claimed)>,
+    last: &mut Option<Held>,
     of: &Grant<'_>,
     wanted: &Request,
 ) -> Result<Option<LeaseId>, Refusal> {
-    for (id, place) in claims {
-        if !will_do(draft, &place, wanted) {
-            continue;
-        }
+    while let Some((id, place)) = next_callable(draft, last, (of.workload, wanted)) {
         if let Some(placement) = begun(draft, id, &place, of.replica) {
             return lease::grant(draft, of, &placement).map(Some);
         }

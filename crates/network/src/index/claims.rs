@@ -1,9 +1,10 @@
 //! Which claims a workload has, which are on a node, and what a replica has of them.
 
 use std::collections::BTreeSet;
+use std::ops::{Bound, RangeBounds};
 
 use remuda_placement::Booking;
-use remuda_types::{ClaimId, NodeKey, ReplicaId, WorkloadId};
+use remuda_types::{ClaimId, NodeKey, ReplicaId, Time, WorkloadId};
 
 use super::{Due, Index, Kept, done};
 use crate::event::Event;
@@ -20,7 +21,15 @@ pub(crate) struct Claims {
     on: BTreeSet<(NodeKey, ClaimId)>,
     /// Those that a replica has a lease on.
     begun: BTreeSet<(ReplicaId, ClaimId)>,
+    /// Those that have a node and no lease on it, the longest held first.
+    idle: BTreeSet<OfHeld>,
 }
+
+/// Since when, and what.
+pub(crate) type Held = (Time, ClaimId);
+
+/// And whose.
+pub(crate) type OfHeld = (WorkloadId, Held);
 
 impl Claims {
     /// Those of a workload.
@@ -35,11 +44,41 @@ impl Claims {
         range.map(|(_, claim)| *claim)
     }
 
+    /// Those of a workload that have a node and no lease on it, the longest held first, after one of
+    /// them.
+    pub(crate) fn idle(
+        &self,
+        workload: WorkloadId,
+        after: Option<Held>,
+    ) -> impl Iterator<Item = Held> + '_ {
+        let range = self.idle.range(after_of(workload, after));
+        range.map(|(_, held)| *held)
+    }
+
+    /// Takes note of a claim that has a node, or of one that has it no longer.
+    fn note_idle(&mut self, id: ClaimId, claim: &Claim, is_there: bool) {
+        let held = claim.place.map(|place| (claim.workload, (place.at, id)));
+        if let Some(held) = held.filter(|_| claim.replica.is_none()) {
+            if is_there {
+                self.idle.insert(held);
+            } else {
+                self.idle.remove(&held);
+            }
+        }
+    }
+
     /// Those on a node.
     pub(crate) fn on(&self, node: NodeKey) -> impl Iterator<Item = ClaimId> + '_ {
         let range = self.on.range((node, FIRST)..=(node, LAST));
         range.map(|(_, claim)| *claim)
     }
+}
+
+/// Where the claims of a workload lie that come after one of them, or all of them.
+pub(crate) fn after_of(workload: WorkloadId, after: Option<Held>) -> impl RangeBounds<OfHeld> {
+    let all = Bound::Included((workload, (Time::EPOCH, FIRST)));
+    let first = after.map_or(all, |after| Bound::Excluded((workload, after)));
+    (first, Bound::Included((workload, (Time::FOREVER, LAST))))
 }
 
 /// What is kept for a claim: until it is called, or for the time that it is booked for.
@@ -114,6 +153,7 @@ impl Index {
             self.claims.of.insert((claim.workload, id));
             let begun = claim.replica.map(|replica| (replica, id));
             self.claims.begun.extend(begun);
+            self.claims.note_idle(id, claim, true);
             if let Some(place) = &claim.place {
                 self.claims.on.insert((place.node, id));
                 let kept = kept(place, state.reservations.get(&claim.workload));
@@ -139,6 +179,7 @@ impl Index {
             return;
         };
         self.claims.of.remove(&(claim.workload, id));
+        self.claims.note_idle(id, claim, false);
         if let Some(replica) = claim.replica {
             self.claims.begun.remove(&(replica, id));
         }
@@ -157,6 +198,7 @@ impl Index {
         if let Some((id, place)) = self.claim_of(state, lease) {
             done(self.unkeep(place.node, &begun_on(place)));
             self.claims.begun.remove(&(lease.replica, id));
+            self.claims.idle.insert((lease.workload, (place.at, id)));
         }
     }
 }

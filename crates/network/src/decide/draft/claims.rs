@@ -8,7 +8,7 @@ use remuda_types::{ClaimId, NodeKey, Shape, Time, WorkloadId};
 
 use super::trail::Trail;
 use super::{Draft, Undo};
-use crate::index::{Kept, begun_on, kept};
+use crate::index::{Held, Kept, after_of, begun_on, kept};
 use crate::state::{Claimed, Lease};
 
 /// What this batch did with claims so far.
@@ -23,10 +23,15 @@ pub(super) struct Changes {
     granted: Trail<(WorkloadId, NodeKey), ()>,
     /// Claims on which leases began, or ended.
     begun: Trail<ClaimId, bool>,
+    /// Of each workload's idle claims, all up to this one are not idle any more.
+    passed: Trail<WorkloadId, Option<Held>>,
+    /// Claims on which leases ended, so that they are idle.
+    freed: Trail<(WorkloadId, Held), ()>,
 }
 
 /// Where all that stood.
-pub(super) struct Mark([usize; 4]);
+#[derive(Clone, Copy)]
+pub(super) struct Mark([usize; 6]);
 
 impl Changes {
     pub(super) fn mark(&mut self) -> Mark {
@@ -35,14 +40,24 @@ impl Changes {
             self.recounts.mark(),
             self.granted.mark(),
             self.begun.mark(),
+            self.passed.mark(),
+            self.freed.mark(),
         ])
     }
 
-    pub(super) fn back_to(&mut self, Mark([disposed, recounts, granted, begun]): Mark) {
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        let Mark([disposed, recounts, granted, begun, passed, freed]) = mark;
         self.disposed.back_to(disposed);
         self.recounts.back_to(recounts);
         self.granted.back_to(granted);
         self.begun.back_to(begun);
+        self.passed.back_to(passed);
+        self.freed.back_to(freed);
+    }
+
+    /// Up to where the workload's idle claims are not idle any more.
+    fn passed(&self, workload: WorkloadId) -> Option<Held> {
+        self.passed.get(&workload).flatten()
     }
 }
 
@@ -111,13 +126,39 @@ impl Draft<'_> {
 
     /// What is booked by a claim is a lease's from now on.
     pub(in crate::decide) fn begin(&mut self, id: ClaimId, place: &Claimed) {
+        if let Some(workload) = self.state.claims.get(&id).map(|claim| claim.workload) {
+            let passed = self.claims.passed(workload);
+            let first = self.index.claims.idle(workload, passed).next();
+            if first == Some((place.at, id)) {
+                self.claims.passed.set(workload, Some((place.at, id)));
+            }
+        }
         self.claims.begun.set(id, true);
         self.keep(place.node, begun_on(place));
+    }
+
+    /// The next of a workload's claims that have a node and no lease on it, after one of them; the
+    /// longest held first.
+    pub(in crate::decide) fn next_idle(
+        &self,
+        workload: WorkloadId,
+        after: Option<Held>,
+    ) -> Option<(ClaimId, Claimed)> {
+        let is_idle = |(_, id): &Held| !self.disposed_of(*id) && !self.has_begun(*id);
+        let passed = self.claims.passed(workload);
+        let mut idle = self.index.claims.idle(workload, after.max(passed));
+        let freed = self.claims.freed.range(after_of(workload, after));
+        let mut freed = freed.map(|((_, held), ())| *held);
+        let next = idle.find(is_idle).into_iter();
+        let (_, id) = next.chain(freed.find(is_idle)).min()?;
+        Some((id, self.state.claims.get(&id)?.place?))
     }
 
     /// Undoes [`Draft::begin`]: there was no room after all.
     pub(in crate::decide) fn begin_not(&mut self, id: ClaimId, place: &Claimed) {
         self.claims.begun.set(id, false);
+        let claim = self.state.claims.get(&id);
+        claim.map(|claim| self.claims.passed.set(claim.workload, None));
         self.unkeep(place.node, begun_on(place));
     }
 
@@ -128,6 +169,8 @@ impl Draft<'_> {
         };
         if self.has_begun(id) && !self.disposed_of(id) {
             self.claims.begun.set(id, false);
+            let freed = (lease.workload, (place.at, id));
+            self.claims.freed.set(freed, ());
             self.unkeep(place.node, begun_on(place));
         }
     }
