@@ -7,6 +7,7 @@
 
 mod agenda;
 mod audit;
+mod bookings;
 mod cause;
 mod check;
 mod control;
@@ -40,6 +41,7 @@ use crate::cities::{City, RoundTrips};
 use crate::scenario::Scenario;
 use crate::world::World;
 use agenda::Agenda;
+use bookings::{Book, Wish, Wishes};
 use check::Epochs;
 use control::Control;
 use dice::{Dice, Purpose};
@@ -54,6 +56,7 @@ use truth::Truth;
 use weather::{Fault, Weather};
 use wires::Wires;
 
+pub use bookings::Bookings;
 pub use cause::Cause;
 pub use error::{Broken, Failure};
 pub use outcome::{Day, Outcome, Requests};
@@ -94,6 +97,8 @@ enum What {
     Relief(Box<Fault>),
     Order(Box<Order>),
     Stop(WorkloadId, service::Kind, u64),
+    /// What a tenant asks for beside deploying and stopping.
+    Wish(Box<Wish>),
     /// Something at the doors.
     Gate(Box<Gate>),
     /// Nothing befalls the network from now on.
@@ -130,6 +135,8 @@ pub struct Simulation {
     wires: Wires,
     weather: Weather,
     tenants: Tenants,
+    wishes: Wishes,
+    book: Book,
     truth: Truth,
     gates: Gates,
     arrivals: Arrivals,
@@ -168,6 +175,13 @@ impl Simulation {
             ground.projects.clone(),
             scenario.gateways.tokens(),
         );
+        let wishes = Wishes::new(
+            seed,
+            dice(Purpose::Bookings),
+            scenario.demand.clone(),
+            ground.projects.clone(),
+            scenario.gateways.tokens(),
+        );
         let mut simulation = Self {
             seed,
             agenda: Agenda::new(START),
@@ -176,6 +190,8 @@ impl Simulation {
             wires: Wires::new(dice(Purpose::Wires), scenario.wires.clone(), ways),
             weather: Weather::new(dice(Purpose::Weather), scenario.clone(), inputs.traces),
             tenants,
+            wishes,
+            book: Book::default(),
             truth: Truth::default(),
             gates: Gates::new(dice(Purpose::Gateways), scenario.gateways.clone()),
             arrivals: Arrivals::new(&scenario.gateways, inputs.requests, START),
@@ -226,6 +242,7 @@ impl Simulation {
         }
         self.agenda.plan(now + Span::DAY, What::Day(1));
         self.open_gates();
+        self.begin_wishing();
         self.plan_control(now);
     }
 
@@ -261,6 +278,7 @@ impl Simulation {
         self.outcome
             .take(&self.truth, self.control.commands, self.agenda.planned());
         self.outcome.gaps = self.control.planning.gaps;
+        self.outcome.bookings = self.book.finish();
         Ok(self.outcome)
     }
 
@@ -288,6 +306,7 @@ impl Simulation {
             What::Relief(fault) => self.relieve(*fault)?,
             What::Order(order) => self.order(*order)?,
             What::Stop(workload, kind, gpu_milli) => self.stop(workload, kind, gpu_milli),
+            What::Wish(wish) => self.wish(*wish)?,
             What::Gate(gate) => self.gate(*gate)?,
             What::Calm => {
                 self.control.disk_fails(0.0);
@@ -312,11 +331,18 @@ impl Simulation {
         for (at, fact) in std::mem::take(&mut self.control.facts) {
             self.outcome.follow(&fact);
             self.follow_at_gates(&fact)?;
+            if self.book.on {
+                self.book.follow(&fact)?;
+            }
             let machines = &self.ground.machines;
             self.truth.follow(&fact, at.max(now), |node| {
                 let machine = &machines[Ground::number(node)];
                 (!machine.is_reachable() || machine.gone).then_some(machine.cause)
             });
+        }
+        if self.book.on {
+            self.book.close(now, self.control.network.state())?;
+            self.plan_withdrawals();
         }
         for message in std::mem::take(&mut self.control.outbox) {
             self.send(&message);

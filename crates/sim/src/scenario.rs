@@ -13,6 +13,7 @@
 //! Everything has a default; what is left out does not happen. Chances are per append, message and
 //! so on; lengths of time are written as people write them (`"90s"`, `"1h 30m"`).
 
+mod demand;
 mod error;
 mod gateways;
 mod shipped;
@@ -23,15 +24,15 @@ use serde::Deserialize;
 
 use crate::run::Detection;
 
+pub use demand::{Demand, ServiceMix};
 pub use error::ScenarioError;
 pub use gateways::Gateways;
 pub use shipped::{Shipped, shipped};
 pub use value::{Chance, Factor, Length};
 
-/// The most GPUs, days and replicas that a scenario may have.
+/// The most GPUs and days that a scenario may have.
 const GPUS_MAX: u64 = 2_000_000;
 const DAYS_MAX: u64 = 3_660;
-const REPLICAS_MAX: u32 = 1_000;
 
 /// What a simulated network is and what befalls it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -108,36 +109,6 @@ pub struct Pace {
     pub prepare_sigma: Factor,
     /// From the start to the first probe served.
     pub start: Length,
-}
-
-/// Who buys.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Demand {
-    /// How much of all GPUs is in use, from 0 to 0.95.
-    pub load: Chance,
-    /// Shares of the load by tier; what they leave is `spot`.
-    pub standard: Chance,
-    /// See `standard`.
-    pub enterprise: Chance,
-    /// See `standard`.
-    pub multi_site: Chance,
-    /// The replicas that `multi-site` services need, in turn by GPUs.
-    pub services: Vec<ServiceMix>,
-    /// Replicas of a service beyond those it needs.
-    pub spare: u32,
-    /// How long `standard` and `spot` workloads last on average.
-    pub lifetime: Length,
-}
-
-/// A size of service.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceMix {
-    /// Replicas that it needs.
-    pub needs: u32,
-    /// Its share of the tier's GPUs, beside the other sizes' shares.
-    pub share: Factor,
 }
 
 /// Nodes that fail.
@@ -284,30 +255,6 @@ impl Default for Pace {
     }
 }
 
-impl Default for Demand {
-    fn default() -> Self {
-        let mix = |needs, share| ServiceMix {
-            needs,
-            share: Factor(share),
-        };
-        Self {
-            load: Chance(0.85),
-            standard: Chance(0.4),
-            enterprise: Chance(0.2),
-            multi_site: Chance(0.25),
-            services: vec![
-                mix(1, 0.02),
-                mix(2, 0.03),
-                mix(4, 0.05),
-                mix(12, 0.4),
-                mix(24, 0.5),
-            ],
-            spare: 1,
-            lifetime: Length(Span::from_secs(10 * 86_400)),
-        }
-    }
-}
-
 impl Default for Wires {
     fn default() -> Self {
         Self {
@@ -372,38 +319,6 @@ impl Scenario {
     /// How long it lasts.
     pub const fn length(&self) -> Span {
         Span::from_secs(self.days.saturating_mul(86_400))
-    }
-}
-
-impl Demand {
-    fn check(&self) -> Result<(), ScenarioError> {
-        if self.load.0 > 0.95 {
-            let problem = format!(
-                "{}: at most 0.95, or nothing that fails has a place to go",
-                self.load.0
-            );
-            return Err(ScenarioError::value("demand.load", problem));
-        }
-        let shares = self.standard.0 + self.enterprise.0 + self.multi_site.0;
-        if shares > 1.0 + 1e-9 {
-            let problem =
-                format!("standard, enterprise and multi_site make up {shares}: at most 1");
-            return Err(ScenarioError::value("demand", problem));
-        }
-        if self.services.is_empty() || self.services.iter().all(|mix| mix.share.0 == 0.0) {
-            let problem = "none: one size of service with a share above 0 is expected".to_owned();
-            return Err(ScenarioError::value("demand.services", problem));
-        }
-        for mix in &self.services {
-            let all = u64::from(mix.needs) + u64::from(self.spare);
-            whole("demand.services.needs", u64::from(mix.needs), all)?;
-            whole(
-                "demand.spare with services.needs",
-                all,
-                u64::from(REPLICAS_MAX),
-            )?;
-        }
-        Ok(())
     }
 }
 

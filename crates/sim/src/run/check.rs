@@ -12,12 +12,26 @@ use super::error::Broken;
 use super::ground::Ground;
 use super::machine::Machine;
 
+/// Control does what is due, however often, within so much time.
+const WELL: Span = Span::from_secs(10);
+
 impl Simulation {
     /// Checks everything; linear in the network.
     pub(super) fn check(&mut self) -> Result<(), Broken> {
         invariant::check(&self.control.network)?;
         self.check_gates()?;
+        self.book
+            .check(self.due_by_now(), self.control.network.state())?;
         self.check_charges()
+    }
+
+    /// What was due before this has been done; nothing where control was away just now. Others are so
+    /// many that not all that is due is done at once.
+    fn due_by_now(&self) -> Option<Time> {
+        let since = self.control.well_since().filter(|_| self.small)?;
+        let now = self.now();
+        let well = now.since(since) > WELL;
+        well.then(|| now - WELL)
     }
 
     /// After a calm every replica that has a lease serves, by control's word and in truth.

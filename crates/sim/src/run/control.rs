@@ -79,6 +79,8 @@ pub(crate) struct Control {
     recovered: Time,
     adopt_at: Option<Time>,
     settle_at: Time,
+    /// Since when the journal takes what is appended.
+    writes_since: Time,
     tick_at: Time,
     repacking: Rounds,
     /// A batch that is on the disk although the disk said no.
@@ -110,6 +112,7 @@ impl Control {
             recovered: now,
             adopt_at: None,
             settle_at: now,
+            writes_since: now,
             tick_at: now,
             repacking: Rounds::default(),
             unclear: None,
@@ -226,6 +229,11 @@ impl Control {
         self.is_there() && self.settle_at <= now
     }
 
+    /// Since when control has taken commands and known its nodes, if it does.
+    pub(crate) fn well_since(&self) -> Option<Time> {
+        (self.standing == Standing::Up).then(|| self.settle_at.max(self.writes_since))
+    }
+
     /// The next control: it knows what the journal knows.
     fn take_over(&mut self, now: Time) -> Result<(), Broken> {
         self.reread()?;
@@ -267,7 +275,10 @@ impl Control {
                 took_over = true;
             }
             Standing::Down(_) => return Ok(false),
-            Standing::ReadOnly(until) if until <= now => self.reread()?,
+            Standing::ReadOnly(until) if until <= now => {
+                self.reread()?;
+                self.writes_since = now;
+            }
             Standing::ReadOnly(_) | Standing::Up => {}
         }
         if self.adopt_at.take_if(|at| *at <= now).is_some() {

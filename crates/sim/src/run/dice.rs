@@ -15,6 +15,7 @@ pub(crate) enum Purpose {
     Tenants = 4,
     Disk = 5,
     Gateways = 6,
+    Bookings = 7,
 }
 
 /// One stream of chance.

@@ -2,7 +2,7 @@
 //! simulator. The seed brings it back.
 
 use remuda_network::invariant::Violation;
-use remuda_types::{LeaseId, NodeKey, ReplicaId, RequestId, Time, TrancheId, WorkloadId};
+use remuda_types::{LeaseId, NodeKey, Price, ReplicaId, RequestId, Time, TrancheId, WorkloadId};
 
 use super::spending::Misspent;
 
@@ -84,9 +84,33 @@ pub enum Broken {
         /// Which token.
         index: u32,
     },
-    /// An order was answered as one that had been taken before, and nothing came of that.
-    #[error("{0} was ordered twice under one id, and is not there")]
+    /// What had been taken is not there.
+    #[error("{0} was taken, and is not there")]
     Unkept(WorkloadId),
+    /// A reservation, or a standing order that was filled, has not all of its replicas.
+    #[error("{0} was booked whole, and has it in part")]
+    BookedInPart(WorkloadId),
+    /// A reservation began, and did not get what was kept for it.
+    #[error("reservation {0} began without what node {1} kept for it")]
+    NotGiven(WorkloadId, NodeKey),
+    /// A reservation was to begin or to end by now, or a standing order to be tried.
+    #[error("{0} was due, and control did nothing")]
+    Overdue(WorkloadId),
+    /// A lease costs more than its tenant said that it may.
+    #[error(
+        "{lease} costs {} micro-USD an hour, {} are the most", .price.micros_per_hour(), .most.micros_per_hour()
+    )]
+    Dearer {
+        /// Which.
+        lease: LeaseId,
+        /// What it costs.
+        price: Price,
+        /// What it may cost.
+        most: Price,
+    },
+    /// A workload has not as many replicas as it was scaled to.
+    #[error("{0} was scaled, and has another number of replicas")]
+    Unscaled(WorkloadId),
     /// After a calm requests are still open.
     #[error("{0} requests hang though nothing ails the network")]
     Hanging(usize),

@@ -6,6 +6,7 @@ use remuda_network::Event;
 use remuda_network::state::{EndReason as End, Presence};
 use remuda_types::{Money, Span, Tier};
 
+use super::bookings::Bookings;
 use super::ground::Ground;
 use super::machine::Machine;
 use super::planning::Gaps;
@@ -62,6 +63,8 @@ pub struct Outcome {
     pub gaps: Gaps,
     /// What came of requests to `multi-site` services.
     pub requests: Requests,
+    /// What came of reservations, standing orders and scaling.
+    pub bookings: Bookings,
     /// Each day.
     pub by_day: Vec<Day>,
     /// Of the day so far.

@@ -14,7 +14,7 @@ use crate::scenario;
 use crate::world::Demand;
 
 /// The least that a `multi-site` replica asks: any class of the world has it.
-const REPLICA: Shape = Shape {
+pub(crate) const REPLICA: Shape = Shape {
     gpu_milli: 1_000,
     gpu_memory_mib: 0,
     cpu_milli: 4_000,

@@ -39,6 +39,8 @@ pub(crate) struct Truth {
     services: BTreeMap<WorkloadId, Service>,
     /// What is not wanted any more and still has leases.
     closed: BTreeMap<WorkloadId, Kind>,
+    /// What will be expected when it is deployed.
+    foreseen: BTreeMap<WorkloadId, Kind>,
     homes: BTreeMap<ReplicaId, WorkloadId>,
     leases: BTreeMap<LeaseId, Held>,
     /// What counts as paid before it is settled.
@@ -69,6 +71,29 @@ impl Truth {
     /// A tenant has a workload that needs so many of its replicas.
     pub(crate) fn expect(&mut self, workload: WorkloadId, kind: Kind, now: Time) {
         self.services.insert(workload, Service::new(kind, now));
+    }
+
+    /// A tenant asks for a workload that is deployed at once or later.
+    pub(crate) fn foresee(&mut self, workload: WorkloadId, kind: Kind) {
+        self.foreseen.insert(workload, kind);
+    }
+
+    /// It will not be.
+    pub(crate) fn forget(&mut self, workload: WorkloadId) {
+        self.foreseen.remove(&workload);
+    }
+
+    fn accept(&mut self, workload: WorkloadId, tier: Tier, now: Time) {
+        let believed = self.by_belief.then_some(Kind { tier, needed: 1 });
+        if let Some(kind) = believed.or_else(|| self.foreseen.remove(&workload)) {
+            self.expect(workload, kind, now);
+        }
+    }
+
+    /// How many replicas a workload needs; 1 where each is promised by itself.
+    pub(crate) fn needs(&self, workload: WorkloadId) -> u32 {
+        let service = self.services.get(&workload);
+        service.map_or(1, |service| service.kind.needed)
     }
 
     /// What a machine serves now, and what keeps it from serving more.
@@ -113,10 +138,7 @@ impl Truth {
         match event {
             Event::WorkloadAccepted {
                 workload, terms, ..
-            } if self.by_belief => {
-                let (tier, needed) = (terms.tier, 1);
-                self.expect(*workload, Kind { tier, needed }, now);
-            }
+            } => self.accept(*workload, terms.tier, now),
             Event::ReplicaAdded { replica, workload } => {
                 self.homes.insert(*replica, *workload);
                 if let Some(service) = self.services.get_mut(workload) {
@@ -188,7 +210,6 @@ impl Truth {
             | Event::ProjectCreated { .. }
             | Event::KeyIssued { .. }
             | Event::KeyRevoked { .. }
-            | Event::WorkloadAccepted { .. }
             | Event::ReplicaMoved { .. }
             | Event::LeaseForgotten { .. }
             | Event::TrancheOpened { .. }

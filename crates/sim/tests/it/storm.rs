@@ -17,7 +17,24 @@ fn weather(seed: u64) -> Outcome {
     let leases_lost: u64 = outcome.by_day.iter().map(|day| day.leases_lost).sum();
     assert!(leases_lost > 50, "{leases_lost}");
     served(&outcome);
+    booked(&outcome);
     outcome
+}
+
+/// What came of reservations, standing orders and scaling: each kind of thing that may happen did.
+fn booked(outcome: &Outcome) {
+    let of = &outcome.bookings;
+    assert!(of.made > 30 && of.begun_whole > 20, "{of:?}");
+    assert!(of.over > 10 && of.cancelled > 0, "{of:?}");
+    // Budgets are ample, so nothing lapses.
+    assert_eq!(of.lapsed, 0, "{of:?}");
+    assert!(of.filled_at_once > 10 && of.filled_later > 0, "{of:?}");
+    assert!(of.unfilled > 0 && of.recalled > 0, "{of:?}");
+    assert!(of.scaled > 50 && of.without_room > 10, "{of:?}");
+    assert!(
+        of.begun_whole > 4 * (of.begun_late + of.begun_in_part),
+        "{of:?}"
+    );
 }
 
 /// What came of the requests: none is lost while a replica serves, and none of their money is.

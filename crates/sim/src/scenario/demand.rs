@@ -1,0 +1,124 @@
+//! Who buys: how much, of what, and what tenants do beside deploying and stopping.
+
+use remuda_types::Span;
+use serde::Deserialize;
+
+use super::{Chance, Factor, Length, ScenarioError, rate, whole};
+
+/// The most replicas that a service of a scenario may have.
+const REPLICAS_MAX: u32 = 1_000;
+
+/// The most of anything that tenants may do in a day.
+const PER_DAY_MAX: f64 = 1_000_000.0;
+
+/// Who buys.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Demand {
+    /// How much of all GPUs is in use, from 0 to 0.95.
+    pub load: Chance,
+    /// Shares of the load by tier; what they leave is `spot`.
+    pub standard: Chance,
+    /// See `standard`.
+    pub enterprise: Chance,
+    /// See `standard`.
+    pub multi_site: Chance,
+    /// The replicas that `multi-site` services need, in turn by GPUs.
+    pub services: Vec<ServiceMix>,
+    /// Replicas of a service beyond those it needs.
+    pub spare: u32,
+    /// How long `standard` and `spot` workloads last on average.
+    pub lifetime: Length,
+    /// Reservations made in a day, beyond the load. Each begins after twice a `lifetime` and lasts for
+    /// one, on average.
+    pub reservations_per_day: f64,
+    /// Standing orders placed in a day, beyond the load, each with the most that it may cost.
+    pub orders_per_day: f64,
+    /// Workloads scaled in a day, by one replica or two.
+    pub scales_per_day: f64,
+}
+
+/// A size of service.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceMix {
+    /// Replicas that it needs.
+    pub needs: u32,
+    /// Its share of the tier's GPUs, beside the other sizes' shares.
+    pub share: Factor,
+}
+
+impl Default for Demand {
+    fn default() -> Self {
+        let mix = |needs, share| ServiceMix {
+            needs,
+            share: Factor(share),
+        };
+        Self {
+            load: Chance(0.85),
+            standard: Chance(0.4),
+            enterprise: Chance(0.2),
+            multi_site: Chance(0.25),
+            services: vec![
+                mix(1, 0.02),
+                mix(2, 0.03),
+                mix(4, 0.05),
+                mix(12, 0.4),
+                mix(24, 0.5),
+            ],
+            spare: 1,
+            lifetime: Length(Span::from_secs(10 * 86_400)),
+            reservations_per_day: 0.0,
+            orders_per_day: 0.0,
+            scales_per_day: 0.0,
+        }
+    }
+}
+
+impl Demand {
+    pub(super) fn check(&self) -> Result<(), ScenarioError> {
+        if self.load.0 > 0.95 {
+            let problem = format!(
+                "{}: at most 0.95, or nothing that fails has a place to go",
+                self.load.0
+            );
+            return Err(ScenarioError::value("demand.load", problem));
+        }
+        let shares = self.standard.0 + self.enterprise.0 + self.multi_site.0;
+        if shares > 1.0 + 1e-9 {
+            let problem =
+                format!("standard, enterprise and multi_site make up {shares}: at most 1");
+            return Err(ScenarioError::value("demand", problem));
+        }
+        self.check_services()?;
+        per_day("demand.reservations_per_day", self.reservations_per_day)?;
+        per_day("demand.orders_per_day", self.orders_per_day)?;
+        per_day("demand.scales_per_day", self.scales_per_day)
+    }
+
+    fn check_services(&self) -> Result<(), ScenarioError> {
+        if self.services.is_empty() || self.services.iter().all(|mix| mix.share.0 == 0.0) {
+            let problem = "none: one size of service with a share above 0 is expected".to_owned();
+            return Err(ScenarioError::value("demand.services", problem));
+        }
+        for mix in &self.services {
+            let all = u64::from(mix.needs) + u64::from(self.spare);
+            whole("demand.services.needs", u64::from(mix.needs), all)?;
+            whole(
+                "demand.spare with services.needs",
+                all,
+                u64::from(REPLICAS_MAX),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn per_day(field: &'static str, value: f64) -> Result<(), ScenarioError> {
+    rate(field, value)?;
+    if value <= PER_DAY_MAX {
+        return Ok(());
+    }
+    let problem = format!("{value}: at most {PER_DAY_MAX} in a day");
+    Err(ScenarioError::value(field, problem))
+}
