@@ -10,6 +10,7 @@ mod audit;
 mod bookings;
 mod cause;
 mod check;
+mod clock;
 mod control;
 mod dice;
 mod disk;
@@ -188,7 +189,11 @@ impl Simulation {
             control,
             control_wakes: None,
             wires: Wires::new(dice(Purpose::Wires), scenario.wires.clone(), ways),
-            weather: Weather::new(dice(Purpose::Weather), scenario.clone(), inputs.traces),
+            weather: Weather::new(
+                [Purpose::Weather, Purpose::Clocks].map(dice),
+                scenario.clone(),
+                inputs.traces,
+            ),
             tenants,
             wishes,
             book: Book::default(),
@@ -227,8 +232,9 @@ impl Simulation {
             self.agenda.plan(at, What::Order(Box::new(order)));
         }
         for number in 0..self.ground.machines.len() {
-            let (ahead, behind) = self.weather.clock();
-            self.ground.machines[number].set_clock(ahead, behind);
+            let clock = &mut self.ground.machines[number].clock;
+            clock.set(now, self.weather.clock());
+            clock.drift(self.weather.drift());
             if self.scenario.wires.every_report {
                 let at = now + self.dice.up_to(Span::from_secs(1));
                 self.control
@@ -328,20 +334,21 @@ impl Simulation {
             // What is reported meanwhile is not taken.
             self.truth.audit.upset_all();
         }
-        for (at, fact) in std::mem::take(&mut self.control.facts) {
+        for fact in std::mem::take(&mut self.control.facts) {
             self.outcome.follow(&fact);
             self.follow_at_gates(&fact)?;
             if self.book.on {
                 self.book.follow(&fact)?;
             }
             let machines = &self.ground.machines;
-            self.truth.follow(&fact, at.max(now), |node| {
+            self.truth.follow(&fact, now, |node| {
                 let machine = &machines[Ground::number(node)];
                 (!machine.is_reachable() || machine.gone).then_some(machine.cause)
             });
         }
         if self.book.on {
-            self.book.close(now, self.control.network.state())?;
+            let shown = self.control.clock.at(now);
+            self.book.close(shown, self.control.network.state())?;
             self.plan_withdrawals();
         }
         for message in std::mem::take(&mut self.control.outbox) {
@@ -516,7 +523,8 @@ impl Simulation {
             .as_millis()
             .is_multiple_of(service::MONTH.as_millis())
         {
-            self.truth.accrue(self.control.network.state(), now);
+            let shown = self.control.clock.at(now);
+            self.truth.accrue(self.control.network.state(), shown);
             self.truth.close_month(now);
         }
         let today = self.truth.close_day(now);

@@ -33,6 +33,8 @@ pub use value::{Chance, Factor, Length};
 /// The most GPUs and days that a scenario may have.
 const GPUS_MAX: u64 = 2_000_000;
 const DAYS_MAX: u64 = 3_660;
+/// The most that a clock may run fast or slow by.
+const DRIFT_PPM_MAX: u32 = 100_000;
 
 /// What a simulated network is and what befalls it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -66,7 +68,7 @@ pub struct Scenario {
     pub disk: Disk,
     /// The way between control and nodes.
     pub wires: Wires,
-    /// The nodes' clocks.
+    /// The nodes' clocks, and control's.
     pub clocks: Clocks,
     /// Gateways, and the requests that come to them.
     pub gateways: Gateways,
@@ -210,7 +212,7 @@ pub struct Wires {
     pub every_report: bool,
 }
 
-/// The nodes' clocks.
+/// The nodes' clocks, and control's.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Clocks {
@@ -218,6 +220,45 @@ pub struct Clocks {
     pub off: Length,
     /// One step of a node's clock per so many node-hours; 0 is never.
     pub step_node_hours: f64,
+    /// Each node's clock runs fast or slow by up to so many millionths.
+    pub drift_ppm: u32,
+    /// About so often each node's clock is set right, to within `off`; never where that is zero.
+    pub set_every: Length,
+    /// How far control's clock may be off, either way. Another control has another.
+    pub control_off: Length,
+    /// How often control's clock is set in a day, within `control_off`, forward or back.
+    pub control_steps_per_day: f64,
+}
+
+impl Clocks {
+    fn check(&self) -> Result<(), ScenarioError> {
+        rate("clocks.step_node_hours", self.step_node_hours)?;
+        rate("clocks.control_steps_per_day", self.control_steps_per_day)?;
+        if self.drift_ppm > DRIFT_PPM_MAX {
+            let problem = format!("{}: 0 to {DRIFT_PPM_MAX} is expected", self.drift_ppm);
+            return Err(ScenarioError::value("clocks.drift_ppm", problem));
+        }
+        Ok(())
+    }
+
+    /// How far control's clock may be set at once.
+    pub(crate) const fn control_step(&self) -> Span {
+        let off = self.control_off.0;
+        off.saturating_add(off)
+    }
+
+    /// How far a node's clock and control's may come apart in a run, beside what nodes are off.
+    pub(crate) fn skew(&self, run: Span) -> Span {
+        // A clock is set after one and a half of its turns at most.
+        let turn = self.set_every.0.as_millis();
+        let longest = if turn == 0 {
+            run.as_millis()
+        } else {
+            turn.saturating_add(turn / 2)
+        };
+        let drifted = longest.saturating_mul(u64::from(self.drift_ppm)) / 1_000_000;
+        Span::from_millis(drifted).saturating_add(self.control_step())
+    }
 }
 
 impl Default for Scenario {
@@ -311,7 +352,7 @@ impl Scenario {
             ));
         }
         rate("control.per_year", self.control.per_year)?;
-        rate("clocks.step_node_hours", self.clocks.step_node_hours)?;
+        self.clocks.check()?;
         self.gateways.check()?;
         Ok(self)
     }

@@ -4,12 +4,16 @@
 //! once: a moment for each time that a machine stands still or comes back before it is missed. A
 //! silence raises no suspicion for `silence`, and after an answer to a probe the rest of the round
 //! may fail too.
+//!
+//! Time is counted by control's clock, by which it is charged: where that is set forward, what serves
+//! is charged for more than the true time.
 
 use std::collections::BTreeMap;
 
 use remuda_liveness::Settings;
 use remuda_types::{LeaseId, Money, Price, Span, Time};
 
+use super::clock::Clock;
 use super::error::Broken;
 
 /// One lease.
@@ -25,17 +29,57 @@ struct Account {
     settlements: u64,
     /// How often what control believed could be wrong for a moment.
     upsets: u64,
+    /// How often it was another control's turn to believe.
+    failovers: u64,
     live: bool,
 }
 
 /// What is charged beside what is served; off in networks where nobody asks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Audit {
     on: bool,
+    /// Control's.
+    clock: Clock,
+    /// The latest that it has shown.
+    shown: Time,
     leases: BTreeMap<LeaseId, Account>,
 }
 
+/// What may be charged beyond what was served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tolerance {
+    /// How long a message may take.
+    pub(crate) latency: Span,
+    /// How far control's clock may be set at once.
+    pub(crate) step: Span,
+    /// How far a node's clock and control's may have come apart, beside what nodes are off: a node's
+    /// word counts when another control takes over.
+    pub(crate) skew: Span,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            on: false,
+            clock: Clock::new(Time::EPOCH),
+            shown: Time::EPOCH,
+            leases: BTreeMap::new(),
+        }
+    }
+}
+
 impl Audit {
+    /// Control's clock is another from now on.
+    pub(crate) fn follow_clock(&mut self, clock: Clock, now: Time) {
+        self.show(now);
+        self.clock = clock;
+    }
+
+    fn show(&mut self, now: Time) -> Time {
+        self.shown = self.shown.max(self.clock.at(now));
+        self.shown
+    }
+
     pub(crate) fn switch_on(&mut self) {
         self.on = true;
     }
@@ -46,6 +90,7 @@ impl Audit {
 
     pub(crate) fn begin(&mut self, lease: LeaseId, price: Price, now: Time) {
         if self.on {
+            let now = self.show(now);
             let account = Account {
                 price,
                 serves: false,
@@ -55,6 +100,7 @@ impl Audit {
                 charged: Money::ZERO,
                 settlements: 0,
                 upsets: 0,
+                failovers: 0,
                 live: true,
             };
             self.leases.insert(lease, account);
@@ -85,6 +131,14 @@ impl Audit {
         }
     }
 
+    /// Control dies, and another will take its place.
+    pub(crate) fn fail_over(&mut self) {
+        self.upset_all();
+        for account in self.leases.values_mut().filter(|account| account.live) {
+            account.failovers += 1;
+        }
+    }
+
     pub(crate) fn charge(&mut self, lease: LeaseId, amount: Money) {
         if let Some(account) = self.leases.get_mut(&lease) {
             account.charged = account.charged.saturating_add(amount);
@@ -93,6 +147,7 @@ impl Audit {
     }
 
     fn change(&mut self, lease: LeaseId, now: Time, change: impl FnOnce(&mut Account)) {
+        let now = self.show(now);
         if let Some(account) = self.leases.get_mut(&lease) {
             account.count(now);
             change(account);
@@ -100,16 +155,17 @@ impl Audit {
     }
 
     /// Checks every lease, and forgets those that ended. `accrued` says what a lease's slice has come
-    /// to so far, and `latency` is how long a message may take.
+    /// to so far.
     pub(crate) fn check(
         &mut self,
         accrued: impl Fn(&LeaseId) -> Span,
-        latency: Span,
+        tolerance: Tolerance,
         now: Time,
     ) -> Result<(), Broken> {
+        let now = self.show(now);
         for (id, account) in &mut self.leases {
             account.count(now);
-            account.check(*id, accrued(id), latency)?;
+            account.check(*id, accrued(id), tolerance)?;
         }
         self.leases.retain(|_, account| account.live);
         Ok(())
@@ -124,13 +180,19 @@ impl Account {
         self.since = now;
     }
 
-    fn check(&self, lease: LeaseId, accrued: Span, latency: Span) -> Result<(), Broken> {
+    fn check(&self, lease: LeaseId, accrued: Span, tolerance: Tolerance) -> Result<(), Broken> {
+        let Tolerance {
+            latency,
+            step,
+            skew,
+        } = tolerance;
         let charged_ms = bought_ms(self.charged, self.price) + accrued.as_millis();
         let micro_ms = bought_ms(Money::from_micros(1), self.price);
         let rounding = (self.settlements + 1) * (1 + micro_ms);
         // What accrues on a machine that has just died is taken back with the verdict.
         let moments = self.upsets + u64::from(self.live);
-        let allowed_ms = latency.as_millis() + moments * moment(latency) + rounding;
+        let apart = self.failovers * skew.as_millis() + moments * step.as_millis();
+        let allowed_ms = latency.as_millis() + moments * moment(latency) + apart + rounding;
         let served_ms = self.served.as_millis();
         if charged_ms <= served_ms + allowed_ms {
             return Ok(());

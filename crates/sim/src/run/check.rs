@@ -8,6 +8,7 @@ use remuda_network::state::{Lease, Phase};
 use remuda_types::{LeaseId, NodeKey, ReplicaId, Span, Time};
 
 use super::Simulation;
+use super::audit::Tolerance;
 use super::error::Broken;
 use super::ground::Ground;
 use super::machine::Machine;
@@ -29,7 +30,7 @@ impl Simulation {
     /// many that not all that is due is done at once.
     fn due_by_now(&self) -> Option<Time> {
         let since = self.control.well_since().filter(|_| self.small)?;
-        let now = self.now();
+        let now = self.control.clock.at(self.now());
         let well = now.since(since) > WELL;
         well.then(|| now - WELL)
     }
@@ -40,7 +41,8 @@ impl Simulation {
             return Ok(());
         }
         let state = self.control.network.state();
-        let overdue = |at: Time| at + Span::from_secs(5) < self.now();
+        let shown = self.control.clock.at(self.now());
+        let overdue = |at: Time| at + Span::from_secs(5) < shown;
         for (id, replica) in &state.replicas {
             // What has no lease waits for a node, and no longer than it said.
             if replica.lease.is_none() && replica.retry.is_some_and(overdue) {
@@ -66,16 +68,22 @@ impl Simulation {
 
     fn check_charges(&mut self) -> Result<(), Broken> {
         let now = self.now();
+        let shown = self.control.clock.at(now);
         let state = self.control.network.state();
         // A control that is away, or has not heard its nodes again, accrues nothing by itself.
         let knows = self.control.knows_its_nodes(now);
         let accrued = |id: &LeaseId| {
             let lease = state.leases.get(id).filter(|_| knows);
             lease.map_or(Span::ZERO, |lease| {
-                lease.meter.accrue(lease.phase, now).ready
+                lease.meter.accrue(lease.phase, shown).ready
             })
         };
-        self.truth.audit.check(accrued, self.wires.latency(), now)
+        let tolerance = Tolerance {
+            latency: self.wires.latency(),
+            step: self.scenario.clocks.control_step(),
+            skew: self.scenario.clocks.skew(self.scenario.length()),
+        };
+        self.truth.audit.check(accrued, tolerance, now)
     }
 }
 

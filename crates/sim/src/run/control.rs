@@ -13,6 +13,7 @@ use remuda_network::state::{Phase, Presence};
 use remuda_network::{Command, Event, Network, Refusal};
 use remuda_types::{CommandId, Digest, Entropy, NodeKey, Span, Time};
 
+use super::clock::Clock;
 use super::disk::{Append, Disk};
 use super::error::Broken;
 use super::message::Message;
@@ -36,7 +37,7 @@ enum Standing {
     Up,
     /// An append failed: nothing is taken until the network is that of the journal again.
     ReadOnly(Time),
-    /// It is not there.
+    /// It is not there, until a true time.
     Down(Time),
 }
 
@@ -56,6 +57,8 @@ pub(crate) enum Answer {
 pub(crate) struct Control {
     pub(crate) network: Network,
     pub(crate) planning: Planning,
+    /// What it goes by: what it is told happens at a true time, what it does at its own.
+    pub(crate) clock: Clock,
     disk: Disk,
     watch: Watch,
     detection: super::watch::Detection,
@@ -88,7 +91,7 @@ pub(crate) struct Control {
     /// Messages to send.
     pub(crate) outbox: Vec<Message>,
     /// What was committed, for those who follow.
-    pub(crate) facts: Vec<(Time, Event)>,
+    pub(crate) facts: Vec<Event>,
 }
 
 impl Control {
@@ -96,6 +99,7 @@ impl Control {
         Self {
             network: Network::default(),
             planning: Planning::default(),
+            clock: Clock::new(now),
             disk,
             watch: Watch::new(detection),
             detection,
@@ -140,15 +144,17 @@ impl Control {
 
     /// Decides, appends, commits; then, and only then, answers.
     pub(crate) fn submit(&mut self, now: Time, command: &Command) -> Answer {
-        if self.standing != Standing::Up {
-            return Answer::Away;
-        }
         let id = self.command_id(now);
         self.submit_as(now, id, command)
     }
 
     /// The same under an id that was chosen before.
     pub(crate) fn submit_as(&mut self, now: Time, id: CommandId, command: &Command) -> Answer {
+        self.put(self.clock.at(now), id, command)
+    }
+
+    /// The same at a time of control's clock.
+    fn put(&mut self, now: Time, id: CommandId, command: &Command) -> Answer {
         if self.standing != Standing::Up {
             return Answer::Away;
         }
@@ -178,8 +184,7 @@ impl Control {
             self.note_change(event);
         }
         self.network.commit(now, id, events);
-        self.facts
-            .extend(events.iter().map(|event| (now, event.clone())));
+        self.facts.extend(events.iter().cloned());
     }
 
     /// Which nodes are to be told something else. Of nodes that are not simulated second by second
@@ -207,7 +212,8 @@ impl Control {
     /// A command of control's own: a refusal is an answer like any other, for what was seen may be
     /// of an older epoch. Whether it was written down.
     fn run(&mut self, now: Time, command: &Command) -> bool {
-        match self.submit(now, command) {
+        let id = self.command_id(now);
+        match self.put(now, id, command) {
             Answer::Taken(_) | Answer::Repeated | Answer::Refused(_) => true,
             Answer::Away => false,
         }
@@ -226,7 +232,7 @@ impl Control {
 
     /// Whether control is there and has heard its nodes since it came.
     pub(crate) fn knows_its_nodes(&self, now: Time) -> bool {
-        self.is_there() && self.settle_at <= now
+        self.is_there() && self.settle_at <= self.clock.at(now)
     }
 
     /// Since when control has taken commands and known its nodes, if it does.
@@ -269,8 +275,9 @@ impl Control {
     /// control has taken over: all nodes then connect anew.
     pub(crate) fn wake(&mut self, now: Time, witness: Option<NodeKey>) -> Result<bool, Broken> {
         let mut took_over = false;
+        let (true_time, now) = (now, self.clock.at(now));
         match self.standing {
-            Standing::Down(back) if back <= now => {
+            Standing::Down(back) if back <= true_time => {
                 self.take_over(now)?;
                 took_over = true;
             }
@@ -377,10 +384,18 @@ impl Control {
 
     /// When it has to be woken next.
     pub(crate) fn next_wake(&self, now: Time) -> Option<Time> {
+        if let Standing::Down(until) = self.standing {
+            return Some(until);
+        }
+        let due = self.next_due(self.clock.at(now));
+        due.map(|due| self.clock.when(due))
+    }
+
+    /// The same by its clock.
+    fn next_due(&self, now: Time) -> Option<Time> {
         let retry = (!self.verdicts.is_empty()).then(|| now + TICK_EVERY);
         let own = match self.standing {
-            Standing::Down(until) => return Some(until),
-            Standing::ReadOnly(until) => Some(until),
+            Standing::Down(until) | Standing::ReadOnly(until) => Some(until),
             Standing::Up => self.tick_due().into_iter().chain(self.repack_due()).min(),
         };
         let due = [

@@ -16,6 +16,7 @@ pub(crate) enum Purpose {
     Disk = 5,
     Gateways = 6,
     Bookings = 7,
+    Clocks = 8,
 }
 
 /// One stream of chance.

@@ -15,6 +15,7 @@ use remuda_network::state::EndReason;
 use remuda_types::{Capacity, LeaseId, NodeKey, Span, Time};
 
 use super::cause::Cause;
+use super::clock::Clock;
 use super::dice::Dice;
 use super::message::{Report, Seen};
 
@@ -74,9 +75,8 @@ pub(crate) struct Machine {
     pub(crate) doomed: u16,
     /// When its next wake-up is planned.
     pub(crate) wakes: Option<Time>,
-    /// How far its clock is ahead of the true time, and behind it.
-    ahead: Span,
-    behind: Span,
+    /// What its daemon goes by.
+    pub(crate) clock: Clock,
     desired: Desired,
     observed: Observed,
     /// When what is under way will be done.
@@ -100,8 +100,7 @@ impl Machine {
             quiet: true,
             doomed: 0,
             wakes: None,
-            ahead: Span::ZERO,
-            behind: Span::ZERO,
+            clock: Clock::new(now),
             desired: Desired::default(),
             observed: Observed::new(),
             done_at: BTreeMap::new(),
@@ -110,20 +109,6 @@ impl Machine {
             frozen_since: now,
             pauses: Vec::new(),
         }
-    }
-
-    /// Sets its clock so far ahead of the true time, or behind it.
-    pub(crate) fn set_clock(&mut self, ahead: Span, behind: Span) {
-        (self.ahead, self.behind) = (ahead, behind);
-    }
-
-    fn clock(&self, now: Time) -> Time {
-        now + self.ahead - self.behind
-    }
-
-    /// The true time at which its clock says `at`.
-    fn true_time(&self, at: Time) -> Time {
-        at + self.behind - self.ahead
     }
 
     /// Whether it does something.
@@ -188,7 +173,7 @@ impl Machine {
         self.seq = 0;
         self.pauses.clear();
         self.done_at.clear();
-        let clock = self.clock(now);
+        let clock = self.clock.at(now);
         for replica in self.observed.values_mut().filter(|r| !r.state.has_ended()) {
             replica.state = State::Ended(Exit::DaemonRestarted);
             replica.since = clock;
@@ -244,7 +229,7 @@ impl Machine {
         pace: &Pace,
         dice: &mut Dice,
     ) -> Result<bool, invariant::Violation> {
-        let clock = self.clock(now);
+        let clock = self.clock.at(now);
         let mut changed = false;
         loop {
             changed |= self.flow(clock);
@@ -268,14 +253,14 @@ impl Machine {
         if !self.stirs() || self.quiet {
             return None;
         }
-        let clock = self.clock(now);
+        let clock = self.clock.at(now);
         let restarts = RestartPolicy::default();
         let deadline = next_deadline(&self.desired, &self.observed, &restarts, clock);
         let done = self.done_at.values().copied().min();
         let local = deadline
             .into_iter()
             .chain(done)
-            .map(|at| self.true_time(at));
+            .map(|at| self.clock.when(at));
         local.chain([self.next_report]).min()
     }
 

@@ -159,7 +159,7 @@ impl Outcome {
             Fault::Exit { manner, .. } => {
                 self.silent_exits += u64::from(*manner == Farewell::Silent);
             }
-            Fault::Clock(_) => {}
+            Fault::Clock { .. } | Fault::ControlClock => {}
         }
     }
 

@@ -9,7 +9,7 @@ use super::control::Answer;
 use super::error::Broken;
 use super::ground::Number;
 use super::machine::Affliction;
-use super::weather::{Farewell, Fault};
+use super::weather::{Farewell, Fault, Renewal};
 use super::{Simulation, What};
 
 /// Nodes report once in so much time: the last word before a fault lies within it.
@@ -63,7 +63,8 @@ impl Simulation {
                 ..
             }
             | Fault::Control(_)
-            | Fault::Clock(_) => Vec::new(),
+            | Fault::Clock { .. }
+            | Fault::ControlClock => Vec::new(),
         }
     }
 
@@ -111,24 +112,48 @@ impl Simulation {
             }
             Fault::Exit { provider, manner } => self.exit(*provider, *manner)?,
             Fault::Control(down) => {
-                self.truth.audit.upset_all();
+                self.truth.audit.fail_over();
                 self.control.crash(self.over_by(now + *down));
-                let next =
-                    self.weather
-                        .next(super::weather::Renewal::Control, &self.ground, now + *down);
+                if self.scenario.clocks.control_off.0 > Span::ZERO {
+                    // The next stands elsewhere and has another clock, but nothing that is written was
+                    // written later.
+                    let written = self.control.network.state().clock;
+                    self.set_control_clock(written);
+                }
+                let next = self
+                    .weather
+                    .next(Renewal::Control, &self.ground, now + *down);
                 self.plan_next(next);
             }
-            Fault::Clock(number) => {
-                self.rouse(*number);
-                let (ahead, behind) = self.weather.clock();
-                self.ground.machines[*number].set_clock(ahead, behind);
-                self.touch(*number)?;
-                let renewal = super::weather::Renewal::Clock(*number);
-                let next = self.weather.next(renewal, &self.ground, now);
+            Fault::Clock { number, renews } => self.set_clock(*number, *renews)?,
+            Fault::ControlClock => {
+                self.set_control_clock(self.control.clock.at(now));
+                let next = self.weather.next(Renewal::ControlClock, &self.ground, now);
                 self.plan_next(next);
             }
         }
         Ok(())
+    }
+
+    fn set_clock(&mut self, number: Number, renews: Renewal) -> Result<(), Broken> {
+        let now = self.now();
+        self.rouse(number);
+        let ahead = match renews {
+            Renewal::SetRight(_) => self.weather.clock_set_right(),
+            _ => self.weather.clock(),
+        };
+        self.ground.machines[number].clock.set(now, ahead);
+        self.touch(number)?;
+        let next = self.weather.next(renews, &self.ground, now);
+        self.plan_next(next);
+        Ok(())
+    }
+
+    /// Control's clock is set, forward or back; no command of it is dated before `floor`.
+    fn set_control_clock(&mut self, floor: Time) {
+        let (now, ahead) = (self.now(), self.weather.control_clock());
+        self.control.clock.set_from(now, ahead, floor);
+        self.truth.audit.follow_clock(self.control.clock, now);
     }
 
     fn afflict(&mut self, number: Number, how: Affliction, cause: Cause) -> Result<(), Broken> {

@@ -32,7 +32,9 @@ pub(crate) enum Fault {
     /// Control dies.
     Control(Span),
     /// A node's clock is set.
-    Clock(Number),
+    Clock { number: Number, renews: Renewal },
+    /// Control's clock is set.
+    ControlClock,
 }
 
 /// How a provider leaves.
@@ -59,23 +61,34 @@ pub(crate) enum Renewal {
     Shared(usize),
     /// Control dies.
     Control,
-    /// A node's clock is set.
+    /// A node's clock is set wrong.
     Clock(Number),
+    /// A node's clock is set right.
+    SetRight(Number),
+    /// Control's clock is set.
+    ControlClock,
 }
 
 /// Draws what befalls.
 #[derive(Debug)]
 pub(crate) struct Weather {
     dice: Dice,
+    /// For how clocks run and are set right.
+    clocks: Dice,
     scenario: Scenario,
     /// What sites have to give, each the next of these.
     traces: Vec<Availability>,
 }
 
 impl Weather {
-    pub(crate) const fn new(dice: Dice, scenario: Scenario, traces: Vec<Availability>) -> Self {
+    pub(crate) fn new(
+        [dice, clocks]: [Dice; 2],
+        scenario: Scenario,
+        traces: Vec<Availability>,
+    ) -> Self {
         Self {
             dice,
+            clocks,
             scenario,
             traces,
         }
@@ -89,12 +102,13 @@ impl Weather {
                 Renewal::Failure(number),
                 Renewal::Freeze(number),
                 Renewal::Clock(number),
+                Renewal::SetRight(number),
             ]
         });
         let sites = (0..ground.sites.len()).map(Renewal::Outage);
         let groups = (0..self.groups(ground)).map(Renewal::Shared);
         let all = of_machines.chain(sites).chain(groups);
-        let all = all.chain([Renewal::Control]);
+        let all = all.chain([Renewal::Control, Renewal::ControlClock]);
         let mut faults: Vec<_> = all
             .filter_map(|what| self.next(what, ground, now))
             .collect();
@@ -154,6 +168,10 @@ impl Weather {
             Renewal::Outage(_) => every(self.scenario.outages.per_site_year),
             Renewal::Shared(_) => every(self.scenario.outages.per_group_year),
             Renewal::Control => every(self.scenario.control.per_year),
+            Renewal::SetRight(_) | Renewal::ControlClock => {
+                let at = now + self.until_set(what)?;
+                return Some((at, self.fault(what, ground)));
+            }
         };
         let mean = mean(mean_ms)?;
         let at = now + self.dice.wait(mean);
@@ -197,7 +215,11 @@ impl Weather {
             Renewal::Control => {
                 return Fault::Control(dice.around(self.scenario.control.down.0, 0.5));
             }
-            Renewal::Clock(number) => return Fault::Clock(number),
+            Renewal::Clock(number) | Renewal::SetRight(number) => {
+                let renews = what;
+                return Fault::Clock { number, renews };
+            }
+            Renewal::ControlClock => return Fault::ControlClock,
         };
         let (lasts, renews) = (Some(lasts), Some(what));
         Fault::Nodes {
@@ -209,14 +231,43 @@ impl Weather {
         }
     }
 
-    /// How far a clock is set ahead of the true time, and how far behind it.
-    pub(crate) fn clock(&mut self) -> (Span, Span) {
-        let off = self.dice.up_to(self.scenario.clocks.off.0);
-        if self.dice.falls(0.5) {
-            (off, Span::ZERO)
-        } else {
-            (Span::ZERO, off)
+    /// Until a clock is set that drifts, or control's is, if they ever are.
+    fn until_set(&mut self, what: Renewal) -> Option<Span> {
+        let clocks = &self.scenario.clocks;
+        if what == Renewal::ControlClock {
+            let day_ms = 86_400_000.0;
+            let per_day = clocks.control_steps_per_day;
+            let every = mean((per_day > 0.0).then(|| day_ms / per_day)?)?;
+            return Some(self.clocks.wait(every));
         }
+        // Not all at once.
+        let every = clocks.set_every.0;
+        let half = Span::from_millis(every.as_millis() / 2);
+        (every > Span::ZERO).then(|| half.saturating_add(self.clocks.up_to(every)))
+    }
+
+    /// How far a node's clock is set ahead of the true time, in milliseconds.
+    pub(crate) fn clock(&mut self) -> i64 {
+        off(&mut self.dice, self.scenario.clocks.off.0)
+    }
+
+    /// The same where it is set right, as far as it ever is.
+    pub(crate) fn clock_set_right(&mut self) -> i64 {
+        off(&mut self.clocks, self.scenario.clocks.off.0)
+    }
+
+    /// How far control's clock is set ahead of the true time, in milliseconds.
+    pub(crate) fn control_clock(&mut self) -> i64 {
+        off(&mut self.clocks, self.scenario.clocks.control_off.0)
+    }
+
+    /// How much faster than the true time a node's clock runs, in millionths.
+    pub(crate) fn drift(&mut self) -> i64 {
+        let most = Span::from_millis(u64::from(self.scenario.clocks.drift_ppm));
+        if most == Span::ZERO {
+            return 0;
+        }
+        off(&mut self.clocks, most)
     }
 
     fn cut(&mut self, cut: &Cut, ground: &Ground, now: Time) -> (Time, Fault) {
@@ -262,6 +313,12 @@ impl Weather {
         }
         leaving
     }
+}
+
+/// Up to so many milliseconds, either way.
+fn off(dice: &mut Dice, most: Span) -> i64 {
+    let ms = i64::try_from(dice.up_to(most).as_millis()).unwrap_or(i64::MAX);
+    if dice.falls(0.5) { ms } else { -ms }
 }
 
 pub(super) fn every(per_year: f64) -> f64 {

@@ -34,6 +34,7 @@ fn each_refusal_names_its_field_and_the_way_out() {
     assert!(refused("days = 1\ncalm = \"2days\"").contains("calm is 172800.000 s: shorter than"));
     assert!(refused("[outages]\nper_group_year = 1.0").contains("outages.group_sites is 0"));
     assert!(refused("[wires]\nlost = 0.1").contains("only where wires.every_report is true"));
+    assert!(refused("[clocks]\ndrift_ppm = 200000").contains("clocks.drift_ppm is 200000"));
     assert!(refused("[demand]\norders_per_day = -1.0").contains("demand.orders_per_day is -1"));
     assert!(refused("[demand]\nscales_per_day = 1e9").contains("at most 1000000 in a day"));
     assert!(refused("[demand]\nspare = 4294967295").contains("demand.spare with services.needs"));

@@ -24,6 +24,7 @@ impl Control {
         if matches!(self.standing, Standing::Down(_)) {
             return;
         }
+        let now = self.clock.at(now);
         match message {
             Message::Report(report) => self.report(now, &report),
             Message::Answer(probe) => {
@@ -39,6 +40,7 @@ impl Control {
     /// A node that is well spoke just now, for the last time before something befalls it: it is
     /// watched from here on. As long as all is well, nodes are not.
     pub(crate) fn last_word(&mut self, node: NodeKey, now: Time) {
+        let now = self.clock.at(now);
         let Some(session) = self.sessions.get_mut(&node) else {
             return;
         };
@@ -54,7 +56,7 @@ impl Control {
     /// A node has said all there is to say: it need not be watched while all is well.
     pub(crate) fn hush(&mut self, node: NodeKey, now: Time) {
         let found = self.watch.left(node);
-        self.follow(now, found);
+        self.follow(self.clock.at(now), found);
     }
 
     /// A connection was made anew, or goes on after a while.
@@ -143,9 +145,17 @@ impl Control {
         let ready = seen.filter(|seen| seen.phase == ObservedPhase::Ready);
         let told = Testimony {
             ready: ready.map(|seen| (seen.at.lease, seen.since)).collect(),
-            pauses: report.pauses.clone(),
+            pauses: report.pauses.iter().map(|gap| self.shown(*gap)).collect(),
         };
         absence::served_until(self.network.state(), report.node, away, &told)
+    }
+
+    /// A pause as control's clock has it.
+    fn shown(&self, gap: Gap) -> Gap {
+        Gap {
+            from: self.clock.at(gap.from),
+            to: self.clock.at(gap.to),
+        }
     }
 
     fn observe(&mut self, now: Time, node: NodeKey, seen: &Seen) {
