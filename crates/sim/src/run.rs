@@ -35,7 +35,9 @@ mod watch;
 mod weather;
 mod wires;
 
-use remuda_types::{Span, Time, WorkloadId};
+use std::collections::BTreeMap;
+
+use remuda_types::{ProviderId, Span, Time, WorkloadId};
 
 use crate::availability::Availability;
 use crate::cities::{City, RoundTrips};
@@ -165,7 +167,9 @@ impl Simulation {
                 ways = wires::ways(&world, &settled, &inputs.cities, trips);
             }
         }
-        let ground = Ground::build(&world, &scenario, &mut control, START).map_err(broken)?;
+        let large = large_providers(&mut world, seed, &scenario);
+        let ground = Ground::build((&world, &large), &scenario, &mut control, START);
+        let ground = ground.map_err(broken)?;
         control.disk_fails(scenario.disk.failing.0);
         control.begin_planning(START);
         control.tells_all = scenario.wires.every_report;
@@ -531,4 +535,23 @@ impl Simulation {
         self.outcome.close_day(day, today, &self.ground);
         self.agenda.plan(now + Span::DAY, What::Day(day + 1));
     }
+}
+
+/// The exits that are one provider's, and whose.
+fn large_providers(
+    world: &mut World,
+    seed: u64,
+    scenario: &Scenario,
+) -> BTreeMap<usize, ProviderId> {
+    let mut large = BTreeMap::new();
+    let exits = scenario.exits.iter().enumerate();
+    for (number, exit) in exits.filter(|(_, exit)| exit.one_provider) {
+        let taken: Vec<_> = large.values().copied().collect();
+        large.extend(
+            world
+                .unite(seed, exit.share.0, &taken)
+                .map(|of| (number, of)),
+        );
+    }
+    large
 }

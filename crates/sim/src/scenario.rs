@@ -165,6 +165,10 @@ pub struct Exit {
     /// All have left within this.
     #[serde(default)]
     pub within: Length,
+    /// Whether one provider has that share, over several sites; else as many leave as have it
+    /// together.
+    #[serde(default)]
+    pub one_provider: bool,
 }
 
 /// A region that is cut off.

@@ -7,6 +7,7 @@
 
 mod demand;
 mod departures;
+mod owners;
 mod trial;
 
 use std::collections::BTreeMap;

@@ -49,12 +49,15 @@ pub(crate) struct Ground {
     pub(crate) sites: Vec<Site>,
     pub(crate) projects: Vec<ProjectId>,
     pub(crate) gpus: u64,
+    /// Of the scenario's exits that are one provider's, whose; by their place among the exits.
+    pub(crate) large: BTreeMap<usize, ProviderId>,
 }
 
 impl Ground {
-    /// Sets up a network: providers with bonds, sites, nodes that are there, tenants with money.
+    /// Sets up a network: providers with bonds, sites, nodes that are there, tenants with money. `large`
+    /// names providers of the world by the exits that are theirs.
     pub(crate) fn build(
-        world: &World,
+        (world, large): (&World, &BTreeMap<usize, ProviderId>),
         wanted: &Scenario,
         control: &mut Control,
         now: Time,
@@ -69,6 +72,7 @@ impl Ground {
             sites: Vec::new(),
             projects: Vec::new(),
             gpus: world.gpus,
+            large: BTreeMap::new(),
         };
         let (mut providers, mut sites) = (BTreeMap::new(), BTreeMap::new());
         for offer in &world.offers {
@@ -96,6 +100,8 @@ impl Ground {
                 .machines
                 .push(Machine::new(offer.node, offer.capacity, now));
         }
+        let known = |(exit, of): (&usize, _)| Some((*exit, *providers.get(of)?));
+        ground.large = large.iter().filter_map(known).collect();
         for gateway in gateways {
             builder.run(&Command::AdmitGateway { gateway })?;
         }

@@ -115,8 +115,11 @@ impl Weather {
         for cut in self.scenario.cuts.clone() {
             faults.push(self.cut(&cut, ground, now));
         }
-        for exit in self.scenario.exits.clone() {
-            faults.extend(self.exits(&exit, ground, now));
+        for (number, exit) in self.scenario.exits.clone().into_iter().enumerate() {
+            match ground.large.get(&number) {
+                Some(provider) => faults.push(self.leaves(*provider, &exit, now)),
+                None => faults.extend(self.exits(&exit, ground, now)),
+            }
         }
         faults.extend(self.absences(ground, now));
         faults
@@ -301,17 +304,22 @@ impl Weather {
         while share < exit.share.0 && !providers.is_empty() {
             let provider = providers.swap_remove(self.dice.below(providers.len()));
             share += ratio(size(provider), ground.gpus);
-            let at = now + exit.after.0 + self.dice.up_to(exit.within.0);
-            let manner = if self.dice.falls(exit.notice.0) {
-                Farewell::Notice
-            } else if self.dice.falls(exit.silent.0) {
-                Farewell::Silent
-            } else {
-                Farewell::AtOnce
-            };
-            leaving.push((at, Fault::Exit { provider, manner }));
+            leaving.push(self.leaves(provider, exit, now));
         }
         leaving
+    }
+
+    /// When and how a provider leaves.
+    fn leaves(&mut self, provider: ProviderId, exit: &Exit, now: Time) -> (Time, Fault) {
+        let at = now + exit.after.0 + self.dice.up_to(exit.within.0);
+        let manner = if self.dice.falls(exit.notice.0) {
+            Farewell::Notice
+        } else if self.dice.falls(exit.silent.0) {
+            Farewell::Silent
+        } else {
+            Farewell::AtOnce
+        };
+        (at, Fault::Exit { provider, manner })
     }
 }
 

@@ -29,6 +29,7 @@ const ALL: &[Shipped] = &[
         include_str!("../../scenarios/shared-fate.toml"),
     ),
     scenario("exit", include_str!("../../scenarios/exit.toml")),
+    scenario("big-exit", include_str!("../../scenarios/big-exit.toml")),
     scenario(
         "price-shock",
         include_str!("../../scenarios/price-shock.toml"),

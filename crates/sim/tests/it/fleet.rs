@@ -74,6 +74,22 @@ fn who_leaves_without_notice_pays_and_who_gives_it_does_not() {
 }
 
 #[test]
+fn one_provider_of_several_sites_leaves_in_one_command() {
+    let mut scenario = small("big-exit", 12);
+    let outcome = run(scenario.clone(), 3).unwrap();
+    let lost = |outcome: &Outcome| outcome.by_day.iter().map(|day| day.leases_lost).max();
+    assert!(lost(&outcome) > Some(100), "{:?}", outcome.by_day);
+    assert_eq!((outcome.forfeits, outcome.silent_exits), (1, 0));
+    // Every lease that it broke has another node, but for those that only its sites would do for.
+    let replaced = outcome.of(Tier::MultiSite).failovers;
+    assert!(replaced > 20, "{replaced}");
+    scenario.exits[0].silent = Chance(1.0);
+    let outcome = run(scenario, 3).unwrap();
+    assert!(lost(&outcome) > Some(100), "{:?}", outcome.by_day);
+    assert_eq!((outcome.forfeits, outcome.silent_exits), (0, 1));
+}
+
+#[test]
 fn whoever_leaves_without_a_word_is_found_out() {
     let scenario = small("exit", 12);
     let outcome = run(scenario, 3).unwrap();
