@@ -328,3 +328,6 @@ fn is_up(state: &State, node: &NodeKey) -> bool {
     let node = state.nodes.get(node);
     node.is_some_and(|node| matches!(node.presence, Presence::Up(_)))
 }
+
+#[cfg(test)]
+mod tests;
