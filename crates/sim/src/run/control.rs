@@ -159,6 +159,7 @@ impl Control {
         if self.standing != Standing::Up {
             return Answer::Away;
         }
+        self.network.spare_spot(now < self.settle_at);
         let events = match self.network.decide(now, id, command) {
             Ok(Decision::New(events)) => events,
             Ok(Decision::Repeat) => return Answer::Repeated,

@@ -1,10 +1,11 @@
 //! Each promise that is broken is noticed.
 
+use remuda_network::Network;
 use remuda_network::event::Slice;
 use remuda_network::state::{Node, Terms};
 use remuda_types::{
-    Capacity, Class, LeaseId, Money, Price, ProjectId, ProviderId, Shape, SiteId, Tier, TransferId,
-    WorkloadKind,
+    Capacity, Class, CommandId, LeaseId, Money, Price, ProjectId, ProviderId, Shape, SiteId, Tier,
+    TransferId, WorkloadKind,
 };
 
 use super::*;
@@ -165,20 +166,20 @@ fn nothing_costs_more_than_its_tenant_said() {
 
 #[test]
 fn what_is_due_is_done() {
-    let mut state = network();
+    let mut known = Network::new(network());
     let mut book = book([made(), claimed()]);
-    let broken = book.check(None, &state);
+    let broken = book.check(None, known.state());
     assert!(matches!(broken, Err(Broken::Unkept(ID))), "{broken:?}");
-    state.apply(&made());
-    book.check(None, &state).unwrap();
-    book.check(Some(at(100)), &state).unwrap();
-    let broken = book.check(Some(at(101)), &state);
+    known.commit(at(0), CommandId::from_u128(1), &[made()]);
+    book.check(None, known.state()).unwrap();
+    book.check(Some(at(100)), known.state()).unwrap();
+    let broken = book.check(Some(at(101)), known.state());
     assert!(matches!(broken, Err(Broken::Overdue(ID))), "{broken:?}");
     for event in begun() {
         book.follow(&event).unwrap();
     }
-    book.check(Some(at(1_000)), &state).unwrap();
-    let broken = book.check(Some(at(1_001)), &state);
+    book.check(Some(at(1_000)), known.state()).unwrap();
+    let broken = book.check(Some(at(1_001)), known.state());
     assert!(matches!(broken, Err(Broken::Overdue(ID))), "{broken:?}");
 }
 
