@@ -17,9 +17,6 @@ use crate::core::Core;
 use crate::metrics::Metrics;
 use crate::sequencer::SubmitError;
 
-/// Between looks whether the policy wants plans by now.
-const IDLE: Duration = Duration::from_mins(1);
-
 /// What the last plan says of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {
@@ -50,19 +47,13 @@ enum PlanError {
 /// Plans the network as often as its policy says, until it is stopped. Without a plan, or with an
 /// old one, placement goes on: a failure is told and the next round tries again.
 pub(crate) async fn run(core: Core, metrics: Metrics, stop: CancellationToken) {
+    let mut last = Instant::now();
     loop {
-        let every = core.read(|network| network.state().policy.plan_every);
-        let pause = if every == Span::ZERO {
-            IDLE
-        } else {
-            Duration::from_millis(every.as_millis())
-        };
+        let every = plan_every(&core);
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        if every == Span::ZERO {
-            continue;
+            () = another(&core, every) => continue,
+            () = is_due(last, every) => last = Instant::now(),
         }
         let planned = tokio::select! {
             () = stop.cancelled() => return,
@@ -80,6 +71,29 @@ pub(crate) async fn run(core: Core, metrics: Metrics, stop: CancellationToken) {
             }
         }
     }
+}
+
+fn plan_every(core: &Core) -> Span {
+    core.read(|network| network.state().policy.plan_every)
+}
+
+/// Returns when the policy says another time than this.
+async fn another(core: &Core, every: Span) {
+    let mut changes = core.changes();
+    while plan_every(core) == every {
+        if changes.changed().await.is_err() {
+            // Nothing changes any more: control is being stopped.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Returns when so much time has passed since the last plan; never where none is wanted.
+async fn is_due(last: Instant, every: Span) {
+    if every == Span::ZERO {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep_until((last + Duration::from_millis(every.as_millis())).into()).await;
 }
 
 /// Makes a plan and has it adopted, unless there is nothing to plan.

@@ -108,3 +108,26 @@ async fn the_network_says_how_far_it_is_from_the_cheapest() {
     );
     control.running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_policy_is_followed_at_once() {
+    // The default is minutes; none at all is asked for first.
+    let never = Policy {
+        plan_every: Span::ZERO,
+        ..Policy::default()
+    };
+    let control = Control::start_with(never.clone()).await;
+    let market = Market::open(&control).await;
+    gpu_node(&control, &market, 1, 3).await;
+    deploy(&control, &market, 1).await;
+    for plan_every in [Span::HOUR, Span::from_millis(50)] {
+        let policy = Policy {
+            plan_every,
+            ..never.clone()
+        };
+        let set = Command::SetPolicy(Box::new(policy));
+        control.running.core.submit_own(set).await.unwrap();
+    }
+    planned(&control, |plan| plan["number"].as_u64() > Some(1)).await;
+    control.running.stop().await;
+}
