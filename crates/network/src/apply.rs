@@ -189,6 +189,7 @@ impl State {
                     created: *at,
                     replicas: BTreeSet::new(),
                     stopping: false,
+                    ordered: false,
                 };
                 self.workloads.insert(*workload, accepted);
             }

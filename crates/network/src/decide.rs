@@ -12,6 +12,7 @@ mod charge;
 mod demand;
 mod deploy;
 mod draft;
+mod gang;
 mod kin;
 mod lease;
 mod leave;

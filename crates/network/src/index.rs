@@ -7,6 +7,7 @@ mod claims;
 mod due;
 mod dues;
 mod kin;
+mod later;
 mod layers;
 mod lazy_fleet;
 mod projects;
@@ -28,6 +29,7 @@ use crate::state::{AdoptedPlan, KeyOwner, Node, Presence, Site, State};
 pub use due::Due;
 use due::due_at;
 use dues::Dues;
+use later::Later;
 use lazy_fleet::LazyFleet;
 use projects::Projects;
 
@@ -66,6 +68,7 @@ pub struct Index {
     /// All but those of workloads.
     names: BTreeMap<Named, Bits>,
     pub(crate) projects: Projects,
+    later: Later,
     keys: BTreeMap<Digest, ApiKeyId>,
     keys_of: BTreeSet<(KeyOwner, ApiKeyId)>,
     nodes_of: BTreeSet<(ProviderId, NodeKey)>,
@@ -140,10 +143,12 @@ impl Index {
             index
                 .projects
                 .name(reservation.project, reservation.terms.label, *id);
+            index.later.note_reservation(reservation.project, *id);
             index.refresh(state, Due::Reservation(*id));
         }
         for (id, order) in &state.orders {
             index.projects.name(order.project, order.terms.label, *id);
+            index.later.note_order(order.project, *id);
             index.refresh(state, Due::Order(*id));
         }
         index.note_all_claims(state);
@@ -250,13 +255,20 @@ impl Index {
             | Event::ClaimBegun { claim, .. } => self.forget_claim(state, *claim),
             Event::ReservationEnded { workload, .. } => {
                 let reservation = state.reservations.get(workload);
+                if let Some(of) = reservation {
+                    self.later.forget_reservation(of.project, *workload);
+                }
                 if let Some(unbegun) = reservation.filter(|reservation| !reservation.begun) {
                     self.projects.forget(unbegun.project, unbegun.terms.label);
                 }
             }
             Event::OrderEnded { workload, .. } => {
                 if let Some(order) = state.orders.get(workload) {
-                    self.projects.forget(order.project, order.terms.label);
+                    self.later.forget_order(order.project, *workload);
+                    // What it became has the name from now on.
+                    if !state.workloads.contains_key(workload) {
+                        self.projects.forget(order.project, order.terms.label);
+                    }
                 }
             }
             Event::WorkloadEnded { workload } => {
@@ -406,6 +418,7 @@ impl Index {
                 ..
             } => {
                 self.projects.name(*project, terms.label, *workload);
+                self.later.note_reservation(*project, *workload);
                 self.refresh(state, Due::Reservation(*workload));
             }
             Event::ReservationBegun { workload, .. } | Event::ReservationEnded { workload, .. } => {
@@ -418,6 +431,7 @@ impl Index {
                 ..
             } => {
                 self.projects.name(*project, terms.label, *workload);
+                self.later.note_order(*project, *workload);
                 self.refresh(state, Due::Order(*workload));
             }
             Event::OrderWaits { workload, .. } | Event::OrderEnded { workload, .. } => {

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_ledger::Account;
 use remuda_types::{
-    ClaimId, LeaseId, Money, NodeKey, ProviderId, ReplicaId, Shape, TransferId, WorkloadId,
+    ClaimId, LeaseId, Money, NodeKey, ProviderId, ReplicaId, Shape, Together, TransferId,
+    WorkloadId,
 };
 
 use crate::Network;
 use crate::index::Index;
-use crate::state::{Lease, Node, Phase, Presence, Replica, State};
+use crate::state::{Lease, Node, Phase, Presence, Replica, State, Workload};
 
 /// What was found untrue.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -21,6 +22,8 @@ pub enum Violation {
     Ledger(#[from] remuda_ledger::Violation),
     #[error("workload {0} has two live leases with one owner, which its tier forbids")]
     SharedOwner(WorkloadId),
+    #[error("workload {0} is to stand on one fabric and does not")]
+    SplitGang(WorkloadId),
     #[error("lease {0} and its replica, workload or node do not point at each other")]
     Dangling(LeaseId),
     #[error("lease {0} is its replica's no more, but does not drain: nothing will end it")]
@@ -75,6 +78,7 @@ pub fn check_state(state: &State) -> Result<(), Violation> {
     remuda_ledger::invariant::check(&state.ledger)?;
     check_links(state)?;
     check_owners(state)?;
+    check_gangs(state)?;
     check_reservations(state)?;
     check_purposes(state)?;
     check_holdback(state)?;
@@ -177,6 +181,22 @@ fn check_owners(state: &State) -> Result<(), Violation> {
                     return Err(Violation::SharedOwner(*id));
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// All replicas of a gang are on one fabric, those included that are on their way.
+fn check_gangs(state: &State) -> Result<(), Violation> {
+    let is_gang = |of: &Workload| of.terms.together == Together::Fabric && of.replicas.len() > 1;
+    for (id, workload) in state.workloads.iter().filter(|(_, of)| is_gang(of)) {
+        let replicas = workload.replicas.iter();
+        let replicas = replicas.filter_map(|id| state.replicas.get(id));
+        let leases = replicas.flat_map(|of| of.lease.into_iter().chain(of.successor));
+        let nodes = leases.filter_map(|id| state.leases.get(&id).map(|lease| lease.node));
+        let fabrics: BTreeSet<_> = nodes.map(|node| state.cell_of(node)).collect();
+        if fabrics.len() > 1 {
+            return Err(Violation::SplitGang(*id));
         }
     }
     Ok(())

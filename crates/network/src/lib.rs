@@ -22,7 +22,9 @@ pub mod state;
 
 mod apply;
 mod decide;
+mod explain;
 mod map;
+mod terms;
 
 pub use command::Command;
 pub use event::Event;

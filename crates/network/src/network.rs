@@ -1,13 +1,12 @@
 //! State and index together: decide, then commit.
 
-use remuda_placement::Unplaced;
 use remuda_types::{CommandId, Span, Time};
 
 use crate::command::Command;
 use crate::decide;
 use crate::event::Event;
 use crate::index::Index;
-use crate::refusal::{Later, Refusal, Wanted};
+use crate::refusal::Refusal;
 use crate::state::State;
 
 /// What became of a command that was not refused.
@@ -87,32 +86,6 @@ impl Network {
         }
         self.index.settle();
         self.state.remember(now, id);
-    }
-
-    /// What a refusal leaves out for those who do not ask: why no node has room, as things are now.
-    pub fn explain(&self, refusal: Refusal) -> Refusal {
-        match refusal {
-            Refusal::NoRoom(wanted) => Refusal::NoCapacity(Box::new(self.why_not(&wanted))),
-            other => other,
-        }
-    }
-
-    fn why_not(&self, Wanted { request, later }: &Wanted) -> Unplaced {
-        let fleet = self.index.fleet();
-        match later {
-            None => remuda_placement::explain(fleet, request),
-            Some(Later {
-                from,
-                to,
-                placed,
-                replicas,
-            }) => {
-                let gaps = self.index.gaps_and_yielding((*from, *to));
-                let mut request = request.clone();
-                request.avoid.nodes.extend(self.index.layers.booked_up());
-                remuda_placement::why_not((fleet, &gaps), &request, placed, *replicas)
-            }
-        }
     }
 }
 

@@ -198,7 +198,7 @@ impl Default for Policy {
             bond_floor: Span::from_secs(14 * 86_400),
             id_window: Span::from_secs(15 * 60),
             processes_allowed: false,
-            max_replicas: 1_000,
+            max_replicas: 8_192,
             max_workloads: 1_000,
             max_keys: 1_000,
             tick_limit: 1_000,

@@ -1,7 +1,9 @@
 //! Why a command is refused: typed, with a stable code and the way out in the text.
 
-use remuda_placement::{Replicas, Request, Unplaced};
+use remuda_placement::Unplaced;
 use remuda_types::{Digest, Money, ProviderId, SiteId, Span, Time};
+
+use crate::state::Terms;
 
 /// Why a command is refused. A refused command changed nothing.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -40,8 +42,9 @@ pub enum Refusal {
     /// No node fits.
     #[error("no capacity: {0}")]
     NoCapacity(Box<Unplaced>),
-    /// No node fits, and why was not asked yet: it takes a look at every state that nodes are in,
-    /// for which nobody who decides waits. [`Network::explain`](crate::Network::explain) says it.
+    /// What is wanted does not fit, and why was not asked yet: it takes a look at every state that
+    /// nodes are in, for which nobody who decides waits.
+    /// [`Network::explain`](crate::Network::explain) says it.
     #[error("no capacity: no node has room for it")]
     NoRoom(Box<Wanted>),
     /// What is asked for makes no sense on any fleet.
@@ -144,7 +147,9 @@ pub enum Refusal {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// What was asked for.
-    pub request: Request,
+    pub terms: Terms,
+    /// So many times.
+    pub replicas: u32,
     /// When, if not at once.
     pub later: Option<Later>,
 }
@@ -158,17 +163,6 @@ pub struct Later {
     pub to: Time,
     /// The owners and sites of those replicas for which there was room.
     pub placed: Vec<(ProviderId, SiteId)>,
-    /// Of so many.
-    pub replicas: Replicas,
-}
-
-impl From<Request> for Wanted {
-    fn from(request: Request) -> Self {
-        Self {
-            request,
-            later: None,
-        }
-    }
 }
 
 impl Refusal {

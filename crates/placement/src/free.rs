@@ -163,19 +163,27 @@ impl Free {
 
     /// How many replicas that ask this have room together.
     pub(crate) fn room_for(&self, ask: &Ask) -> u64 {
+        self.rooms(ask).into_iter().fold(u64::MAX, u64::min)
+    }
+
+    /// For how many replicas that ask this the GPUs are enough, the CPU, the memory and the disk.
+    pub(crate) fn rooms(&self, ask: &Ask) -> [u64; 4] {
         let shape = ask.shape();
         let fits = |asked: u64, free: u64| free.checked_div(asked).unwrap_or(u64::MAX);
-        let beside = fits(shape.cpu_milli, self.cpu_milli)
-            .min(fits(shape.memory_mib, self.memory_mib))
-            .min(fits(shape.disk_mib, self.disk_mib));
-        beside.min(match ask.gpus() {
+        let gpus = match ask.gpus() {
             GpuAsk::None => u64::MAX,
             GpuAsk::Part(part) => {
                 let parts = self.gpus.iter().map(|&milli| u64::from(milli / part));
                 parts.sum()
             }
             GpuAsk::Whole(count) => u64::try_from(self.whole_gpus()).unwrap_or(0) / count,
-        })
+        };
+        [
+            gpus,
+            fits(shape.cpu_milli, self.cpu_milli),
+            fits(shape.memory_mib, self.memory_mib),
+            fits(shape.disk_mib, self.disk_mib),
+        ]
     }
 
     fn wholly_free(&self) -> impl Iterator<Item = usize> {

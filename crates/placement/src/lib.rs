@@ -52,7 +52,10 @@ pub use fleet::{Fleet, HoldError, NodeOffer, OfferError, ReleaseError, RemoveErr
 pub use free::{Free, GpuSet};
 pub use invariant::Violation;
 pub use kinship::{Kinship, Rule};
-pub use place::{GroupError, Placement, explain, find, find_group, place, place_group, why_not};
+pub use place::{
+    GroupError, Placement, explain, explain_group, fabrics_with_room, find, find_group, place,
+    place_group, why_not,
+};
 pub use plan::{Expected, Plan};
 pub use quotas::{Cell, DemandClass, Quota, Quotas};
 pub use quote::quote;

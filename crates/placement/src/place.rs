@@ -10,6 +10,8 @@
 
 mod fabric;
 
+pub use fabric::fabrics_with_room;
+
 use remuda_types::{NodeKey, Price, ProviderId, SiteId};
 
 use crate::fleet::Fleet;
@@ -74,6 +76,17 @@ pub fn why_not(
     Unplaced::explain_with((fleet, instead), request, &taken, progress)
 }
 
+/// How many members of a group have a place, and why the next has none; nothing where all have one.
+/// Of a node that `instead` has, it says what is free, and not `fleet`. A look at every state that
+/// nodes are in, and no more: nothing is held for it.
+pub fn explain_group(
+    fleets: (&Fleet, &Fleet),
+    request: &Request,
+    replicas: Replicas,
+) -> Option<Unplaced> {
+    Unplaced::of_group(fleets, request, replicas)
+}
+
 /// Why a group has no place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
@@ -121,7 +134,7 @@ pub fn find_group(
 ) -> Result<Option<Vec<Placement>>, RequestError> {
     request.check_group()?;
     if request.together == Together::Fabric {
-        return Ok(fabric::place(fleet, request, replicas).ok());
+        return Ok(fabric::find(fleet, request, replicas).ok());
     }
     let mut group = Group::default();
     let whole = group.grow(fleet, request, replicas, Where::Anywhere);

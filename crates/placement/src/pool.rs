@@ -13,6 +13,7 @@ use crate::brief::Brief;
 use crate::fleet::NodeOffer;
 use crate::free::Free;
 use crate::keys::Keys;
+use crate::quotas::Cell;
 use crate::quote::quote_of;
 use crate::rates::Utmost;
 use crate::worth::{Outlook, Value};
@@ -111,6 +112,14 @@ impl Common {
             place: offer.place,
             class: offer.class,
             band: Band::of(offer),
+        }
+    }
+
+    /// What fills up together with it.
+    pub(crate) const fn cell(&self) -> Cell {
+        Cell {
+            site: self.site,
+            class: self.class,
         }
     }
 

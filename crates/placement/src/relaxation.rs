@@ -78,7 +78,9 @@ impl Relaxation {
             Self::MaxPrice(price) => relaxed.max_price = Some(price),
             Self::ShareOwners => relaxed.spread.owners = false,
             Self::ShareSites => relaxed.spread.sites = false,
-            Self::ShareNoFabric => relaxed.together = Together::No,
+            Self::ShareNoFabric => {
+                (relaxed.together, relaxed.fabric) = (Together::Anywhere, None);
+            }
             Self::AvoidNothing => relaxed.avoid = Avoid::default(),
             Self::DistanceKm(km) => {
                 if let Some(near) = &mut relaxed.near {

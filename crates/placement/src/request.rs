@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+pub use remuda_types::Together;
 use remuda_types::{Class, Country, NodeKey, Place, Price, ProviderId, Shape, SiteId};
 
 use crate::ask::Ask;
+use crate::quotas::Cell;
 
 /// What is asked for one replica. The shape is checked when the request is made; everything else
 /// is free to set, and as made by [`Request::new`] constrains nothing.
@@ -23,6 +25,8 @@ pub struct Request {
     pub spread: Spread,
     /// Whether the replicas of one group must stand together.
     pub together: Together,
+    /// The fabric that its siblings are on, if it must stand with them.
+    pub fabric: Option<Cell>,
     /// Where it must not go, for instance where its siblings are or where it just failed.
     pub avoid: Avoid,
     /// Sites where it goes only if no other place will do, for instance because they fail together
@@ -66,16 +70,6 @@ pub struct Spread {
     pub owners: bool,
     /// No two replicas at one site.
     pub sites: bool,
-}
-
-/// Whether the replicas of one group must stand together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Together {
-    /// Anywhere.
-    #[default]
-    No,
-    /// On one fabric: at one site, on nodes of one class.
-    Fabric,
 }
 
 /// Nodes, owners and sites that will not do.
@@ -140,7 +134,8 @@ impl Request {
             max_price: None,
             near: None,
             spread: Spread::default(),
-            together: Together::No,
+            together: Together::Anywhere,
+            fabric: None,
             avoid: Avoid::default(),
             shun: BTreeSet::new(),
         }

@@ -89,6 +89,10 @@ impl<'a> Sought<'a> {
         };
         match self.place {
             Where::Pools(pools) => search.visit_each(stock, pools),
+            Where::Anywhere if let Some(fabric) = self.request.fabric => {
+                let pools = stock.pools_of(&[fabric], self.request);
+                search.visit_each(stock, &pools);
+            }
             Where::Anywhere => {
                 for cells in fleet.quotas.tiers(self.request) {
                     let mut pools = stock.pools_of(&cells, self.request);

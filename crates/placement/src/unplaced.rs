@@ -5,8 +5,9 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::constraint::Constraint;
 use crate::fleet::Fleet;
+use crate::quotas::Cell;
 use crate::relaxation::Relaxation;
-use crate::request::Request;
+use crate::request::{Replicas, Request, Together};
 use crate::text::Nodes;
 use crate::view::{Elsewhere, Taken, View, views};
 
@@ -43,15 +44,30 @@ impl Unplaced {
 
     /// The same, where `instead` says what is free on the nodes that it has.
     pub(crate) fn explain_with(
-        (fleet, instead): (&Fleet, &Fleet),
+        fleets: (&Fleet, &Fleet),
         request: &Request,
         taken: &Taken,
         progress: (u32, u32),
     ) -> Self {
-        let (elsewhere, nowhere) = (Elsewhere::of(instead), Elsewhere::default());
-        let seen = views(fleet, elsewhere, request, taken);
-        let seen = seen.chain(views(instead, nowhere, request, taken));
-        Self::of_views(seen, fleet.len(), request, progress)
+        let seen = seen(fleets, request, taken);
+        Self::of_views(seen, fleets.0.len(), request, progress)
+    }
+
+    /// Why the members of a group do not all have a place, if they have not. Since they have not,
+    /// those that do take all the room that there is: nodes that one of them could have are full
+    /// for the next.
+    pub(crate) fn of_group(
+        fleets: (&Fleet, &Fleet),
+        request: &Request,
+        replicas: Replicas,
+    ) -> Option<Self> {
+        let (room, taken) = room(fleets, request);
+        if room >= u64::from(replicas.get()) {
+            return None;
+        }
+        let progress = (u32::try_from(room).unwrap_or(u32::MAX), replicas.get());
+        let seen = seen(fleets, request, &taken);
+        Some(Self::of_views(seen, fleets.0.len(), request, progress))
     }
 
     fn of_views<'a>(
@@ -62,7 +78,8 @@ impl Unplaced {
     ) -> Self {
         let mut eliminated = BTreeMap::new();
         let seen = seen.inspect(|view| {
-            if let Some(constraint) = view.first_failure() {
+            let first = view.first_failure();
+            if let Some(constraint) = first.or_else(|| view.short_when_full()) {
                 *eliminated.entry(constraint).or_insert(0) += view.nodes;
             }
         });
@@ -75,6 +92,65 @@ impl Unplaced {
             relaxation,
             request: Box::new(request.clone()),
         }
+    }
+}
+
+/// All nodes, those looked at in `instead` that it has.
+fn seen<'a>(
+    (fleet, instead): (&'a Fleet, &'a Fleet),
+    request: &'a Request,
+    taken: &'a Taken,
+) -> impl Iterator<Item = View<'a>> {
+    let (elsewhere, nowhere) = (Elsewhere::of(instead), Elsewhere::default());
+    let seen = views(fleet, elsewhere, request, taken);
+    seen.chain(views(instead, nowhere, request, taken))
+}
+
+/// How many members of a group have room, and where they then are.
+fn room(fleets: (&Fleet, &Fleet), request: &Request) -> (u64, Taken) {
+    let (mut taken, mut room) = (Taken::default(), 0_u64);
+    let mut fabrics = BTreeMap::<Cell, u64>::new();
+    let nothing = Taken::default();
+    for view in seen(fleets, request, &nothing).filter(|view| view.first_failure().is_none()) {
+        room = room.saturating_add(view.room());
+        let on_fabric = fabrics.entry(view.common.cell()).or_default();
+        *on_fabric = on_fabric.saturating_add(view.room());
+        taken.owners.insert(view.common.provider);
+        taken.sites.insert(view.common.site);
+    }
+    if request.spread.owners {
+        (taken.owners.len() as u64, taken)
+    } else if request.spread.sites {
+        (taken.sites.len() as u64, taken)
+    } else if request.together == Together::Fabric {
+        let most = fabrics.into_iter().rev().max_by_key(|(_, room)| *room);
+        let (fabric, room) = most.map_or((None, 0), |(fabric, room)| (Some(fabric), room));
+        (room, Taken { fabric, ..nothing })
+    } else {
+        (room, nothing)
+    }
+}
+
+impl View<'_> {
+    /// How many replicas all of them together have room for.
+    fn room(&self) -> u64 {
+        let each = self
+            .has()
+            .map_or(0, |has| has.free.room_for(&self.request.ask));
+        each.saturating_mul(self.nodes as u64)
+    }
+
+    /// What each of them has too little of when as many replicas are there as have room.
+    fn short_when_full(&self) -> Option<Constraint> {
+        const AMOUNTS: [Constraint; 4] = [
+            Constraint::Gpu,
+            Constraint::Cpu,
+            Constraint::Memory,
+            Constraint::Disk,
+        ];
+        let rooms = self.has()?.free.rooms(&self.request.ask);
+        let least = rooms.into_iter().zip(AMOUNTS).min_by_key(|(room, _)| *room);
+        least.map(|(_, short)| short)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use remuda_types::{Class, NodeKey, ProviderId, SiteId};
+use remuda_types::{NodeKey, ProviderId, SiteId};
 
 use crate::brief::Brief;
 use crate::constraint::Constraint;
 use crate::fleet::Fleet;
 use crate::free::Free;
 use crate::pool::{Common, Offering, Pool, Slot};
+use crate::quotas::Cell;
 use crate::request::Request;
 
 /// Where the earlier members of a group are: what the others are not to be beside, or are to be.
@@ -19,14 +20,13 @@ pub(crate) struct Taken {
     /// Sites that fail together with one of these.
     pub(crate) kin: BTreeSet<SiteId>,
     /// The fabric that the group is on, if it is on one.
-    pub(crate) fabric: Option<(SiteId, Class)>,
+    pub(crate) fabric: Option<Cell>,
 }
 
 impl Taken {
     /// Whether the group is on another fabric.
     fn is_off_fabric(&self, common: &Common) -> bool {
-        let there = (common.site, common.class);
-        self.fabric.is_some_and(|fabric| fabric != there)
+        self.fabric.is_some_and(|fabric| fabric != common.cell())
     }
 }
 
@@ -212,7 +212,10 @@ impl Shared {
                 Constraint::SiteSpread,
                 spread.sites && taken.sites.contains(site),
             )
-            .with(Constraint::Fabric, taken.is_off_fabric(common))
+            .with(
+                Constraint::Fabric,
+                taken.is_off_fabric(common) || is_off_fabric(request, common),
+            )
             .with(
                 Constraint::Avoided,
                 avoid.owners.contains(owner) || avoid.sites.contains(site),
@@ -284,13 +287,20 @@ pub(crate) fn suits(request: &Request, offering: &Offering) -> bool {
         && !over_price(request, offering)
 }
 
-/// Whether the request, or the members of its group so far, keep away from this owner or site.
+/// Whether the request's siblings are on another fabric, and it must stand with them.
+fn is_off_fabric(request: &Request, common: &Common) -> bool {
+    request.fabric.is_some_and(|fabric| fabric != common.cell())
+}
+
+/// Whether the request, or the members of its group so far, keep away from this owner, site or
+/// fabric.
 pub(crate) fn keeps_away(request: &Request, taken: &Taken, common: &Common) -> bool {
     let (owner, site) = (common.provider, common.site);
     request.avoid.owners.contains(&owner)
         || request.avoid.sites.contains(&site)
         || request.spread.owners && taken.owners.contains(&owner)
         || request.spread.sites && taken.sites.contains(&site)
+        || is_off_fabric(request, common)
 }
 
 /// Whether the request, or the members of its group so far, go to this site only if no other will

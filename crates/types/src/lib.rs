@@ -26,5 +26,5 @@ pub use place::{Country, Place, PlaceError};
 pub use promise::Credit;
 pub use shape::{Capacity, Shape};
 pub use table::Table;
-pub use tier::{Tier, WorkloadKind};
+pub use tier::{Tier, Together, WorkloadKind};
 pub use time::{Span, Time};

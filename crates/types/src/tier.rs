@@ -1,4 +1,4 @@
-//! Tiers and kinds of workload: closed sets that every room matches without a default arm.
+//! Tiers, kinds of workload and how replicas stand: closed sets that every room matches without a default arm.
 
 use std::fmt;
 use std::str::FromStr;
@@ -71,6 +71,18 @@ closed_set! {
         3 Machine = "machine",
         /// A streamed game or desktop.
         4 Session = "session",
+    }
+}
+
+closed_set! {
+    /// Whether the replicas of one workload must stand together.
+    #[derive(Default)]
+    Together {
+        /// Each may stand anywhere.
+        #[default]
+        0 Anywhere = "anywhere",
+        /// On one fabric: at one site, on nodes of one class.
+        1 Fabric = "fabric",
     }
 }
 

@@ -7,7 +7,7 @@ use remuda_journal::{ReadError, Reader, Record, Seq, Snapshots};
 use remuda_network::{Event, Network, State};
 
 /// The state's format in snapshots. A snapshot of another format is passed over and replayed.
-pub const SNAPSHOT_FORMAT: u32 = 3;
+pub const SNAPSHOT_FORMAT: u32 = 4;
 
 /// A network and the last record in it.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use remuda_network::state::{EndReason, Terms};
 use remuda_network::{Command, Event, Network, Policy};
 use remuda_types::{
     Capacity, Class, CommandId, Entropy, Label, LeaseId, NodeKey, Place, Price, ProjectId,
-    ProviderId, Shape, SiteId, TenantId, Tier, Time, WorkloadId, WorkloadKind,
+    ProviderId, Shape, SiteId, TenantId, Tier, Time, Together, WorkloadId, WorkloadKind,
 };
 use rusqlite::Connection;
 
@@ -146,6 +146,7 @@ fn terms(number: u8) -> Terms {
         near: None,
         tokens: None,
         model: None,
+        together: Together::default(),
     }
 }
 

@@ -52,18 +52,40 @@ fn encode(key: &impl Display) -> String {
 impl<K: Display> Window<K> {
     /// The first items of what comes after the cursor.
     pub(super) fn fill<T>(&self, items: impl Iterator<Item = (K, T)>) -> Page<T> {
-        let mut keys = Vec::new();
+        self.fill_within(items, &Load::ANY)
+    }
+
+    /// The same, cut short where items together are more than is answered at once; there is always
+    /// one at least.
+    fn fill_within<T>(&self, items: impl Iterator<Item = (K, T)>, load: &Load<T>) -> Page<T> {
+        let (mut last, mut more, mut weighs) = (None, false, 0_usize);
         let mut data = Vec::new();
-        for (key, item) in items.take(self.limit + 1) {
-            keys.push(key);
+        for (key, item) in items {
+            let with_it = weighs.saturating_add((load.of)(&item));
+            more = data.len() == self.limit || !data.is_empty() && with_it > load.most;
+            if more {
+                break;
+            }
+            (last, weighs) = (Some(key), with_it);
             data.push(item);
         }
-        let more = data.len() > self.limit;
-        data.truncate(self.limit);
-        let last = more.then(|| data.len().checked_sub(1)).flatten();
-        let next_cursor = last.and_then(|last| keys.get(last)).map(encode);
+        let next_cursor = last.filter(|_| more).as_ref().map(encode);
         Page { data, next_cursor }
     }
+}
+
+/// What items are to be together at most, where they differ in size.
+pub(super) struct Load<T> {
+    pub(super) of: fn(&T) -> usize,
+    pub(super) most: usize,
+}
+
+impl<T> Load<T> {
+    /// They do not differ.
+    const ANY: Self = Self {
+        of: |_| 0,
+        most: usize::MAX,
+    };
 }
 
 /// A map that can be walked from a key on, in the order of its keys.
@@ -96,11 +118,22 @@ impl<K: Ord + Copy + Display + Hash, V> Ordered for Table<K, V> {
 pub(super) fn of_map<M: Ordered, T>(
     map: &M,
     window: &Window<M::Key>,
+    item: impl FnMut(M::Key, &M::Value) -> Option<T>,
+) -> Page<T> {
+    of_map_within(map, window, &Load::ANY, item)
+}
+
+/// The same, cut short where items together are more than is answered at once.
+pub(super) fn of_map_within<M: Ordered, T>(
+    map: &M,
+    window: &Window<M::Key>,
+    load: &Load<T>,
     mut item: impl FnMut(M::Key, &M::Value) -> Option<T>,
 ) -> Page<T> {
     let start = window.after.map_or(Bound::Unbounded, Bound::Excluded);
     let rest = map.beyond(start);
-    window.fill(rest.filter_map(|(key, value)| Some((*key, item(*key, value)?))))
+    let items = rest.filter_map(|(key, value)| Some((*key, item(*key, value)?)));
+    window.fill_within(items, load)
 }
 
 #[cfg(test)]
@@ -132,6 +165,22 @@ mod tests {
             }
             let all: Vec<u32> = map.into_keys().filter(|key| key.is_multiple_of(2)).collect();
             prop_assert_eq!(seen, all);
+        }
+
+        #[test]
+        fn pages_that_are_cut_short_are_the_list_too(sizes in proptest::collection::vec(0_usize..9, 0..60), most in 0_usize..20) {
+            let map: BTreeMap<u32, usize> = (0_u32..).zip(sizes).collect();
+            let load = Load { of: |(_, size): &(u32, usize)| *size, most };
+            let (mut seen, mut cursor) = (Vec::new(), None);
+            loop {
+                let page = of_map_within(&map, &window(20, cursor), &load, |key, size| Some((key, *size)));
+                let sum: usize = page.data.iter().map(|(_, size)| size).sum();
+                prop_assert!(sum <= most || page.data.len() == 1);
+                seen.extend(page.data);
+                cursor = page.next_cursor;
+                if cursor.is_none() { break; }
+            }
+            prop_assert_eq!(seen, map.into_iter().collect::<Vec<_>>());
         }
 
         #[test]

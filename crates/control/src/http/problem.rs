@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use remuda_network::Refusal;
 use remuda_network::ledger::Refusal as MoneyRefusal;
+use remuda_network::placement::RequestError;
 use remuda_wire::api::problem::{FieldError, Problem as Body, TYPE_PREFIX};
 
 use super::BODY_BYTES_MAX;
@@ -103,6 +104,28 @@ impl Problem {
         &self.errors
     }
 
+    /// The same where what was checked is a field of the body, whose own fields are `beside`.
+    #[must_use]
+    pub(super) fn within(self, field: &str, beside: &[&str]) -> Self {
+        if self.errors.is_empty() {
+            return self;
+        }
+        let moved = |error: FieldError| match error.pointer.as_str() {
+            own if beside.contains(&own) => error,
+            pointer => FieldError {
+                pointer: format!("{field}{pointer}"),
+                ..error
+            },
+        };
+        let errors = self.errors.into_iter().map(moved).collect();
+        Self {
+            status: self.status,
+            code: self.code,
+            retry_after_s: self.retry_after_s,
+            ..Self::fields(errors)
+        }
+    }
+
     #[must_use]
     pub(super) fn retry_after(self, seconds: u64) -> Self {
         Self {
@@ -174,7 +197,7 @@ impl From<Refusal> for Problem {
         let (code, detail) = (refusal.code(), refusal.to_string());
         match &refusal {
             Refusal::Invalid { field, problem } => Self::field(pointer(field), problem),
-            Refusal::Request(error) => Self::field("/resources", error.to_string()),
+            Refusal::Request(error) => Self::field(asked_at(error), error.to_string()),
             Refusal::NoCapacity(unplaced) => {
                 let way_out = unplaced
                     .relaxation
@@ -190,9 +213,21 @@ impl From<Refusal> for Problem {
     }
 }
 
+/// Where what makes no sense on any fleet stands in a spec.
+const fn asked_at(error: &RequestError) -> &'static str {
+    match error {
+        RequestError::EmptyShape
+        | RequestError::FractionAboveOne { .. }
+        | RequestError::GpuMemoryWithoutGpu => "/resources",
+        RequestError::FabricAndSpread => "/placement/together",
+        RequestError::NoReplicas | RequestError::TooManyReplicas { .. } => "/replicas",
+    }
+}
+
 /// Where a command's field stands in a body.
 fn pointer(field: &str) -> String {
     match field {
+        "until" | "from" | "to" => format!("/{field}_ms"),
         "amount" => "/amount_usd".to_owned(),
         "expires" => "/expires_in_s".to_owned(),
         "bytes" => "/path".to_owned(),

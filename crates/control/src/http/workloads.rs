@@ -20,7 +20,7 @@ use super::body::{Body, Id, Params};
 use super::labels;
 use super::models;
 use super::once::Once;
-use super::page::{self, Window};
+use super::page::{self, Load, Window};
 use super::problem::Problem;
 use super::thing::{Thing, respond};
 
@@ -164,6 +164,7 @@ fn sealed(
         near: asked.near,
         tokens: asked.tokens,
         model: None,
+        together: spec.placement.together,
     })
 }
 
@@ -178,7 +179,11 @@ struct WorkloadFilter {
     project: Option<ProjectId>,
 }
 
-/// Workloads that are not over. Scope `read`.
+/// So many replicas are on one page of workloads at most, unless one workload has more.
+const REPLICAS_A_PAGE: usize = 10_000;
+
+/// Workloads that are not over; a page that would have too many replicas has fewer of them than
+/// were asked for. Scope `read`.
 #[utoipa::path(get, path = "/v1/workloads", tag = "workloads", security(("key" = [])),
     params(PageQuery, WorkloadFilter), responses((status = 200, body = Page<Workload>)))]
 async fn list(
@@ -190,16 +195,25 @@ async fn list(
     caller.needs(Scope::Read)?;
     let window = Window::of(&query)?;
     let core = &api.app.core;
+    let load = Load {
+        of: |workload: &Workload| workload.replicas.len(),
+        most: REPLICAS_A_PAGE,
+    };
     Ok(Json(core.read(|network| {
-        page::of_map(&network.state().workloads, &window, |id, workload| {
-            let name = || core.vault().text(workload.terms.label);
-            let wanted = caller.sees_project(workload.project)
-                && filter
-                    .project
-                    .is_none_or(|project| workload.project == project)
-                && filter.name.as_ref().is_none_or(|wanted| name() == *wanted);
-            wanted.then(|| view(core, network, id)).flatten()
-        })
+        page::of_map_within(
+            &network.state().workloads,
+            &window,
+            &load,
+            |id, workload| {
+                let name = || core.vault().text(workload.terms.label);
+                let wanted = caller.sees_project(workload.project)
+                    && filter
+                        .project
+                        .is_none_or(|project| workload.project == project)
+                    && filter.name.as_ref().is_none_or(|wanted| name() == *wanted);
+                wanted.then(|| view(core, network, id)).flatten()
+            },
+        )
     })))
 }
 
@@ -221,7 +235,9 @@ async fn get(
     Id(id): Id<WorkloadId>,
 ) -> Result<Json<Workload>, Problem> {
     caller.needs(Scope::Read)?;
-    seen(&api, &caller, id).map(Json)
+    let mut workload = seen(&api, &caller, id)?;
+    workload.why_waiting = why::waiting(&api.app.core, id).await;
+    Ok(Json(workload))
 }
 
 /// Has more or fewer copies run. Scope `deploy`.

@@ -50,6 +50,8 @@ async fn an_order_stands_until_there_is_room() {
     let path = format!("/v1/orders/{}", text(&placed, "id"));
     let listed = control.get(key, "/v1/orders").await.expect(200);
     assert_eq!(listed["data"][0]["id"], placed["id"]);
+    assert_eq!(listed["data"][0]["why"], "the network has no nodes");
+    assert_eq!(placed["why"], "the network has no nodes");
     let again = control.post(key, "/v1/orders", &order(&control)).await;
     assert_eq!((again.status.as_u16(), again.code()), (409, "name-taken"));
 
@@ -59,6 +61,7 @@ async fn an_order_stands_until_there_is_room() {
     })
     .await;
     assert_eq!(filled.body["until_ms"], Value::Null);
+    assert_eq!(filled.body["why"], Value::Null);
     let workload = format!("/v1/workloads/{}", text(&placed, "id"));
     let workload = control.get(key, &workload).await.expect(200);
     assert_eq!(workload["replicas"][0]["phase"], "placed");
@@ -139,5 +142,155 @@ async fn a_reservation_keeps_its_place_and_begins_when_its_time_comes() {
     let path = format!("/v1/reservations/{}", text(&later, "id"));
     assert_eq!(control.delete(key, &path).await.status.as_u16(), 204);
     assert_eq!(control.get(key, &path).await.status.as_u16(), 404);
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gang_says_what_it_waits_for_and_what_would_help() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    market.node(&control, 1, 1_000).await;
+    let key = &market.project_key;
+    // Eight of these fill a node of four cores.
+    let mut gang = spec("gang");
+    gang["replicas"] = json!(9);
+    gang["placement"] = json!({"together": "fabric"});
+    let refused = control.post(key, "/v1/workloads", &gang).await;
+    assert_eq!(refused.status.as_u16(), 409, "{:#}", refused.body);
+    let why = "placed 8 of 9; for the next: 1 node: 1 without 0.5 cores free";
+    assert_eq!(refused.body["detail"], format!("no capacity: {why}"));
+    let until = from_now(&control, 60_000);
+    let order = json!({"workload": gang, "until_ms": until});
+    let placed = control.post(key, "/v1/orders", &order).await.expect(201);
+    assert_eq!(placed["workload"]["placement"]["together"], "fabric");
+    let path = format!("/v1/orders/{}", text(&placed, "id"));
+    let read = control.get(key, &path).await.expect(200);
+    assert_eq!(
+        (&read["why"], &read["way_out"]),
+        (&json!(why), &json!(null))
+    );
+    let mut dear = spec("dear");
+    dear["placement"] = json!({"countries": ["DE"]});
+    let order = json!({"workload": dear, "until_ms": until});
+    let placed = control.post(key, "/v1/orders", &order).await.expect(201);
+    assert_eq!(placed["why"], "1 node: 1 not in DE");
+    assert_eq!(placed["way_out"], "try allowing KR");
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_ordered_is_no_order() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    market.node(&control, 1, 1_000).await;
+    let key = &market.project_key;
+    let deployed = market.deploy(&control, 1).await;
+    let path = format!("/v1/orders/{}", text(&deployed, "id"));
+    assert_eq!(control.get(key, &path).await.status.as_u16(), 404);
+    // One that had room at once is.
+    let order = json!({"workload": spec("now"), "until_ms": from_now(&control, 60_000)});
+    let placed = control.post(key, "/v1/orders", &order).await.expect(201);
+    assert_eq!(placed["state"], "filled");
+    let control = control.restart().await;
+    let path = format!("/v1/orders/{}", text(&placed, "id"));
+    let read = control.get(key, &path).await.expect(200);
+    assert_eq!(read["state"], "filled");
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_spec_is_named_where_it_stands_in_the_body() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    let key = &market.project_key;
+    let soon = from_now(&control, 60_000);
+    let later = from_now(&control, 120_000);
+    let order = |spec: &Value| json!({"workload": spec, "until_ms": soon});
+    let reserve = |spec: &Value| json!({"workload": spec, "from_ms": soon, "to_ms": later});
+    let mut odd = spec("odd");
+    odd["tier"] = json!("multi-site");
+    odd["placement"] = json!({"together": "fabric"});
+    let unknown = json!({"name": "a", "model": {"name": "none"}});
+    let mut spot = spec("spot");
+    spot["tier"] = json!("spot");
+    for (path, body, pointer) in [
+        ("/v1/orders", order(&odd), "/workload/placement/together"),
+        (
+            "/v1/reservations",
+            reserve(&odd),
+            "/workload/placement/together",
+        ),
+        ("/v1/orders", order(&unknown), "/workload/model/name"),
+        (
+            "/v1/reservations",
+            reserve(&unknown),
+            "/workload/model/name",
+        ),
+        ("/v1/reservations", reserve(&spot), "/workload/tier"),
+        (
+            "/v1/reservations",
+            json!({"workload": spec("a"), "from_ms": soon, "to_ms": soon}),
+            "/to_ms",
+        ),
+        (
+            "/v1/orders",
+            json!({"workload": spec("a"), "until_ms": 1}),
+            "/until_ms",
+        ),
+    ] {
+        let answer = control.post(key, path, &body).await;
+        assert_eq!(answer.status.as_u16(), 422, "{:#}", answer.body);
+        let found = &answer.body["errors"][0]["pointer"];
+        assert_eq!(found, pointer, "{:#}", answer.body);
+        let detail = text(&answer.body, "detail");
+        assert!(detail.starts_with(pointer), "{detail}");
+    }
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_lists_its_own_a_page_at_a_time() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    let key = &market.project_key;
+    let until = from_now(&control, 60_000);
+    let mut placed = Vec::new();
+    for n in 0..3 {
+        let order = json!({"workload": spec(&format!("order-{n}")), "until_ms": until});
+        let order = control.post(key, "/v1/orders", &order).await.expect(201);
+        placed.push(order["id"].clone());
+    }
+    let first = control.get(key, "/v1/orders?limit=2").await.expect(200);
+    let next = text(&first, "next_cursor");
+    let rest = control
+        .get(key, &format!("/v1/orders?limit=2&cursor={next}"))
+        .await
+        .expect(200);
+    assert_eq!(rest["next_cursor"], Value::Null);
+    let ids = [&first, &rest].map(|page| page["data"].as_array().unwrap().clone());
+    let ids: Vec<_> = ids
+        .concat()
+        .iter()
+        .map(|order| order["id"].clone())
+        .collect();
+    assert_eq!(ids, placed);
+    let all = control
+        .get(&control.operator, "/v1/orders")
+        .await
+        .expect(200);
+    assert_eq!(all["data"].as_array().unwrap().len(), 3);
+    let path = format!("/v1/tenants/{}/projects", market.tenant);
+    let other = text(&control.make(&path, &json!({"name": "other"})).await, "id");
+    let other = control.key(&other, &["read"]).await;
+    for key in [&other, &market.provider_key] {
+        let none = control.get(key, "/v1/orders").await.expect(200);
+        assert_eq!(none, json!({"data": [], "next_cursor": null}));
+        let none = control.get(key, "/v1/reservations").await.expect(200);
+        assert_eq!(none["data"], json!([]));
+    }
     control.running.stop().await;
 }

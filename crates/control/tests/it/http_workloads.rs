@@ -200,3 +200,33 @@ async fn a_project_is_not_told_of_others_leases_on_its_node() {
     }
     control.running.stop().await;
 }
+
+/// The largest gangs there may be, of ranks of a thousandth of a core.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_gangs_are_answered_for_one_to_a_page() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    for number in 1..=5 {
+        market.node(&control, number, 100_000).await;
+    }
+    let key = &market.project_key;
+    for name in ["one", "two"] {
+        let gang = json!({
+            "name": name, "replicas": 8_192, "resources": {"cpu_milli": 1},
+            "placement": {"together": "fabric"}, "model": {"name": "tiny"},
+        });
+        let gang = control.post(key, "/v1/workloads", &gang).await.expect(201);
+        assert_eq!(gang["replicas"].as_array().unwrap().len(), 8_192);
+    }
+    let first = control.get(key, "/v1/workloads").await.expect(200);
+    let next = text(&first, "next_cursor");
+    let path = format!("/v1/workloads?cursor={next}");
+    let second = control.get(key, &path).await.expect(200);
+    assert_eq!(second["next_cursor"], json!(null));
+    for (page, name) in [(first, "one"), (second, "two")] {
+        assert_eq!(page["data"].as_array().unwrap().len(), 1);
+        assert_eq!(page["data"][0]["name"], name);
+    }
+    control.running.stop().await;
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use remuda_network::command::EnrolNode;
 use remuda_network::state::Terms;
 use remuda_network::{Command, Policy};
-use remuda_types::{Capacity, Label, NodeKey, Price, Shape, Span, Tier, WorkloadKind};
+use remuda_types::{Capacity, Label, NodeKey, Price, Shape, Span, Tier, Together, WorkloadKind};
 use serde_json::Value;
 
 use crate::harness::{Control, Market};
@@ -52,6 +52,7 @@ async fn deploy(control: &Control, market: &Market, number: u8) {
         near: None,
         tokens: None,
         model: None,
+        together: Together::default(),
     };
     let command = Command::Deploy {
         project: market.project.parse().unwrap(),

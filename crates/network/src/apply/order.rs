@@ -1,7 +1,7 @@
 //! Standing orders, as facts change them.
 
 use crate::event::Event;
-use crate::state::{StandingOrder, State};
+use crate::state::{OrderEnd, StandingOrder, State};
 
 impl State {
     pub(super) fn change_order(&mut self, event: &Event) {
@@ -32,8 +32,12 @@ impl State {
                     order.attempts = order.attempts.saturating_add(1);
                 }
             }
-            Event::OrderEnded { workload, .. } => {
+            Event::OrderEnded { workload, end, .. } => {
                 self.orders.remove(workload);
+                let became = self.workloads.get_mut(workload);
+                if let Some(became) = became.filter(|_| *end == OrderEnd::Filled) {
+                    became.ordered = true;
+                }
             }
             _ => {}
         }

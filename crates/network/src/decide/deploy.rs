@@ -1,16 +1,17 @@
 //! Workloads: deployed, scaled, stopped.
 
 use remuda_placement::{GroupError, Placement, Replicas, Request};
-use remuda_types::{ProjectId, ProviderId, ReplicaId, SiteId, WorkloadId};
+use remuda_types::{ProjectId, ProviderId, ReplicaId, SiteId, Together, WorkloadId};
 
 use super::demand::known_project;
 use super::draft::Draft;
+use super::gang;
 use super::lease::{self, Grant};
 use super::observe::{end_leases, end_workload_if_idle, remove_replica};
 use super::seek::{Standby, seek};
 use crate::event::Event;
 use crate::index::{Layer, Named};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Wanted};
 use crate::state::{Terms, Workload};
 
 pub(super) fn deploy(
@@ -66,17 +67,16 @@ pub(super) fn accept(
         let grant = of.new_replica(draft);
         lease::grant(draft, &grant, placement)?;
     }
-    if placements.is_none() {
-        for _ in 0..replicas {
-            place_member(draft, &of, (group, why))?;
-        }
+    match placements {
+        Some(_) => Ok(()),
+        None if terms.together == Together::Fabric => on_one_fabric(draft, &of, group),
+        None => (0..replicas).try_for_each(|_| place_member(draft, &of, (group, why))),
     }
-    Ok(())
 }
 
 /// Nodes that are free for all of a group together, if there are; a refusal where nothing else can
 /// be had either. For spot, what is claimed is as good as free, but not in the same fleet: its
-/// replicas are placed one by one.
+/// replicas are placed one by one, unless they must stand together.
 fn free_places(
     draft: &mut Draft<'_>,
     terms: &Terms,
@@ -89,10 +89,7 @@ fn free_places(
     if only_free && (group.get() == 1 || why == Why::Nobody) {
         // Why a single replica has no room is left to whoever asks.
         let placed = remuda_placement::find_group(index.fleet.now(), &wanted, group)?;
-        return placed.map_or_else(
-            || Err(Refusal::NoRoom(Box::new(wanted.into()))),
-            |placed| Ok(Some(placed)),
-        );
+        return placed.map_or_else(|| Err(no_room(terms, group)), |placed| Ok(Some(placed)));
     }
     if only_free {
         let placed = remuda_placement::place_group(index.fleet.now(), &wanted, group);
@@ -101,7 +98,7 @@ fn free_places(
             GroupError::Unplaced(unplaced) => Refusal::NoCapacity(unplaced),
         });
     }
-    if spot {
+    if spot && terms.together == Together::Anywhere {
         return Ok(None);
     }
     let found = remuda_placement::find_group(index.fleet.now(), &wanted, group);
@@ -120,8 +117,8 @@ fn place_member(
     if seek(draft, &grant, &wanted, Standby::Never)?.is_some() {
         return Ok(());
     }
-    if why == Why::Nobody {
-        return Err(Refusal::NoRoom(Box::new(wanted.into())));
+    if why == Why::Nobody || group.get() == 1 {
+        return Err(no_room(of.terms, group));
     }
     let members = draft.granted_to(of.workload);
     let placed: Vec<_> = members
@@ -129,6 +126,46 @@ fn place_member(
         .collect();
     let wanted = of.terms.request()?;
     Err(no_capacity(draft, of.terms, &wanted, &placed, group))
+}
+
+/// All replicas of a gang on a fabric where not all is free that they may have: spot gives way, or
+/// spot has what is claimed. One fabric after another is tried, until one has room for all.
+fn on_one_fabric(draft: &mut Draft<'_>, of: &Owner<'_>, group: Replicas) -> Result<(), Refusal> {
+    let wanted = of.terms.request()?;
+    for fabric in gang::fabrics(draft, of.terms, &wanted, group) {
+        let mark = draft.mark();
+        let mut there = wanted.clone();
+        there.fabric = Some(fabric);
+        if all_there(draft, of, &there, group)? {
+            return Ok(());
+        }
+        draft.back_to(mark);
+    }
+    Err(no_room(of.terms, group))
+}
+
+fn all_there(
+    draft: &mut Draft<'_>,
+    of: &Owner<'_>,
+    there: &Request,
+    group: Replicas,
+) -> Result<bool, Refusal> {
+    for _ in 0..group.get() {
+        let grant = of.new_replica(draft);
+        if seek(draft, &grant, there, Standby::Never)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A refusal that is explained to those who ask.
+fn no_room(terms: &Terms, group: Replicas) -> Refusal {
+    Refusal::NoRoom(Box::new(Wanted {
+        terms: terms.clone(),
+        replicas: group.get(),
+        later: None,
+    }))
 }
 
 /// Why there is no place for another; the placed members of its group are at these owners and sites.
@@ -225,15 +262,19 @@ pub(super) fn scale(draft: &mut Draft<'_>, id: WorkloadId, replicas: u32) -> Res
     let workload = running(draft, id)?;
     check_replicas(draft, replicas)?;
     let have = u32::try_from(workload.replicas.len()).unwrap_or(u32::MAX);
+    if replicas > have {
+        gang::check_rests(draft, workload)?;
+    }
     let of = Owner {
         workload: id,
         project: workload.project,
         terms: &workload.terms,
     };
     for _ in have..replicas {
-        let wanted = lease::request(draft, id, of.terms, None)?;
+        let mut wanted = lease::request(draft, id, of.terms, None)?;
+        let may_go = gang::settle(draft, of.terms, replicas as usize, &mut wanted);
         let grant = of.new_replica(draft);
-        if seek(draft, &grant, &wanted, Standby::Never)?.is_none() {
+        if !may_go || seek(draft, &grant, &wanted, Standby::Never)?.is_none() {
             let one = Replicas::new(1)?;
             return Err(no_capacity(draft, of.terms, &wanted, &[], one));
         }

@@ -3,21 +3,22 @@
 use std::collections::BTreeSet;
 
 use remuda_ledger::{Account, Entry, Purpose};
-use remuda_placement::{Avoid, Near, Placement, Request, RequestError, Spread};
+use remuda_placement::{Avoid, Placement, Request, RequestError};
 use remuda_types::{
     LeaseId, Money, NodeKey, Price, ProjectId, ReplicaId, Span, Tier, Time, TransferId, WorkloadId,
 };
 
 use super::charge;
 use super::draft::Draft;
+use super::gang;
 use super::kin;
 use super::seek::{Standby, seek};
 use crate::event::{Charge, Event, Slice};
 use crate::refusal::Refusal;
-use crate::state::{EndReason, Lease, Meter, Phase, Replica, Terms};
+use crate::state::{EndReason, Lease, Meter, Phase, Replica, Terms, Workload};
 
-/// What placement is asked for one more replica of a workload: its terms, and away from where the
-/// tier forbids, the leases that this batch ends and grants counted.
+/// What placement is asked for one more replica of a workload: its terms, away from where the tier
+/// forbids, and on the fabric of its gang, the leases that this batch ends and grants counted.
 pub(super) fn request(
     draft: &Draft<'_>,
     workload: WorkloadId,
@@ -42,27 +43,8 @@ pub(super) fn request(
     let mut request = terms.request()?;
     request.avoid = avoid;
     request.shun = shun;
+    request.fabric = gang::fabric_of(draft, workload, terms, except);
     Ok(request)
-}
-
-impl Terms {
-    /// What placement is asked for replicas of these terms, when there are no others.
-    pub fn request(&self) -> Result<Request, RequestError> {
-        let spreads = self.tier.spreads_owners();
-        let mut request = Request::new(self.shape)?;
-        request.classes.clone_from(&self.classes);
-        request.countries.clone_from(&self.countries);
-        request.max_price = self.max_price;
-        request.near = self.near.map(|near| Near {
-            place: near.place,
-            max_distance_km: near.max_distance_km,
-        });
-        request.spread = Spread {
-            owners: spreads,
-            sites: spreads,
-        };
-        Ok(request)
-    }
 }
 
 /// What placement is asked for a replica that is to leave where it is, or has left it, away from
@@ -331,6 +313,18 @@ pub(super) fn place_again(
         succeeds: false,
     };
     let wanted = request_again(draft, id, (replica.workload, &workload.terms), away_from);
+    let wanted = wanted.filter(|wanted| gang::has_turn(workload, id, wanted));
+    let nowhere = wanted
+        .as_ref()
+        .is_some_and(|wanted| wanted.fabric.is_none());
+    let wanted = wanted.and_then(|mut wanted| {
+        let members = workload.replicas.len();
+        gang::settle(draft, &workload.terms, members, &mut wanted).then_some(wanted)
+    });
+    let leads = nowhere
+        && wanted
+            .as_ref()
+            .is_some_and(|wanted| wanted.fabric.is_some());
     // Who just lost a node takes what was kept for that; who tries again may do so for ever.
     let reserved = draft.state.reservations.contains_key(&replica.workload);
     let standby = if replica.retry.is_none() || reserved {
@@ -341,6 +335,18 @@ pub(super) fn place_again(
     let granted = wanted.and_then(|wanted| seek(draft, &of, &wanted, standby).ok().flatten());
     if granted.is_none() {
         retry_later(draft, id, replica);
+    } else if leads {
+        place_others_again(draft, workload, id);
+    }
+}
+
+/// The other replicas of a gang follow the first to the fabric that was chosen for all.
+fn place_others_again(draft: &mut Draft<'_>, workload: &Workload, first: ReplicaId) {
+    for id in workload.replicas.iter().filter(|id| **id != first) {
+        let replica = draft.state.replicas.get(id);
+        if let Some(replica) = replica.filter(|replica| !draft.has_lease(*id, replica)) {
+            place_again(draft, *id, replica, BTreeSet::new());
+        }
     }
 }
 

@@ -24,7 +24,11 @@ pub(super) fn place(
     let mark = draft.mark();
     match deploy::deploy(draft, project, terms, replicas) {
         Err(Refusal::NoRoom(_) | Refusal::NoCapacity(_)) => draft.back_to(mark),
-        deployed => return deployed,
+        Err(refusal) => return Err(refusal),
+        Ok(()) => {
+            end(draft, WorkloadId::derived(draft.id, 0), OrderEnd::Filled);
+            return Ok(());
+        }
     }
     let retry = draft.now + wait(draft, 0);
     draft.push(Event::OrderStands {
@@ -93,7 +97,8 @@ fn wait(draft: &Draft<'_>, attempts: u32) -> Span {
 }
 
 fn fill(draft: &mut Draft<'_>, id: WorkloadId, order: &StandingOrder) -> Result<(), Refusal> {
-    end(draft, id, OrderEnd::Filled);
     let of = (id, order.project);
-    deploy::accept(draft, of, &order.terms, (order.replicas, Why::Nobody))
+    deploy::accept(draft, of, &order.terms, (order.replicas, Why::Nobody))?;
+    end(draft, id, OrderEnd::Filled);
+    Ok(())
 }

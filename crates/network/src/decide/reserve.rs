@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use remuda_ledger::Account;
-use remuda_placement::{Placement, Replicas, Request};
-use remuda_types::{ClaimId, Money, ProjectId, ReplicaId, Span, Tier, Time, WorkloadId};
+use remuda_placement::{Cell, Placement, Replicas, Request};
+use remuda_types::{ClaimId, Money, ProjectId, ReplicaId, Span, Tier, Time, Together, WorkloadId};
 
 use super::demand::known_project;
 use super::deploy;
 use super::draft::Draft;
+use super::gang;
 use super::lease::{self, Grant};
 use super::observe::end_workload_if_idle;
 use super::seek::{Standby, seek};
@@ -128,31 +129,66 @@ fn places(
     replicas: u32,
     interval: Interval,
 ) -> Result<Vec<Placement>, Refusal> {
-    let group = Replicas::new(replicas)?;
-    let request = terms.request()?;
+    let (group, plain) = (Replicas::new(replicas)?, terms.request()?);
+    let found = if plain.together == Together::Fabric {
+        places_on_one_fabric(draft, &plain, group, interval)
+    } else {
+        all_places(draft, &plain, replicas, interval)
+    };
+    found.map_err(|places| {
+        let placed = places.iter().map(|place| (place.provider, place.site));
+        let later = Later {
+            from: interval.0,
+            to: interval.1,
+            placed: placed.collect(),
+        };
+        Refusal::NoRoom(Box::new(Wanted {
+            terms: terms.clone(),
+            replicas,
+            later: Some(later),
+        }))
+    })
+}
+
+/// A place for each of a gang, on the first fabric that has room for all.
+fn places_on_one_fabric(
+    draft: &mut Draft<'_>,
+    plain: &Request,
+    group: Replicas,
+    interval: Interval,
+) -> Result<Vec<Placement>, Vec<Placement>> {
+    let mut there = plain.clone();
+    for fabric in fabrics(draft, plain, group, interval) {
+        there.fabric = Some(fabric);
+        let found = all_places(draft, &there, group.get(), interval);
+        if found.is_ok() {
+            return found;
+        }
+    }
+    Err(Vec::new())
+}
+
+/// A place for each replica, or those that there are. Nothing is held when this returns.
+fn all_places(
+    draft: &mut Draft<'_>,
+    plain: &Request,
+    replicas: u32,
+    interval: Interval,
+) -> Result<Vec<Placement>, Vec<Placement>> {
     let mark = draft.mark();
-    let places = places_up_to(draft, (terms.tier, &request), replicas, interval);
+    let places = places_up_to(draft, plain, replicas, interval);
     draft.back_to(mark);
     if places.len() == replicas as usize {
-        return Ok(places);
+        Ok(places)
+    } else {
+        Err(places)
     }
-    let placed = places.iter().map(|place| (place.provider, place.site));
-    let later = Later {
-        from: interval.0,
-        to: interval.1,
-        placed: placed.collect(),
-        replicas: group,
-    };
-    Err(Refusal::NoRoom(Box::new(Wanted {
-        request,
-        later: Some(later),
-    })))
 }
 
 /// Places for so many replicas, or for as many as have room; each is held.
 fn places_up_to(
     draft: &mut Draft<'_>,
-    (tier, request): (Tier, &Request),
+    request: &Request,
     replicas: u32,
     interval: Interval,
 ) -> Vec<Placement> {
@@ -162,7 +198,7 @@ fn places_up_to(
             break;
         };
         draft.book(&place, *wanted.shape(), interval);
-        if tier.spreads_owners() {
+        if request.spread.owners {
             wanted.avoid.owners.insert(place.provider);
             wanted.avoid.sites.insert(place.site);
         }
@@ -171,13 +207,35 @@ fn places_up_to(
     places
 }
 
-/// A gap in what is booked, unless what is free costs less; on no node that has all the bookings that
-/// it may.
-pub(super) fn gap_or_free(
+/// A place for a claim of a reservation of so many replicas that lost its own.
+pub(super) fn place_again(
+    draft: &mut Draft<'_>,
+    mut wanted: Request,
+    (replicas, interval): (u32, Interval),
+) -> Option<Placement> {
+    if wanted.together == Together::Fabric && wanted.fabric.is_none() {
+        let group = Replicas::new(replicas).ok()?;
+        wanted.fabric = fabrics(draft, &wanted, group, interval).into_iter().next();
+        wanted.fabric?;
+    }
+    gap_or_free(draft, &wanted, interval)
+}
+
+/// The fabrics that have room for all of a gang in an interval.
+fn fabrics(
     draft: &mut Draft<'_>,
     wanted: &Request,
+    group: Replicas,
     interval: Interval,
-) -> Option<Placement> {
+) -> Vec<Cell> {
+    draft.index.settle();
+    let gaps = draft.index.gaps_and_yielding(interval);
+    remuda_placement::fabrics_with_room((draft.index.fleet(), &gaps), wanted, group)
+}
+
+/// A gap in what is booked, unless what is free costs less; on no node that has all the bookings that
+/// it may.
+fn gap_or_free(draft: &mut Draft<'_>, wanted: &Request, interval: Interval) -> Option<Placement> {
     let mut wanted = Cow::Borrowed(wanted);
     let booked_up = draft.index.layers.booked_up();
     if !booked_up.is_empty() {
@@ -291,6 +349,7 @@ fn begin(draft: &mut Draft<'_>, id: WorkloadId, reservation: &Reservation) -> Re
     });
     let mut last = None;
     let mut wanted = lease::request(draft, id, terms, None)?;
+    let may_go = gang::settle(draft, terms, reservation.replicas as usize, &mut wanted);
     for _ in 0..reservation.replicas {
         let replica = ReplicaId::derived(draft.id, draft.ordinal());
         draft.push(Event::ReplicaAdded {
@@ -305,23 +364,26 @@ fn begin(draft: &mut Draft<'_>, id: WorkloadId, reservation: &Reservation) -> Re
             epoch: 0,
             succeeds: false,
         };
-        begin_replica(draft, &of, &mut last, &mut wanted)?;
+        begin_replica(draft, &of, (may_go, &mut last, &mut wanted))?;
     }
     Ok(())
 }
 
 /// Grants a lease to a replica on what is kept for it, or where there is room, or notes when to look
-/// again; the next one is to be as far from it as their tier says.
+/// again; the next one is to be as far from it as their tier says. Of a gang that has room nowhere none
+/// may go anywhere.
 fn begin_replica(
     draft: &mut Draft<'_>,
     of: &Grant<'_>,
-    last: &mut Option<Held>,
-    wanted: &mut Request,
+    (may_go, last, wanted): (bool, &mut Option<Held>, &mut Request),
 ) -> Result<(), Refusal> {
-    let granted = match standby::begin_next(draft, last, of, wanted)? {
-        Some(granted) => Some(granted),
-        None => seek(draft, of, wanted, Standby::Never)?,
-    };
+    let mut granted = None;
+    if may_go {
+        granted = standby::begin_next(draft, last, of, wanted)?;
+    }
+    if may_go && granted.is_none() {
+        granted = seek(draft, of, wanted, Standby::Never)?;
+    }
     if granted.is_none() {
         let retry = draft.now + draft.state.policy.replace_backoff;
         draft.push(Event::ReplicaUnplaced {

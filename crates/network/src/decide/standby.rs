@@ -8,7 +8,7 @@ use remuda_types::{ClaimId, LeaseId, NodeKey, ReplicaId, Span, WorkloadId};
 
 use super::draft::Draft;
 use super::lease::{self, Grant};
-use super::{reserve, seek};
+use super::{gang, reserve, seek};
 use crate::event::Event;
 use crate::index::Held;
 use crate::refusal::Refusal;
@@ -62,6 +62,7 @@ fn will_do(draft: &Draft<'_>, place: &Claimed, wanted: &Request) -> bool {
     let avoid = &wanted.avoid;
     draft.index.fleet.is_open(place.node) == Some(true)
         && place.shape == *wanted.shape()
+        && gang::is_there(draft, wanted, place.node)
         && !avoid.nodes.contains(&place.node)
         && !avoid.owners.contains(&place.provider)
         && !avoid.sites.contains(&place.site)
@@ -225,7 +226,8 @@ fn keep(draft: &mut Draft<'_>, id: ClaimId, of: (WorkloadId, &Terms), place: &Pl
 fn find(draft: &mut Draft<'_>, (workload, terms): (WorkloadId, &Terms)) -> Option<Placement> {
     if let Some(reservation) = draft.state.reservations.get(&workload) {
         let interval = (reservation.from, reservation.to);
-        return reserve::gap_or_free(draft, &reserved_request(draft, workload, terms)?, interval);
+        let wanted = reserved_request(draft, workload, terms)?;
+        return reserve::place_again(draft, wanted, (reservation.replicas, interval));
     }
     let (apart, near) = away(draft, (workload, terms))?;
     cheapest(draft, &apart).or_else(|| cheapest(draft, &near))

@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
+use remuda_placement::Cell;
 use remuda_types::{
-    Capacity, Class, Country, Label, LeaseId, Money, Place, Price, ProviderId, SiteId, Time,
+    Capacity, Class, Country, Label, LeaseId, Money, NodeKey, Place, Price, ProviderId, SiteId,
+    Time,
 };
+
+use super::State;
 
 /// An owner of nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
@@ -145,5 +149,16 @@ impl Presence {
             | Self::Lost(at)
             | Self::Left(at) => at,
         }
+    }
+}
+
+impl State {
+    /// What a node fills up together with, and may be on one fabric with.
+    pub(crate) fn cell_of(&self, node: NodeKey) -> Option<Cell> {
+        let node = self.nodes.get(&node)?;
+        Some(Cell {
+            site: node.site,
+            class: node.class,
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use minicbor::{Decode, Encode};
 use remuda_types::{
     Class, Country, Digest, Label, LeaseId, Place, Price, ProjectId, ReplicaId, Shape, Tier, Time,
-    WorkloadId, WorkloadKind,
+    Together, WorkloadId, WorkloadKind,
 };
 
 use super::EndReason;
@@ -59,6 +59,10 @@ pub struct Terms {
     /// The weights, when it is a model: those that its name stood for when it was deployed.
     #[n(10)]
     pub model: Option<Model>,
+    /// Whether its replicas must stand together.
+    #[n(11)]
+    #[cbor(default)]
+    pub together: Together,
 }
 
 /// Within a distance of a place.
@@ -104,6 +108,10 @@ pub struct Workload {
     /// Set when its tenant stopped it or its last program ended well: gone when its last lease is.
     #[n(4)]
     pub stopping: bool,
+    /// Whether it was ordered: it is what the order of its id became.
+    #[n(5)]
+    #[cbor(default)]
+    pub ordered: bool,
 }
 
 /// One copy of a workload; it moves from lease to lease.

@@ -18,8 +18,8 @@ use remuda_types::{Digest, NodeKey, ProjectId, Shape, Span, TrancheId};
 
 use crate::world::{GATEWAY, World, label, lax, secs, terms, usd};
 
-const EVENTS: &str = "ae12ec07718d87f0a37e31b090ee154333dbce742494a07b32d86b41696a88ae";
-const STATE: &str = "f6d5901dfd88520f7d5c40c317f3cf5e7b97a7936bf87d3f8cb257d8dc17a755";
+const EVENTS: &str = "0660e8aa82a6d118ba088caa52728e4e880fe759a3c7685a5675b877b9c55277";
+const STATE: &str = "c0c4db6de1cd8277fecf9ad7f84e0f1d4e683619c459d14d4ae4e5e290c99cd0";
 
 /// A day in the life: every part of the state has something in it at the end.
 fn story() -> World {

@@ -10,6 +10,7 @@
 mod deploy;
 mod drain;
 mod failover;
+mod gang;
 mod give_way;
 mod golden;
 mod keys;

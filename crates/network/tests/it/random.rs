@@ -57,7 +57,7 @@ fn variant(value: &impl std::fmt::Debug) -> String {
 fn the_histories_reach_every_event_and_end() {
     let mut runner = TestRunner::deterministic();
     let mut seen = BTreeSet::new();
-    for _ in 0..1_500 {
+    for _ in 0..2_000 {
         let history = vec(steps(), 60..120)
             .new_tree(&mut runner)
             .unwrap()

@@ -114,8 +114,8 @@ fn deployments_that_make_no_sense() {
         "replicas: 0: at least one is expected; `remuda stop` ends a workload"
     );
     assert_eq!(
-        refused(&terms(1), 1_001),
-        "max_replicas is limited to 1000: deploy several workloads"
+        refused(&terms(1), 8_193),
+        "max_replicas is limited to 8192: deploy several workloads"
     );
     assert_eq!(
         refused(&terms(1), 3),

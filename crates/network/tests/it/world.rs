@@ -14,7 +14,7 @@ use remuda_network::{Command, Event, Network, Policy, Refusal, State, invariant}
 use remuda_types::{
     ApiKeyId, Capacity, Class, CommandId, Digest, Entropy, GatewayKey, Label, LeaseId, Money,
     NodeKey, Place, Price, ProjectId, ProviderId, ReplicaId, Shape, SiteId, Span, TenantId, Tier,
-    Time, WorkloadId, WorkloadKind,
+    Time, Together, WorkloadId, WorkloadKind,
 };
 
 use crate::oracle::{Expected, has_room_for};
@@ -96,6 +96,7 @@ pub(crate) fn terms(n: u8) -> Terms {
         near: None,
         tokens: None,
         model: None,
+        together: Together::default(),
     }
 }
 
@@ -143,7 +144,9 @@ impl World {
         );
         let decided = decided.inspect_err(|refusal| {
             if let Some(expected) = &expected {
-                expected.check(&Err(refusal.clone()));
+                let explained = self.network.explain(refusal.clone());
+                assert!(!matches!(explained, Refusal::NoRoom(_)), "{explained}");
+                expected.check(&Err(explained));
             }
         });
         match (&decided, has_room) {

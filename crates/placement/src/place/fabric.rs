@@ -1,19 +1,20 @@
 //! A group on one fabric: all its members at one site, on nodes of one class.
 
-use remuda_types::{Class, SiteId};
+use std::collections::BTreeMap;
 
 use super::{Cost, Group, Placement};
 use crate::brief::Brief;
 use crate::fleet::Fleet;
-use crate::pool::PoolId;
+use crate::pool::{PoolId, Slot};
+use crate::quotas::Cell;
 use crate::request::{Replicas, Request};
 use crate::search::Where;
 use crate::unplaced::Unplaced;
 use crate::view::{Taken, admits, keeps_away, suits};
 
 /// The pools of one fabric that the request goes to.
-struct Fabric {
-    at: (SiteId, Class),
+pub(super) struct Fabric {
+    at: Cell,
     /// What the group would cost if all members went to the cheapest nodes.
     least: Cost,
     pools: Vec<PoolId>,
@@ -26,15 +27,24 @@ pub(super) fn place(
     request: &Request,
     replicas: Replicas,
 ) -> Result<Vec<Placement>, Unplaced> {
+    find(fleet, request, replicas).map_err(|fabrics| explain(fleet, request, replicas, &fabrics))
+}
+
+/// The same for those who do not ask why: the fabrics that do not have room are what is left.
+pub(super) fn find(
+    fleet: &mut Fleet,
+    request: &Request,
+    replicas: Replicas,
+) -> Result<Vec<Placement>, Vec<Fabric>> {
     let mut fabrics = fabrics(fleet, request, replicas);
     fabrics.sort_by_key(|fabric| fabric.least);
     let (shunned, apart): (Vec<_>, Vec<_>) = fabrics
         .iter()
-        .partition(|fabric| request.shun.contains(&fabric.at.0));
+        .partition(|fabric| request.shun.contains(&fabric.at.site));
     let found = cheapest(fleet, request, replicas, &apart);
     found
         .or_else(|| cheapest(fleet, request, replicas, &shunned))
-        .ok_or_else(|| explain(fleet, request, replicas, &fabrics))
+        .ok_or(fabrics)
 }
 
 /// The group on the fabric where it costs least in all. Fabrics come in the order of the least that
@@ -61,6 +71,39 @@ fn cheapest(
     best.map(|(_, group)| group)
 }
 
+/// The fabrics that have room for a whole group, those first where it may cost least. Of a node that
+/// `instead` has, it says what is free, and not `fleet`.
+pub fn fabrics_with_room(
+    (fleet, instead): (&Fleet, &Fleet),
+    request: &Request,
+    replicas: Replicas,
+) -> Vec<Cell> {
+    let is_elsewhere = |slot: &Slot| {
+        if instead.is_empty() {
+            return 0;
+        }
+        let nodes = slot.nodes.iter();
+        let avoid = &request.avoid.nodes;
+        nodes
+            .filter(|node| instead.pool_of(*node).is_some() && !avoid.contains(node))
+            .count()
+    };
+    let mut found = BTreeMap::<Cell, (Cost, u64)>::new();
+    let there = fabrics(instead, request, replicas).into_iter();
+    let there = there.map(|of| (of.room(instead, request), of));
+    let here = fabrics(fleet, request, replicas).into_iter();
+    let here = here.map(|of| (of.room_on(fleet, request, is_elsewhere), of));
+    for (room, of) in there.chain(here) {
+        let (least, rooms) = found.entry(of.at).or_insert((of.least, 0));
+        (*least, *rooms) = ((*least).min(of.least), rooms.saturating_add(room));
+    }
+    found.retain(|_, (_, rooms)| *rooms >= u64::from(replicas.get()));
+    let is_shunned = |cell: &Cell| request.shun.contains(&cell.site);
+    let mut found: Vec<_> = found.into_iter().collect();
+    found.sort_by_key(|(cell, (least, _))| (is_shunned(cell), *least, *cell));
+    found.into_iter().map(|(cell, _)| cell).collect()
+}
+
 /// The fabrics with nodes that may do, by site and class.
 fn fabrics(fleet: &Fleet, request: &Request, replicas: Replicas) -> Vec<Fabric> {
     let stock = &fleet.stock;
@@ -72,7 +115,8 @@ fn fabrics(fleet: &Fleet, request: &Request, replicas: Replicas) -> Vec<Fabric> 
             && !keeps_away(request, &none, &pool.common)
             && may_have_room()
     };
-    let fabric = |(at, pools): ((SiteId, Class), &[PoolId])| {
+    let fabric = |((site, class), pools): (_, &[PoolId])| {
+        let at = Cell { site, class };
         let pools: Vec<PoolId> = pools.iter().copied().filter(goes_there).collect();
         let pool = |id: &PoolId| &stock.pools[*id as usize];
         let kinds = pools
@@ -90,6 +134,11 @@ fn fabrics(fleet: &Fleet, request: &Request, replicas: Replicas) -> Vec<Fabric> 
 impl Fabric {
     /// How many members have room there.
     fn room(&self, fleet: &Fleet, request: &Request) -> u64 {
+        self.room_on(fleet, request, |_| 0)
+    }
+
+    /// The same without some nodes of each state.
+    fn room_on(&self, fleet: &Fleet, request: &Request, without: impl Fn(&Slot) -> usize) -> u64 {
         let pools = self.pools.iter().map(|&id| &fleet.stock.pools[id as usize]);
         let asked = Brief::asked(&request.ask);
         let rooms = pools.flat_map(|pool| {
@@ -97,7 +146,8 @@ impl Fabric {
             slots.filter(|slot| suits(request, &pool.kind(slot.kind).offering))
         });
         let rooms = rooms.map(|slot| {
-            let nodes = slot.nodes.len() - slot.among(&request.avoid.nodes);
+            let avoided = slot.among(&request.avoid.nodes);
+            let nodes = slot.nodes.len().saturating_sub(avoided + without(slot));
             slot.free
                 .room_for(&request.ask)
                 .saturating_mul(nodes as u64)

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use remuda_placement::{
-    Constraint, Fleet, GroupError, Placement, Replicas, Request, Spread, Unplaced, find, invariant,
-    place, place_group, quote, whys,
+    Constraint, Fleet, GroupError, Placement, Replicas, Request, Spread, Together, Unplaced,
+    explain_group, fabrics_with_room, find, invariant, place, place_group, quote, whys,
 };
 use remuda_types::{NodeKey, Shape};
 
@@ -222,6 +222,60 @@ proptest! {
                 prop_assert!(oracle::cheapest_group(&fleet, &request, unplaced.placed).is_some());
             }
         }
+    }
+
+    #[test]
+    fn who_must_join_a_fabric_goes_where_its_site_and_class_alone_would_do(
+        fleet in prop_oneof![fleets(), roomy_fleets(), planned_fleets()], request in requests(), at in any::<prop::sample::Index>(),
+    ) {
+        let nodes: Vec<_> = fleet.offers().map(|offer| offer.node).collect();
+        prop_assume!(!nodes.is_empty());
+        let cell = fleet.cell_of(nodes[at.index(nodes.len())]).unwrap();
+        let (mut joins, mut narrow) = (request.clone(), request.clone());
+        joins.fabric = Some(cell);
+        let admits = request.classes.is_empty() || request.classes.contains(&cell.class);
+        narrow.classes = vec![cell.class];
+        narrow.avoid.sites.extend(fleet.offers().map(|offer| offer.site).filter(|site| *site != cell.site));
+        let alone = find(&mut fleet.clone(), &narrow).filter(|_| admits);
+        prop_assert_eq!(find(&mut fleet.clone(), &joins), alone);
+    }
+
+    #[test]
+    fn fabrics_with_room_are_those_where_a_group_goes(
+        fleet in prop_oneof![fleets(), roomy_fleets()], request in fabric_requests(), replicas in 1_u32..4,
+    ) {
+        let wanted = Replicas::new(replicas).unwrap();
+        let found = fabrics_with_room((&fleet, &Fleet::new()), &request, wanted);
+        for cell in &found {
+            let mut there = request.clone();
+            there.fabric = Some(*cell);
+            prop_assert_eq!(group(&fleet, &there, replicas).map(|group| group.len()), Ok(replicas as usize));
+        }
+        // Of a node that both have, the other says what is free: here the same.
+        prop_assert_eq!(&fabrics_with_room((&fleet, &fleet), &request, wanted), &found);
+        let placed = group(&fleet, &request, replicas).ok();
+        let at = placed.and_then(|group| fleet.cell_of(group[0].node));
+        prop_assert!(at.map_or(found.is_empty(), |at| found.contains(&at)));
+    }
+
+    #[test]
+    fn a_group_that_was_never_placed_is_explained_like_one_that_was_tried(
+        fleet in prop_oneof![fleets(), roomy_fleets()],
+        request in prop_oneof![requests(), fabric_requests(), spread_requests()], replicas in 1_u32..6,
+    ) {
+        let wanted = Replicas::new(replicas).unwrap();
+        let told = explain_group((&fleet, &Fleet::new()), &request, wanted);
+        let Err(tried) = group(&fleet, &request, replicas) else {
+            prop_assert_eq!(told, None);
+            return Ok(());
+        };
+        let told = told.unwrap();
+        prop_assert_eq!((told.placed, told.replicas), (tried.placed, tried.replicas));
+        assert_counts(&told, &fleet)?;
+        if request.spread == Spread::default() && request.together == Together::Anywhere {
+            prop_assert_eq!(told.eliminated, tried.eliminated);
+        }
+        prop_assert_eq!(&explain_group((&fleet, &fleet), &request, wanted).map(|why| why.placed), &Some(told.placed));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use remuda_network::Command;
 use remuda_network::state::{Near, Terms, TokenPrices};
 use remuda_placement::Request;
-use remuda_types::{CommandId, ProjectId, Shape, Span, Tier, WorkloadKind};
+use remuda_types::{CommandId, ProjectId, Shape, Span, Tier, Together, WorkloadKind};
 
 use super::dice::Dice;
 use super::ground::label;
@@ -176,6 +176,7 @@ impl Tenants {
             }),
             tokens: self.tokens.filter(|_| tier.spreads_owners()),
             model: None,
+            together: Together::default(),
         })
     }
 

@@ -10,7 +10,7 @@ use remuda_sim::run::{Inputs, Simulation};
 use remuda_sim::scenario::Scenario;
 use remuda_types::{
     Capacity, CommandId, Country, Entropy, Label, Money, NodeKey, Place, Price, ProjectId,
-    ProviderId, Shape, SiteId, TenantId, Tier, Time, WorkloadKind,
+    ProviderId, Shape, SiteId, TenantId, Tier, Time, Together, WorkloadKind,
 };
 
 /// A network with one provider, one site and one project with money.
@@ -114,6 +114,7 @@ impl Small {
             near: None::<Near>,
             tokens: None,
             model: None,
+            together: Together::default(),
         };
         self.run(&Command::Deploy {
             project: self.project,
@@ -202,7 +203,7 @@ fn what_no_node_could_hold_is_refused_with_what_eliminated_how_many() {
     }
     let gang = small.deploy(ONE_GPU, 9).unwrap_err();
     assert!(matches!(gang, Refusal::NoCapacity(_)), "{gang}");
-    for replicas in [1_001, u32::MAX] {
+    for replicas in [8_193, u32::MAX] {
         let gang = small.deploy(ONE_GPU, replicas).unwrap_err();
         assert!(gang.to_string().contains("max_replicas"), "{gang}");
     }

@@ -40,6 +40,12 @@ pub struct StandingOrder {
     pub retry_ms: Option<u64>,
     /// How often it was tried in vain.
     pub attempts: u32,
+    /// Why it waits, as things are now; null when it is filled, and where a page shows many orders.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// The smallest single change that would give one more copy a place, if one would.
+    #[serde(default)]
+    pub way_out: Option<String>,
 }
 
 /// Asks for capacity from a time on and before another.

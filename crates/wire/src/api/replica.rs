@@ -30,6 +30,9 @@ pub struct Workload {
     pub spec: Option<WorkloadSpec>,
     /// Its copies.
     pub replicas: Vec<Replica>,
+    /// Why those that wait have no place, as things are now; only where one workload was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_waiting: Option<String>,
 }
 
 /// A copy of a workload.

@@ -1,6 +1,6 @@
 //! Schemas of types that are defined where no schema is known.
 
-use remuda_types::Tier;
+use remuda_types::{Tier, Together};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 fn whole_number(description: &str) -> Object {
@@ -21,6 +21,15 @@ pub(super) fn tier() -> Object {
     text("The promise it is sold under.")
         .enum_values(Some(Tier::ALL.iter().map(|tier| tier.as_str())))
         .build()
+}
+
+pub(super) fn together() -> Object {
+    text(
+        "Whether its copies must stand together: `fabric` is one site and one class, all or none \
+         of them; `anywhere` if not given. Not with the tier `multi-site`.",
+    )
+    .enum_values(Some(Together::ALL.iter().map(|together| together.as_str())))
+    .build()
 }
 
 pub(super) fn decimal() -> Object {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use remuda_types::{ClassChoice, Country, Shape, Tier};
+use remuda_types::{ClassChoice, Country, Shape, Tier, Together};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -60,6 +60,10 @@ pub struct PlacementSpec {
     /// Near a place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub near: Option<NearSpec>,
+    /// Whether its copies must stand together.
+    #[serde(skip_serializing_if = "is_anywhere")]
+    #[schema(schema_with = schema::together)]
+    pub together: Together,
 }
 
 /// Within a distance of a place.
@@ -126,6 +130,14 @@ pub struct ProcessSpec {
     /// HTTP path that must answer 2xx on `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_path: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_anywhere(together: &Together) -> bool {
+    *together == Together::Anywhere
 }
 
 const fn standard() -> Tier {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use remuda_network::placement::Request;
 use remuda_network::state::{Near, TokenPrices};
-use remuda_types::{Place, Price, WorkloadKind};
+use remuda_types::{Place, Price, Together, WorkloadKind};
 use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::problem::FieldError;
 use remuda_wire::api::workload::{ModelSpec, NearSpec, ProcessSpec};
@@ -89,6 +89,13 @@ pub(super) fn checked(spec: &WorkloadSpec) -> Result<Asked, Problem> {
         few,
         "/placement",
         "at most 64 classes and 64 countries are expected",
+    );
+    let apart = spec.tier.spreads_owners() && placement.together == Together::Fabric;
+    errors.expect(
+        !apart,
+        "/placement/together",
+        "fabric: one fabric is at one site, and this tier has each copy at a site of its own; \
+         choose another tier, or leave it out",
     );
     let max_price = placement
         .max_price_usd_per_hour
@@ -299,6 +306,19 @@ mod tests {
                 "/model/completion_usd_per_million",
             ]
         );
+    }
+
+    #[test]
+    fn one_fabric_and_sites_apart_are_not_asked_together() {
+        let spec = |tier: &str| {
+            serde_json::json!({
+                "name": "a", "model": {"name": "tiny"}, "tier": tier,
+                "placement": {"together": "fabric"},
+            })
+        };
+        assert_eq!(pointers(spec("multi-site")), ["/placement/together"]);
+        let gang = serde_json::from_value(spec("enterprise")).unwrap();
+        assert!(checked(&gang).is_ok());
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Workloads that are wanted later: as soon as there is room, or from a time on.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use remuda_network::state::{Scope, Terms};
+use remuda_network::state::{KeyOwner, Scope, Terms};
 use remuda_network::{Command, Network};
 use remuda_types::{ProjectId, Time, WorkloadId};
 use remuda_wire::api::later::{PlaceOrder, Reservation, Reserve, StandingOrder};
@@ -12,7 +14,7 @@ use remuda_wire::api::{Page, PageQuery, UsdPerHour, WorkloadSpec};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{InProject, check, known_runtime, payer, sealed};
+use super::{InProject, check, known_runtime, payer, sealed, why};
 use crate::core::Core;
 use crate::http::Api;
 use crate::http::act::Act;
@@ -21,7 +23,7 @@ use crate::http::body::{Body, Id, Params};
 use crate::http::once::Once;
 use crate::http::page::{self, Window};
 use crate::http::problem::Problem;
-use crate::http::thing::Thing;
+use crate::http::thing::{Thing, respond};
 
 pub(in crate::http) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -47,8 +49,8 @@ fn wanted(
 ) -> Result<Wanted, Problem> {
     caller.needs(Scope::Deploy)?;
     let (project, tenant) = payer(api, caller, project)?;
-    let asked = check::checked(spec)?;
-    let model = known_runtime(api, spec)?;
+    let asked = check::checked(spec).map_err(in_body)?;
+    let model = known_runtime(api, spec).map_err(in_body)?;
     let mut act = Act::new(api, once);
     let id = WorkloadId::derived(act.id(), 0);
     let terms = Terms {
@@ -61,6 +63,27 @@ fn wanted(
         terms,
         id,
     })
+}
+
+/// What is wrong with a spec, at its place in a body that has one.
+fn in_body(problem: Problem) -> Problem {
+    problem.within("/workload", &["/until_ms", "/from_ms", "/to_ms"])
+}
+
+/// The items of a list that a caller may see, a page of them.
+fn listed<V, T, I: Iterator<Item = WorkloadId>>(
+    caller: &Caller,
+    window: &Window<WorkloadId>,
+    (all, of_project): (&BTreeMap<WorkloadId, V>, impl Fn(ProjectId) -> I),
+    view: impl Fn(WorkloadId) -> Option<T>,
+) -> Page<T> {
+    match caller.owner {
+        KeyOwner::Operator => page::of_map(all, window, |id, _| view(id)),
+        KeyOwner::Project(project) => {
+            window.fill(of_project(project).filter_map(|id| Some((id, view(id)?))))
+        }
+        KeyOwner::Provider(_) => window.fill(std::iter::empty()),
+    }
 }
 
 /// Has a workload deployed as soon as there is room for all of it, at a price that it allows: at
@@ -82,8 +105,16 @@ async fn place_order(
         replicas: spec.replicas,
         until: Time::from_millis(asked.until_ms),
     };
-    let thing = Thing::Order(wanted.id);
-    wanted.act.answer(command, StatusCode::CREATED, thing).await
+    let (core, status) = (&api.app.core, StatusCode::CREATED);
+    let done = wanted
+        .act
+        .commit(command, status, &Thing::Order(wanted.id))
+        .await;
+    done.map_err(in_body)?;
+    let order = core.read(|network| order_view(core, network, wanted.id));
+    let order = why::explained(core, order.into_iter().collect()).await;
+    let body = serde_json::to_value(order.first()).map_err(|error| Problem::internal(&error))?;
+    Ok(respond(status, body))
 }
 
 /// Standing orders. Scope `read`.
@@ -97,12 +128,15 @@ async fn list_orders(
     caller.needs(Scope::Read)?;
     let window = Window::of(&query)?;
     let core = &api.app.core;
-    Ok(Json(core.read(|network| {
-        page::of_map(&network.state().orders, &window, |id, order| {
-            let wanted = caller.sees_project(order.project);
-            wanted.then(|| order_view(core, network, id)).flatten()
-        })
-    })))
+    let page = core.read(|network| {
+        let of_project = |project| network.index().orders_of(project, window.after);
+        let orders = (&network.state().orders, of_project);
+        listed(&caller, &window, orders, |id| order_view(core, network, id))
+    });
+    Ok(Json(Page {
+        data: why::explained(core, page.data).await,
+        ..page
+    }))
 }
 
 fn seen_order(api: &Api, caller: &Caller, id: WorkloadId) -> Result<StandingOrder, Problem> {
@@ -122,7 +156,12 @@ async fn get_order(
     Id(id): Id<WorkloadId>,
 ) -> Result<Json<StandingOrder>, Problem> {
     caller.needs(Scope::Read)?;
-    seen_order(&api, &caller, id).map(Json)
+    let order = seen_order(&api, &caller, id)?;
+    let explained = why::explained(&api.app.core, vec![order]).await;
+    let order = explained.into_iter().next();
+    order
+        .map(Json)
+        .ok_or_else(|| Problem::not_found("standing order", id))
 }
 
 /// Wants what was ordered no longer. Scope `deploy`.
@@ -163,7 +202,8 @@ async fn reserve(
         to: Time::from_millis(asked.to_ms),
     };
     let thing = Thing::Reservation(wanted.id);
-    wanted.act.answer(command, StatusCode::CREATED, thing).await
+    let answered = wanted.act.answer(command, StatusCode::CREATED, thing).await;
+    answered.map_err(in_body)
 }
 
 /// Reservations that are not over. Scope `read`.
@@ -178,11 +218,10 @@ async fn list_reservations(
     let window = Window::of(&query)?;
     let core = &api.app.core;
     Ok(Json(core.read(|network| {
-        page::of_map(&network.state().reservations, &window, |id, reservation| {
-            let wanted = caller.sees_project(reservation.project);
-            wanted
-                .then(|| reservation_view(core, network, id))
-                .flatten()
+        let of_project = |project| network.index().reservations_of(project, window.after);
+        let reservations = (&network.state().reservations, of_project);
+        listed(&caller, &window, reservations, |id| {
+            reservation_view(core, network, id)
         })
     })))
 }
@@ -246,9 +285,11 @@ pub(in crate::http) fn order_view(
             until_ms: Some(order.until.as_millis()),
             retry_ms: Some(order.retry.as_millis()),
             attempts: order.attempts,
+            why: None,
+            way_out: None,
         });
     }
-    let filled = state.workloads.get(&id)?;
+    let filled = state.workloads.get(&id).filter(|of| of.ordered)?;
     Some(StandingOrder {
         id,
         project: filled.project,
@@ -259,6 +300,8 @@ pub(in crate::http) fn order_view(
         until_ms: None,
         retry_ms: None,
         attempts: 0,
+        why: None,
+        way_out: None,
     })
 }
 

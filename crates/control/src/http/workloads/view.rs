@@ -24,6 +24,7 @@ pub(in crate::http) fn view(core: &Core, network: &Network, id: WorkloadId) -> O
         replicas: replicas
             .map(|(id, of)| replica(core, network, id, of))
             .collect(),
+        why_waiting: None,
     })
 }
 

@@ -144,7 +144,8 @@ pub(super) fn subjects(
         }
         Event::OrderWaits { workload, .. } | Event::OrderEnded { workload, .. } => {
             let order = state.before.orders.get(workload);
-            (order.map(|order| order.project), None)
+            let project = order.map(|order| order.project);
+            (project.or_else(|| state.project_of(*workload)), None)
         }
         Event::ReservationBegun { workload, .. } | Event::ReservationEnded { workload, .. } => {
             let reservation = state.before.reservations.get(workload);

@@ -7,7 +7,7 @@ use remuda_ledger::Rail;
 use remuda_network::Policy;
 use remuda_network::command::{LeaveManner, ObservedPhase};
 use remuda_network::state::{EndReason, Terms};
-use remuda_types::{Capacity, Money, Shape, Span, Tier, WorkloadKind};
+use remuda_types::{Capacity, Money, Shape, Span, Tier, Together, WorkloadKind};
 
 use crate::world::{capacity, lax, terms};
 
@@ -129,10 +129,13 @@ fn shapes() -> impl Strategy<Value = Shape> {
 fn wanted() -> impl Strategy<Value = Terms> {
     let tiers = select(Tier::ALL.to_vec());
     let kinds = prop_oneof![Just(WorkloadKind::Service), Just(WorkloadKind::Job)];
-    (0_u8..4, shapes(), tiers, kinds).prop_map(|(n, shape, tier, kind)| Terms {
+    let together = prop_oneof![3 => Just(Together::Anywhere), 1 => Just(Together::Fabric)];
+    let wanted = (0_u8..4, shapes(), tiers, kinds, together);
+    wanted.prop_map(|(n, shape, tier, kind, together)| Terms {
         shape,
         tier,
         kind,
+        together,
         ..terms(n)
     })
 }

@@ -12,7 +12,8 @@ use remuda_control::network::state::{EndReason, Terms};
 use remuda_control::network::{Command, Event};
 use remuda_types::{
     ApiKeyId, Capacity, Class, CommandId, Country, Digest, LeaseId, Money, NodeKey, Place, Price,
-    ProjectId, ProviderId, Shape, SiteId, Tier, Time, TrancheId, WorkloadId, WorkloadKind,
+    ProjectId, ProviderId, Shape, SiteId, Tier, Time, Together, TrancheId, WorkloadId,
+    WorkloadKind,
 };
 
 use super::super::world::{GATEWAY, World, label};
@@ -213,6 +214,7 @@ impl Script {
             near: None,
             tokens: None,
             model: None,
+            together: Together::default(),
         };
         Command::Deploy {
             project,

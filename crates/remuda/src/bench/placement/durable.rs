@@ -25,7 +25,7 @@ use remuda_control::network::{Command, Event, Refusal};
 use remuda_control::sequencer::BATCH_MAX;
 use remuda_journal::{Batch, Claim, Journal, RecordDraft};
 use remuda_sim::world::{self as made, Demand, Departures};
-use remuda_types::{Span, Tier, WorkloadId, WorkloadKind};
+use remuda_types::{Span, Tier, Together, WorkloadId, WorkloadKind};
 use serde::Serialize;
 
 use super::Args;
@@ -212,6 +212,7 @@ impl Run {
             }),
             tokens: None,
             model: None,
+            together: Together::default(),
         };
         let command = Command::Deploy {
             project: projects[self.deployed as usize % projects.len()],

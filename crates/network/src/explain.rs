@@ -1,0 +1,90 @@
+//! Why there is no room, as things are now: worked out for those who ask, by a look at every state
+//! that nodes are in. Nothing that is decided waits for it.
+//!
+//! What a tier may have though it is not free counts as room: for what is sold under a promise what
+//! spot has, for spot what is claimed and not called.
+
+use remuda_placement::{Replicas, Request, Unplaced};
+use remuda_types::{ReplicaId, Together, WorkloadId};
+
+use crate::Network;
+use crate::index::Layer;
+use crate::refusal::{Later, Refusal, Wanted};
+use crate::state::{Lease, Terms, Workload};
+
+impl Network {
+    /// What a refusal leaves out for those who do not ask: why no node has room. A refusal that no
+    /// longer holds, since room came to be meanwhile, is left as it is.
+    pub fn explain(&self, refusal: Refusal) -> Refusal {
+        let why = match &refusal {
+            Refusal::NoRoom(wanted) => match &wanted.later {
+                None => self.why_no_room(&wanted.terms, wanted.replicas),
+                Some(later) => self.why_no_room_later(wanted, later),
+            },
+            _ => None,
+        };
+        why.map_or(refusal, |why| Refusal::NoCapacity(Box::new(why)))
+    }
+
+    fn why_no_room_later(&self, wanted: &Wanted, later: &Later) -> Option<Unplaced> {
+        let gaps = self.index().gaps_and_yielding((later.from, later.to));
+        let fleets = (self.index().fleet(), &gaps);
+        let group = Replicas::new(wanted.replicas).ok()?;
+        let mut request = wanted.terms.request().ok()?;
+        let booked_up = self.index().layers.booked_up();
+        request.avoid.nodes.extend(booked_up.iter().copied());
+        if request.together == Together::Fabric {
+            return remuda_placement::explain_group(fleets, &request, group);
+        }
+        let why = remuda_placement::why_not(fleets, &request, &later.placed, group);
+        Some(why)
+    }
+
+    /// Why so many replicas of these terms have no place now, if they have none.
+    pub fn why_no_room(&self, terms: &Terms, replicas: u32) -> Option<Unplaced> {
+        let request = terms.request().ok()?;
+        self.unplaced(terms, &request, Replicas::new(replicas).ok()?)
+    }
+
+    /// Why the replicas of a workload that wait have no place now, if some do and have none. Where
+    /// a gang is nowhere, none for all of it.
+    pub fn why_waiting(&self, id: WorkloadId) -> Option<Unplaced> {
+        let workload = self.state().workloads.get(&id)?;
+        let mut request = workload.terms.request().ok()?;
+        let waits = |id: &&ReplicaId| {
+            let replica = self.state().replicas.get(*id);
+            replica.is_some_and(|replica| replica.lease.is_none())
+        };
+        if workload.stopping || !workload.replicas.iter().any(|id| waits(&id)) {
+            return None;
+        }
+        for lease in self.leases_held(workload) {
+            if request.spread.owners {
+                request.avoid.owners.insert(lease.provider);
+                request.avoid.sites.insert(lease.site);
+            }
+            if request.together == Together::Fabric {
+                request.fabric = self.state().cell_of(lease.node);
+            }
+        }
+        let is_gang = request.together == Together::Fabric && request.fabric.is_none();
+        let group = if is_gang { workload.replicas.len() } else { 1 };
+        let group = Replicas::new(u32::try_from(group).ok()?).ok()?;
+        self.unplaced(&workload.terms, &request, group)
+    }
+
+    fn leases_held<'a>(&'a self, workload: &'a Workload) -> impl Iterator<Item = &'a Lease> {
+        let state = self.state();
+        let replicas = workload.replicas.iter();
+        let replicas = replicas.filter_map(|id| state.replicas.get(id));
+        let leases =
+            replicas.flat_map(|replica| replica.lease.into_iter().chain(replica.successor));
+        leases.filter_map(|id| state.leases.get(&id))
+    }
+
+    fn unplaced(&self, terms: &Terms, request: &Request, group: Replicas) -> Option<Unplaced> {
+        let index = self.index();
+        let instead = index.layers.of(Layer::of(terms.tier));
+        remuda_placement::explain_group((index.fleet(), instead), request, group)
+    }
+}
