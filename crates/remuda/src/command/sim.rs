@@ -1,6 +1,7 @@
 //! `remuda sim`: a whole network under a virtual clock, and what its tenants got of what they were
 //! promised.
 
+mod parts;
 mod report;
 mod rows;
 

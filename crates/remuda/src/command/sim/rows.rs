@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use remuda_sim::run::{Cause, Delivered, Outcome, Requests};
+use remuda_sim::run::{Cause, Delivered, Outcome};
 use remuda_types::Tier;
 use remuda_wire::api::Usd;
 use serde::Serialize;
 
+use super::parts::{Asked, Booked, Planned};
 use crate::table::{Table, details};
 
 /// Services of at least so many replicas are what redundancy is meant to be cheap for.
@@ -39,58 +40,16 @@ pub(super) struct Run {
     /// What came of requests at gateways, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     requests: Option<Asked>,
+    /// What came of reservations, standing orders and scaling, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bookings: Option<Booked>,
+    /// How far what was held was from the cheapest, where plans were made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plans: Option<Planned>,
     commands: u64,
     facts: u64,
     happenings: u64,
     wall_s: f64,
-}
-
-/// What came of requests at gateways.
-#[derive(Debug, Serialize)]
-struct Asked {
-    came: u64,
-    served: u64,
-    moves: u64,
-    failed: u64,
-    failed_though_served: u64,
-    overloaded: u64,
-    unfunded: u64,
-    unknown: u64,
-    cut_off: u64,
-    no_gateway: u64,
-    lapsed: u64,
-    gateway_faults: u64,
-    posted_usd: Usd,
-    lost_usd: Usd,
-}
-
-impl Asked {
-    fn of(requests: &Requests) -> Option<Self> {
-        (requests.came > 0).then_some(Self {
-            came: requests.came,
-            served: requests.served,
-            moves: requests.moves,
-            failed: requests.failed,
-            failed_though_served: requests.failed_though_served,
-            overloaded: requests.overloaded,
-            unfunded: requests.unfunded,
-            unknown: requests.unknown,
-            cut_off: requests.cut_off,
-            no_gateway: requests.no_gateway,
-            lapsed: requests.lapsed,
-            gateway_faults: requests.gateway_faults,
-            posted_usd: Usd(requests.posted),
-            lost_usd: Usd(requests.lost),
-        })
-    }
-
-    fn text(&self) -> String {
-        let failed = self.failed + self.failed_though_served;
-        format!(
-            "{}, {failed} ({} while a replica served), {}, {} ({} moves between replicas)",
-            self.came, self.failed_though_served, self.overloaded, self.cut_off, self.moves
-        )
-    }
 }
 
 /// What was delivered of a tier.
@@ -149,6 +108,8 @@ impl Run {
             orders_refused: outcome.refused,
             orders_repeated: outcome.repeats,
             requests: Asked::of(&outcome.requests),
+            bookings: Booked::of(&outcome.bookings),
+            plans: Planned::of(&outcome.gaps),
             commands: outcome.commands,
             facts: outcome.facts,
             happenings: outcome.happenings,
@@ -157,6 +118,23 @@ impl Run {
     }
 
     pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = self.of_network();
+        if let Some(requests) = &self.requests {
+            facts.push(("requests, failed, crowded out, cut off", requests.text()));
+        }
+        facts.extend(self.bookings.iter().flat_map(Booked::texts));
+        if let Some(plans) = &self.plans {
+            facts.push(("dearer than the cheapest, mean and last", plans.text()));
+        }
+        facts.push((
+            "commands, facts",
+            format!("{}, {}", self.commands, self.facts),
+        ));
+        facts.push(("took", format!("{:.1} s", self.wall_s)));
+        facts
+    }
+
+    fn of_network(&self) -> Vec<(&'static str, String)> {
         vec![
             ("scenario", format!("{}: {}", self.scenario, self.about)),
             ("seed", self.seed.to_string()),
@@ -189,17 +167,6 @@ impl Run {
                 format!("{} USD by {}", self.forfeited_usd.0, self.forfeits),
             ),
             ("orders without a place", self.orders_refused.to_string()),
-            (
-                "requests, failed, crowded out, cut off",
-                self.requests
-                    .as_ref()
-                    .map_or("none came".to_owned(), Asked::text),
-            ),
-            (
-                "commands, facts",
-                format!("{}, {}", self.commands, self.facts),
-            ),
-            ("took", format!("{:.1} s", self.wall_s)),
         ]
     }
 
