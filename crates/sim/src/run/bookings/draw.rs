@@ -4,7 +4,7 @@ use remuda_network::state::{Near, Terms, TokenPrices};
 use remuda_network::{Command, State};
 use remuda_placement::Request;
 use remuda_types::{
-    CommandId, Price, ProjectId, Shape, Span, Tier, Time, WorkloadId, WorkloadKind,
+    CommandId, Price, ProjectId, Shape, Span, Tier, Time, Together, WorkloadId, WorkloadKind,
 };
 
 use super::{Asked, Sort};
@@ -197,6 +197,7 @@ impl Wishes {
             }),
             tokens: self.tokens.filter(|_| tier.spreads_owners()),
             model: None,
+            together: Together::default(),
         })
     }
 

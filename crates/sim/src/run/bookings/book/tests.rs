@@ -5,7 +5,7 @@ use remuda_network::event::Slice;
 use remuda_network::state::{Node, Terms};
 use remuda_types::{
     Capacity, Class, CommandId, LeaseId, Money, Price, ProjectId, ProviderId, Shape, SiteId, Tier,
-    TransferId, WorkloadKind,
+    Together, TransferId, WorkloadKind,
 };
 
 use super::*;
@@ -33,6 +33,7 @@ fn terms() -> Box<Terms> {
         near: None,
         tokens: None,
         model: None,
+        together: Together::default(),
     })
 }
 
