@@ -83,8 +83,14 @@ impl Spec {
         }
     }
 
-    /// What control found wrong, at its place in the file.
-    fn refused(&self, errors: Vec<FieldError>) -> SpecError {
+    /// What control found wrong, at its place in the file: where the spec was a part of what was
+    /// asked, its pointers say so.
+    fn refused(&self, mut errors: Vec<FieldError>) -> SpecError {
+        for error in &mut errors {
+            if let Some(own) = error.pointer.strip_prefix("/workload") {
+                error.pointer = own.to_owned();
+            }
+        }
         SpecError::Faults {
             path: self.path.clone(),
             faults: self.at_their_places(errors),

@@ -261,18 +261,33 @@ pub(crate) fn workloads(workloads: &[Workload]) -> Table {
 
 /// Standing orders.
 pub(crate) fn orders(orders: &[StandingOrder]) -> Table {
-    Table::new(["ORDER", "WORKLOAD", "STATE", "UNTIL", "TRIED", "AGE"])
-        .when_empty("no order stands: `remuda order place SPEC.yaml --for 7d`")
-        .rows(orders.iter().map(|of| {
-            [
-                of.id.to_string(),
-                of.name.clone(),
-                of.state.clone(),
-                of.until_ms.map_or_else(String::new, instant),
-                of.attempts.to_string(),
-                ago(of.created_ms),
-            ]
-        }))
+    Table::new([
+        "ORDER",
+        "WORKLOAD",
+        "STATE",
+        "UNTIL",
+        "TRIED",
+        "AGE",
+        "WAITS FOR",
+    ])
+    .when_empty("no order stands: `remuda order place SPEC.yaml --for 7d`")
+    .rows(orders.iter().map(|of| {
+        [
+            of.id.to_string(),
+            of.name.clone(),
+            of.state.clone(),
+            of.until_ms.map_or_else(String::new, instant),
+            of.attempts.to_string(),
+            ago(of.created_ms),
+            waits_for(of),
+        ]
+    }))
+}
+
+/// Why an order waits, and what would help, in one line.
+fn waits_for(of: &StandingOrder) -> String {
+    let said = [&of.why, &of.way_out].into_iter().flatten();
+    said.map(String::as_str).collect::<Vec<_>>().join("; ")
 }
 
 /// Reservations.

@@ -10,6 +10,9 @@ use crate::context::Context;
 use crate::spec::Spec;
 use crate::{find, view};
 
+/// So many replicas are told of one by one.
+const SHOWN: usize = 32;
+
 /// Have something run, as a YAML file says it
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -77,7 +80,11 @@ pub(super) async fn finish(
 }
 
 fn placed(workload: &Workload) -> String {
-    let replicas: Vec<String> = workload.replicas.iter().map(view::placed).collect();
+    let replicas = workload.replicas.iter().take(SHOWN).map(view::placed);
+    let more = workload.replicas.len().saturating_sub(SHOWN);
+    let more =
+        (more > 0).then(|| format!("and {more} more: `remuda ps`, or `--json`, shows all of them"));
+    let replicas: Vec<String> = replicas.chain(more).collect();
     format!(
         "{} is {}\n{}",
         workload.name,

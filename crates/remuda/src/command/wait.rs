@@ -1,7 +1,9 @@
 //! `--wait`: until what was asked for is there.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use remuda_types::ReplicaId;
 use remuda_wire::api::replica::{Placement, Replica, Workload};
 
 use crate::client::Client;
@@ -67,24 +69,34 @@ fn describe(workload: &Workload) -> String {
         .iter()
         .filter(|replica| replica.phase == "ready")
         .count();
-    let phases: Vec<String> = workload
-        .replicas
-        .iter()
-        .map(|replica| view::phase(workload, replica))
-        .collect();
+    let mut phases = BTreeMap::<String, usize>::new();
+    for replica in &workload.replicas {
+        *phases.entry(view::phase(workload, replica)).or_default() += 1;
+    }
+    let phases = phases.into_iter().map(|(phase, of)| match of {
+        1 => phase,
+        of => format!("{of} {phase}"),
+    });
     format!(
         "{}: {ready} of {} ready ({})",
         workload.name,
-        phases.len(),
-        phases.join(", ")
+        workload.replicas.len(),
+        phases.collect::<Vec<_>>().join(", ")
     )
+}
+
+/// Replicas by their ids.
+fn by_id(workload: &Workload) -> BTreeMap<ReplicaId, &Replica> {
+    let replicas = workload.replicas.iter();
+    replicas.map(|replica| (replica.id, replica)).collect()
 }
 
 /// What ended between two looks: a lease that neither is still there nor has moved.
 fn ends(before: &Workload, now: &Workload) -> Vec<String> {
     let lease = |of: &Option<Placement>| of.as_ref().map(|placement| placement.lease);
+    let there = by_id(now);
     let ended = |was: &&Replica| {
-        let is = now.replicas.iter().find(|is| is.id == was.id);
+        let is = there.get(&was.id);
         let (had, has) = (
             lease(&was.placement),
             is.and_then(|is| lease(&is.placement)),
@@ -97,7 +109,7 @@ fn ends(before: &Workload, now: &Workload) -> Vec<String> {
     let ended = before.replicas.iter().filter(ended).map(|was| was.id);
     ended
         .map(|id| {
-            let is = now.replicas.iter().find(|is| is.id == id);
+            let is = there.get(&id);
             let how = is.and_then(|is| is.last_end.as_deref()).unwrap_or("ended");
             let name = &now.name;
             format!("{id}: {how}; it is tried again, `remuda logs {name}` shows its last words")
@@ -107,11 +119,9 @@ fn ends(before: &Workload, now: &Workload) -> Vec<String> {
 
 /// Why a replica stands where it does is only in the answer that placed it.
 fn with_reasons(mut workload: Workload, placed: &Workload) -> Workload {
+    let placed = by_id(placed);
     for replica in &mut workload.replicas {
-        let before = placed
-            .replicas
-            .iter()
-            .find(|before| before.id == replica.id);
+        let before = placed.get(&replica.id);
         let before = before.and_then(|before| before.placement.as_ref());
         if let (Some(now), Some(before)) = (&mut replica.placement, before)
             && now.lease == before.lease
@@ -124,9 +134,12 @@ fn with_reasons(mut workload: Workload, placed: &Workload) -> Workload {
 
 fn too_late(workload: &Workload, waited: Duration) -> Failure {
     let waited = humantime::format_duration(waited);
+    let why = workload.why_waiting.as_ref();
+    let why = why.map(|why| format!("; no place for those that wait: {why}"));
     let message = format!(
-        "not all of it was ready within {waited}: {}",
-        describe(workload)
+        "not all of it was ready within {waited}: {}{}",
+        describe(workload),
+        why.unwrap_or_default()
     );
     let way_out = format!(
         "`remuda logs {0}` shows why, `remuda ps` how it goes",

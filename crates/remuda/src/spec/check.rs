@@ -1,13 +1,18 @@
 //! What a spec's types do not say. Control checks it again; here it is found without asking.
 
-use remuda_types::Money;
+use remuda_types::{Money, Together};
 use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::problem::FieldError;
 use remuda_wire::api::workload::ModelSpec;
 
 /// Everything that is wrong.
 pub(super) fn check(spec: &WorkloadSpec) -> Vec<FieldError> {
-    let checks = [runs_one_thing(spec), replicas(spec), command(spec)];
+    let checks = [
+        runs_one_thing(spec),
+        replicas(spec),
+        command(spec),
+        together(spec),
+    ];
     let checks = checks.into_iter().flatten();
     checks.chain(engine(spec)).chain(amounts(spec)).collect()
 }
@@ -32,6 +37,17 @@ fn runs_one_thing(spec: &WorkloadSpec) -> Option<FieldError> {
 
 fn replicas(spec: &WorkloadSpec) -> Option<FieldError> {
     (spec.replicas == 0).then(|| wrong("/replicas", "at least 1 is expected"))
+}
+
+fn together(spec: &WorkloadSpec) -> Option<FieldError> {
+    let fabric = spec.placement.together == Together::Fabric;
+    (fabric && spec.tier.spreads_owners()).then(|| {
+        wrong(
+            "/placement/together",
+            "one fabric is at one site, and the tier has each copy at a site of its own: \
+             choose another tier, or leave it out",
+        )
+    })
 }
 
 fn command(spec: &WorkloadSpec) -> Option<FieldError> {
