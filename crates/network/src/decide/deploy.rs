@@ -272,9 +272,11 @@ pub(super) fn scale(draft: &mut Draft<'_>, id: WorkloadId, replicas: u32) -> Res
     };
     for _ in have..replicas {
         let mut wanted = lease::request(draft, id, of.terms, None)?;
-        let may_go = gang::settle(draft, of.terms, replicas as usize, &mut wanted);
+        if !gang::settle(draft, of.terms, replicas as usize, &mut wanted) {
+            return Err(no_room(of.terms, Replicas::new(replicas)?));
+        }
         let grant = of.new_replica(draft);
-        if !may_go || seek(draft, &grant, &wanted, Standby::Never)?.is_none() {
+        if seek(draft, &grant, &wanted, Standby::Never)?.is_none() {
             let one = Replicas::new(1)?;
             return Err(no_capacity(draft, of.terms, &wanted, &[], one));
         }

@@ -187,6 +187,16 @@ fn a_gang_of_which_nothing_is_left_goes_where_all_of_it_has_room() {
         why.to_string(),
         "placed 4 of 8; for the next: 3 nodes: 2 not open, 1 without 1 GPU free"
     );
+    let replicas = 9;
+    assert_eq!(
+        world.refused(Command::Scale { workload, replicas }),
+        "no capacity: placed 4 of 9; for the next: 3 nodes: 2 not open, 1 without 1 GPU free"
+    );
+    // When there is one, all of it goes there at once.
+    let (_, last) = cluster(&mut world, 4, 1, "9.00");
+    world.tick_after(secs(60));
+    assert_eq!(waiting(&world, workload), 0);
+    assert_eq!(sites(&world, workload), BTreeSet::from([last]));
 }
 
 #[test]
