@@ -50,6 +50,45 @@ fn each_tier_has_a_line_and_the_run_has_the_last() {
         (Some("run"), Some(3_000))
     );
     assert!(run["nodes_lost"].as_u64().unwrap() > 10, "{run}");
+    assert!(run["plans"]["made"].as_u64().unwrap() > 10, "{run}");
+    assert!(run["plans"]["gap_mean_ppm"].is_u64(), "{run}");
+    assert!(
+        run["bookings"].is_null() && run["requests"].is_null(),
+        "{run}"
+    );
+}
+
+#[test]
+fn what_tenants_booked_is_counted() {
+    let program = Program::new();
+    program.file(
+        "booked.toml",
+        "gpus = 400\ndays = 1\nsite_gpus = 20\n[demand]\nload = 0.5\nlifetime = \"1h\"\n\
+         reservations_per_day = 80\norders_per_day = 80\nscales_per_day = 80\n",
+    );
+    let file = program.home().join("booked.toml");
+    let arguments = ["sim", "--scenario", file.to_str().unwrap()];
+    let said = program.run(&[&arguments[..], &["--json"]].concat());
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let run: Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+    let count = |what: &str| run["bookings"][what].as_u64().unwrap();
+    assert!(count("reservations_made") > 20, "{run}");
+    assert!(count("reservations_begun_whole") > 20, "{run}");
+    assert_eq!(
+        count("reservations_begun_late"),
+        0,
+        "nothing befalls it: {run}"
+    );
+    assert!(count("standing_orders_filled_at_once") > 10, "{run}");
+    assert!(count("scaled") > 20, "{run}");
+    let said = program.run(&arguments);
+    for row in [
+        "reservations made, begun whole, begun late",
+        "standing orders placed, filled, ended",
+        "dearer than the cheapest, mean and last",
+    ] {
+        assert!(said.stdout.contains(row), "{}", said.stdout);
+    }
 }
 
 #[test]
