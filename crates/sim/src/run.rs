@@ -32,6 +32,7 @@ mod strike;
 mod tenants;
 mod truth;
 mod uptime;
+mod wants;
 mod watch;
 mod weather;
 mod wires;

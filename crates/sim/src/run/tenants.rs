@@ -3,24 +3,13 @@
 use std::collections::BTreeMap;
 
 use remuda_network::Command;
-use remuda_network::state::{Near, Terms, TokenPrices};
-use remuda_placement::Request;
-use remuda_types::{CommandId, ProjectId, Shape, Span, Tier, Together, WorkloadKind};
+use remuda_network::state::TokenPrices;
+use remuda_types::{CommandId, ProjectId, Span, Tier};
 
 use super::dice::Dice;
-use super::ground::label;
 use super::service::Kind;
+use super::wants::Wants;
 use crate::scenario;
-use crate::world::Demand;
-
-/// The least that a `multi-site` replica asks: any class of the world has it.
-pub(crate) const REPLICA: Shape = Shape {
-    gpu_milli: 1_000,
-    gpu_memory_mib: 0,
-    cpu_milli: 4_000,
-    memory_mib: 16_384,
-    disk_mib: 0,
-};
 
 /// Something that a tenant wants run.
 #[derive(Clone, Debug)]
@@ -38,12 +27,9 @@ pub(crate) struct Order {
 #[derive(Debug)]
 pub(crate) struct Tenants {
     dice: Dice,
-    demand: Demand,
+    wants: Wants,
     wanted: scenario::Demand,
     projects: Vec<ProjectId>,
-    /// What tokens of `multi-site` services cost, where gateways sell them.
-    tokens: Option<TokenPrices>,
-    ordered: u64,
     /// GPU-thousandths that are wanted now: by tier, and of `multi-site` by size of service.
     in_use: BTreeMap<Kind, u64>,
 }
@@ -58,11 +44,9 @@ impl Tenants {
     ) -> Self {
         Self {
             dice,
-            demand: Demand::new(seed, 0),
+            wants: Wants::new(seed, tokens, 0),
             wanted,
             projects,
-            tokens,
-            ordered: 0,
             in_use: BTreeMap::new(),
         }
     }
@@ -89,7 +73,7 @@ impl Tenants {
         } else {
             1
         };
-        let terms = self.terms(kind.tier)?;
+        let terms = self.wants.terms(kind.tier)?;
         let gpu_milli = terms.shape.gpu_milli * u64::from(replicas);
         let project = self.projects[self.dice.below(self.projects.len())];
         let lifetime = match kind.tier {
@@ -150,44 +134,6 @@ impl Tenants {
             (kind(Tier::MultiSite, mix.needs), share)
         }));
         shares
-    }
-
-    fn terms(&mut self, tier: Tier) -> Option<Terms> {
-        let mut request = match tier {
-            Tier::MultiSite => Request::new(REPLICA).ok()?,
-            Tier::Spot | Tier::Standard | Tier::Enterprise => self.with_gpu()?,
-        };
-        if tier == Tier::Enterprise {
-            (request.countries, request.near) = (Vec::new(), None);
-        }
-        self.ordered += 1;
-        Some(Terms {
-            kind: WorkloadKind::Service,
-            label: label(self.ordered),
-            spec: label(self.ordered),
-            tier,
-            shape: *request.shape(),
-            classes: request.classes,
-            countries: request.countries,
-            max_price: None,
-            near: request.near.map(|near| Near {
-                place: near.place,
-                max_distance_km: near.max_distance_km,
-            }),
-            tokens: self.tokens.filter(|_| tier.spreads_owners()),
-            model: None,
-            together: Together::default(),
-        })
-    }
-
-    /// The next request of the world's demand that asks for a GPU or a part of one.
-    fn with_gpu(&mut self) -> Option<Request> {
-        loop {
-            let request = self.demand.draw()?;
-            if request.shape().gpu_milli > 0 {
-                return Some(request);
-            }
-        }
     }
 }
 

@@ -1,20 +1,15 @@
 //! What tenants ask for, for when, and what it may cost.
 
-use remuda_network::state::{Near, Terms, TokenPrices};
+use remuda_network::state::{Terms, TokenPrices};
 use remuda_network::{Command, State};
-use remuda_placement::Request;
-use remuda_types::{
-    CommandId, Price, ProjectId, Shape, Span, Tier, Time, Together, WorkloadId, WorkloadKind,
-};
+use remuda_types::{CommandId, Price, ProjectId, Shape, Span, Tier, Time, WorkloadId};
 
 use super::{Asked, Sort};
 use crate::run::dice::Dice;
-use crate::run::ground::label;
 use crate::run::service::Kind;
-use crate::run::tenants::REPLICA;
+use crate::run::wants::Wants;
 use crate::run::weather::mean;
 use crate::scenario;
-use crate::world::Demand;
 
 /// Names of what is booked begin here: what is deployed never has as many.
 const NAMES: u64 = 1 << 48;
@@ -34,11 +29,9 @@ const LOOKS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Wishes {
     pub(super) dice: Dice,
-    demand: Demand,
+    wants: Wants,
     wanted: scenario::Demand,
     projects: Vec<ProjectId>,
-    tokens: Option<TokenPrices>,
-    named: u64,
 }
 
 impl Wishes {
@@ -51,11 +44,9 @@ impl Wishes {
     ) -> Self {
         Self {
             dice,
-            demand: Demand::new(seed ^ 0x626f_6f6b, 0),
+            wants: Wants::new(seed ^ 0x626f_6f6b, tokens, NAMES),
             wanted,
             projects,
-            tokens,
-            named: NAMES,
         }
     }
 
@@ -79,7 +70,7 @@ impl Wishes {
     /// Capacity from a time on and before another.
     pub(super) fn reservation(&mut self, id: CommandId, now: Time, state: &State) -> Option<Asked> {
         let (kind, replicas) = self.drawn(&[Tier::Standard, Tier::Enterprise, Tier::MultiSite])?;
-        let mut terms = self.terms(kind.tier)?;
+        let mut terms = self.wants.terms(kind.tier)?;
         if self.dice.falls(0.5) {
             terms.max_price = self.limit(&terms, RESERVATION_PAYS, state);
         }
@@ -106,7 +97,7 @@ impl Wishes {
         state: &State,
     ) -> Option<Asked> {
         let (kind, replicas) = self.drawn(Tier::ALL)?;
-        let mut terms = self.terms(kind.tier)?;
+        let mut terms = self.wants.terms(kind.tier)?;
         terms.max_price = self.limit(&terms, ORDER_PAYS, state);
         let stands = LENGTH_LEAST.saturating_add(self.lifetime());
         let stands = stands.min(state.policy.order_stands_max.saturating_sub(Span::HOUR));
@@ -170,44 +161,6 @@ impl Wishes {
         }
         let replicas = 1 + u32::from(self.dice.falls(0.4)) + u32::from(self.dice.falls(0.2));
         Some((Kind { tier, needed: 1 }, replicas))
-    }
-
-    fn terms(&mut self, tier: Tier) -> Option<Terms> {
-        let mut request = if tier.spreads_owners() {
-            Request::new(REPLICA).ok()?
-        } else {
-            self.with_gpu()?
-        };
-        if tier == Tier::Enterprise {
-            (request.countries, request.near) = (Vec::new(), None);
-        }
-        self.named += 1;
-        Some(Terms {
-            kind: WorkloadKind::Service,
-            label: label(self.named),
-            spec: label(self.named),
-            tier,
-            shape: *request.shape(),
-            classes: request.classes,
-            countries: request.countries,
-            max_price: None,
-            near: request.near.map(|near| Near {
-                place: near.place,
-                max_distance_km: near.max_distance_km,
-            }),
-            tokens: self.tokens.filter(|_| tier.spreads_owners()),
-            model: None,
-            together: Together::default(),
-        })
-    }
-
-    fn with_gpu(&mut self) -> Option<Request> {
-        loop {
-            let request = self.demand.draw()?;
-            if request.shape().gpu_milli > 0 {
-                return Some(request);
-            }
-        }
     }
 
     /// The most that a replica may cost: about what a node that would do asks for its GPUs.
