@@ -6,6 +6,7 @@ use crate::command::Command;
 use crate::decide;
 use crate::event::Event;
 use crate::index::Index;
+use crate::invariant::{self, Violation};
 use crate::refusal::Refusal;
 use crate::state::State;
 
@@ -25,6 +26,9 @@ pub struct Network {
     index: Index,
     spares_spot: bool,
 }
+
+/// Builds with debug assertions check all of a network with so many leases at most.
+const CHECKED_MAX: usize = 100;
 
 /// How far a client's clock may run ahead of control's.
 const CLOCK_AHEAD_MAX: Span = Span::from_secs(60);
@@ -86,6 +90,13 @@ impl Network {
         }
         self.index.settle();
         self.state.remember(now, id);
+        debug_assert_eq!(self.broken(), None, "after {events:?}");
+    }
+
+    /// What is not as it must be, in a network so small that it can be looked at after every step.
+    fn broken(&self) -> Option<Violation> {
+        let is_small = self.state.leases.len() <= CHECKED_MAX;
+        is_small.then(|| invariant::check(self).err()).flatten()
     }
 }
 
