@@ -139,3 +139,27 @@ fn an_order_waits_for_a_budget_too() {
     );
     assert_eq!(world.state().orders.len(), 1);
 }
+
+#[test]
+fn a_tick_tries_so_many_overdue_orders_and_so_many_of_their_replicas() {
+    for (replicas, tried) in [(1, 50), (400, 1)] {
+        let mut world = World::new(lax());
+        world.node(1, "4.00");
+        let (_, project) = world.project(1, "100.00");
+        for n in 1..=60 {
+            let cheap = Terms {
+                max_price: Some(per_hour("1.00")),
+                ..terms(n)
+            };
+            stands(&world.run(order(&world, project, &cheap, replicas)));
+        }
+        world.wait(secs(600));
+        let mut left = 60;
+        while left > 0 {
+            let waits = world.run(Command::Tick { adopting: false });
+            assert_eq!(waits.len(), tried.min(left), "{waits:?}");
+            left -= waits.len();
+        }
+        assert!(world.run(Command::Tick { adopting: false }).is_empty());
+    }
+}
