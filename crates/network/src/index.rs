@@ -74,6 +74,8 @@ pub struct Index {
     nodes_of: BTreeSet<(ProviderId, NodeKey)>,
     /// Every live lease, those included that their replica has left and that still drain.
     leases_of: Map<WorkloadId, Leases>,
+    /// What facts changed since it was last said when it is due.
+    changed: SmallVec<[Due; 8]>,
     dues: Dues,
     /// Those of standing orders, of which all may be overdue at once.
     dues_of_orders: Dues,
@@ -166,6 +168,16 @@ impl Index {
     /// Tells the fleet of all that is held. To be called when a command is decided or committed.
     pub(crate) fn settle(&mut self) {
         self.fleet.now();
+    }
+
+    /// Says anew when what was changed is due: once for each, however many facts of a command did.
+    pub(crate) fn reschedule(&mut self, state: &State) {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        for due in changed {
+            self.refresh(state, due);
+        }
     }
 
     /// The provider, site, tenant, project or workload of this name.
@@ -343,13 +355,13 @@ impl Index {
                     self.sites.count_in(*node, found);
                     self.place_node(state, *node, found);
                 }
-                self.refresh(state, Due::Node(*node));
+                self.changed.push(Due::Node(*node));
             }
             Event::NodeResized { node, .. } => {
                 if let Some(found) = state.nodes.get(node) {
                     self.place_node(state, *node, found);
                 }
-                self.refresh(state, Due::Node(*node));
+                self.changed.push(Due::Node(*node));
             }
             Event::LeaseGranted {
                 lease,
@@ -370,12 +382,12 @@ impl Index {
                         self.projects.granted(lease.project, *price);
                     }
                 }
-                self.refresh(state, Due::Lease(*lease));
-                self.refresh(state, Due::Replica(*replica));
+                self.changed.push(Due::Lease(*lease));
+                self.changed.push(Due::Replica(*replica));
             }
             Event::LeaseEnded { lease, .. } => {
-                self.refresh(state, Due::Lease(*lease));
-                self.refresh(state, Due::Ended(*lease));
+                self.changed.push(Due::Lease(*lease));
+                self.changed.push(Due::Ended(*lease));
                 self.forget_left(state, *lease);
             }
             Event::WorkloadStopping { workload } => {
@@ -384,7 +396,7 @@ impl Index {
                     self.forget(Due::Replica(*replica));
                 }
             }
-            Event::LeasePhased { lease, .. } => self.refresh(state, Due::Lease(*lease)),
+            Event::LeasePhased { lease, .. } => self.changed.push(Due::Lease(*lease)),
             Event::LeaseSettled {
                 lease,
                 next,
@@ -393,19 +405,19 @@ impl Index {
             } => {
                 // Without another slice it ends, and is due when it was.
                 if next.is_some() {
-                    self.refresh(state, Due::Lease(*lease));
+                    self.changed.push(Due::Lease(*lease));
                 }
                 if charge.earned.is_zero() {
                     return;
                 }
                 if let Some(lease) = state.leases.get(lease) {
-                    self.refresh(state, Due::Provider(lease.provider));
+                    self.changed.push(Due::Provider(lease.provider));
                 }
             }
-            Event::LeaseForgotten { lease } => self.refresh(state, Due::Ended(*lease)),
+            Event::LeaseForgotten { lease } => self.changed.push(Due::Ended(*lease)),
             Event::ReplicaUnplaced { replica, .. }
             | Event::ReplicaRemoved { replica }
-            | Event::ReplicaAdded { replica, .. } => self.refresh(state, Due::Replica(*replica)),
+            | Event::ReplicaAdded { replica, .. } => self.changed.push(Due::Replica(*replica)),
             Event::ClaimSought { claim, .. }
             | Event::ClaimGranted { claim, .. }
             | Event::ClaimCalled { claim, .. }
@@ -419,10 +431,10 @@ impl Index {
             } => {
                 self.projects.name(*project, terms.label, *workload);
                 self.later.note_reservation(*project, *workload);
-                self.refresh(state, Due::Reservation(*workload));
+                self.changed.push(Due::Reservation(*workload));
             }
             Event::ReservationBegun { workload, .. } | Event::ReservationEnded { workload, .. } => {
-                self.refresh(state, Due::Reservation(*workload));
+                self.changed.push(Due::Reservation(*workload));
             }
             Event::OrderStands {
                 workload,
@@ -432,22 +444,22 @@ impl Index {
             } => {
                 self.projects.name(*project, terms.label, *workload);
                 self.later.note_order(*project, *workload);
-                self.refresh(state, Due::Order(*workload));
+                self.changed.push(Due::Order(*workload));
             }
             Event::OrderWaits { workload, .. } | Event::OrderEnded { workload, .. } => {
-                self.refresh(state, Due::Order(*workload));
+                self.changed.push(Due::Order(*workload));
             }
             Event::TrancheOpened { tranche, .. } | Event::TrancheClosed { tranche } => {
-                self.refresh(state, Due::Tranche(*tranche));
+                self.changed.push(Due::Tranche(*tranche));
             }
             Event::UsagePosted { usages, .. } => {
                 for usage in usages {
-                    self.refresh(state, Due::Provider(usage.provider));
+                    self.changed.push(Due::Provider(usage.provider));
                 }
             }
             Event::ProviderStands { provider, .. }
             | Event::HoldbackReleased { provider, .. }
-            | Event::Forfeited { provider, .. } => self.refresh(state, Due::Provider(*provider)),
+            | Event::Forfeited { provider, .. } => self.changed.push(Due::Provider(*provider)),
             Event::PlanAdopted { plan } => self.follow(plan),
             Event::SiteFailed { site, .. } => self.learn(state, *site),
             Event::PolicySet { .. } => *self = Self::rebuild(state),
@@ -500,7 +512,7 @@ impl Index {
         };
         match node.presence {
             Presence::Left(_) => self.place_node(state, id, node),
-            Presence::Draining(_) => self.refresh(state, Due::Node(id)),
+            Presence::Draining(_) => self.changed.push(Due::Node(id)),
             Presence::Away(_) | Presence::Up(_) | Presence::Suspect(_) | Presence::Lost(_) => {}
         }
     }

@@ -88,6 +88,7 @@ impl Network {
             self.state.apply(event, began_on);
             self.index.after(&self.state, event);
         }
+        self.index.reschedule(&self.state);
         self.index.settle();
         self.state.remember(now, id);
         debug_assert_eq!(self.broken(), None, "after {events:?}");

@@ -57,6 +57,7 @@ impl Outlook {
 impl Terms {
     /// The kind of demand that replicas of these terms are, unless they ask for no GPU.
     pub fn demand_class(&self) -> Option<DemandClass> {
-        DemandClass::of(&self.request().ok()?)
+        let lists = (&self.classes[..], &self.countries[..]);
+        DemandClass::new(&self.shape, lists, self.near, self.max_price)
     }
 }

@@ -33,10 +33,11 @@ pub use key::{ApiKey, KeyOwner, Scope};
 pub use lease::{Charged, EndedLease, Lease, Meter, Phase};
 pub use order::{OrderEnd, StandingOrder};
 pub use plan::AdoptedPlan;
+pub use remuda_placement::Near;
 pub use reservation::{Reservation, ReservationEnd};
 pub use supply::{Node, Presence, Provider, Site, Standing};
 pub use tenant::{Project, Tenant, Tranche};
-pub use workload::{Model, Near, Replica, Terms, TokenPrices, Workload};
+pub use workload::{Model, Replica, Terms, TokenPrices, Workload};
 
 /// Everything that survives.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]

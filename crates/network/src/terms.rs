@@ -1,6 +1,6 @@
 //! What placement is asked for what a tenant wants.
 
-use remuda_placement::{Near, Request, RequestError, Spread};
+use remuda_placement::{Request, RequestError, Spread};
 use remuda_types::Together;
 
 use crate::state::Terms;
@@ -16,10 +16,7 @@ impl Terms {
         request.classes.clone_from(&self.classes);
         request.countries.clone_from(&self.countries);
         request.max_price = self.max_price;
-        request.near = self.near.map(|near| Near {
-            place: near.place,
-            max_distance_km: near.max_distance_km,
-        });
+        request.near = self.near;
         request.spread = Spread {
             owners: spreads,
             sites: spreads,

@@ -1,5 +1,5 @@
-//! A map by hash that hashes the same way in every run. It must never be iterated: the order of its
-//! entries means nothing.
+//! A map by hash that hashes the same way in every run. The order of its entries means nothing: what
+//! is iterated is put in order before it is used.
 
 use hashbrown::HashMap;
 

@@ -14,9 +14,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
-use remuda_types::{Class, Country, NodeKey, Price, SiteId};
+use remuda_types::{Class, Country, NodeKey, Price, Shape, SiteId};
+use smallvec::SmallVec;
 
 use crate::fleet::{Fleet, NodeOffer};
+use crate::map::Map;
 use crate::request::{Near, Request};
 
 /// Thousandths of one whole GPU.
@@ -24,13 +26,13 @@ const WHOLE_GPU_MILLI: u128 = 1_000;
 
 /// What limits requests alike, so that a plan can count them together. Replicas that ask for no
 /// GPU are in none: their price is not one by the GPU.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, serde::Serialize)]
 #[cbor(map)]
 pub struct DemandClass {
-    #[n(0)]
-    classes: Vec<Class>,
-    #[n(1)]
-    countries: Vec<Country>,
+    #[cbor(n(0), with = "few")]
+    classes: SmallVec<[Class; 2]>,
+    #[cbor(n(1), with = "few")]
+    countries: SmallVec<[Country; 4]>,
     #[n(2)]
     near: Option<Near>,
     #[n(3)]
@@ -72,14 +74,14 @@ pub struct Quota {
 /// What each class has of each cell, and what it is to have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quotas {
-    classes: BTreeMap<DemandClass, Shares>,
+    classes: Map<DemandClass, Shares>,
 }
 
 /// What one class has and is to have, in thousandths of a GPU; nothing where a cell is not named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Shares {
-    held: BTreeMap<Cell, u64>,
-    quota: BTreeMap<Cell, u64>,
+    held: Map<Cell, u64>,
+    quota: Map<Cell, u64>,
     /// Cells of whose quota something is left, the most first.
     order: BTreeSet<(Reverse<u64>, Cell)>,
 }
@@ -87,16 +89,27 @@ struct Shares {
 impl DemandClass {
     /// The class of a request, unless it asks for no GPU.
     pub fn of(request: &Request) -> Option<Self> {
-        let shape = request.shape();
+        let lists = (&request.classes[..], &request.countries[..]);
+        Self::new(request.shape(), lists, request.near, request.max_price)
+    }
+
+    /// The class of what asks for this shape, on one of these classes of node and in one of these
+    /// countries (any, where a list is empty), unless it asks for no GPU.
+    pub fn new(
+        shape: &Shape,
+        (classes, countries): (&[Class], &[Country]),
+        near: Option<Near>,
+        max_price: Option<Price>,
+    ) -> Option<Self> {
         if shape.gpu_milli == 0 {
             return None;
         }
         Some(Self {
-            classes: sorted(&request.classes),
-            countries: sorted(&request.countries),
-            near: request.near,
+            classes: sorted(classes),
+            countries: sorted(countries),
+            near,
             gpu_memory_mib: shape.gpu_memory_mib,
-            max_gpu_price: request.max_price.map(|max| at_most(max, shape.gpu_milli)),
+            max_gpu_price: max_price.map(|max| at_most(max, shape.gpu_milli)),
         })
     }
 
@@ -116,8 +129,8 @@ impl DemandClass {
     }
 }
 
-fn sorted<T: Copy + Ord>(list: &[T]) -> Vec<T> {
-    let mut list = list.to_vec();
+fn sorted<T: Copy + Ord, const N: usize>(list: &[T]) -> SmallVec<[T; N]> {
+    let mut list = SmallVec::from_slice(list);
     list.sort_unstable();
     list.dedup();
     list
@@ -143,16 +156,18 @@ impl Quotas {
         self.shares(request).map_or(0, |shares| shares.left(cell))
     }
 
-    /// What each class has of each cell, in thousandths of a GPU.
-    pub fn held(&self) -> impl Iterator<Item = (&DemandClass, &BTreeMap<Cell, u64>)> {
-        self.classes
-            .iter()
-            .map(|(class, shares)| (class, &shares.held))
+    /// What each class has of each cell, in thousandths of a GPU, in order. Put in order anew for
+    /// each who asks.
+    pub fn held(&self) -> impl Iterator<Item = (&DemandClass, BTreeMap<Cell, u64>)> {
+        let mut classes: Vec<_> = self.classes.iter().collect();
+        classes.sort_unstable_by_key(|(class, _)| *class);
+        let classes = classes.into_iter();
+        classes.map(|(class, shares)| (class, shares.held_in_order()))
     }
 
     /// What this class has of each cell, in thousandths of a GPU.
-    pub fn held_by(&self, class: &DemandClass) -> Option<&BTreeMap<Cell, u64>> {
-        self.classes.get(class).map(|shares| &shares.held)
+    pub fn held_by(&self, class: &DemandClass) -> Option<BTreeMap<Cell, u64>> {
+        self.classes.get(class).map(Shares::held_in_order)
     }
 
     /// Whether any quota says where the request is to go.
@@ -203,12 +218,8 @@ impl Quotas {
         if gpu_milli == 0 {
             return;
         }
-        if !self.classes.contains_key(class) {
-            self.classes.insert(class.clone(), Shares::default());
-        }
-        if let Some(shares) = self.classes.get_mut(class) {
-            shares.hold(cell, |held| held.saturating_add(gpu_milli));
-        }
+        let shares = self.classes.entry_ref(class).or_default();
+        shares.hold(cell, |held| held.saturating_add(gpu_milli));
     }
 
     fn count_out(&mut self, class: &DemandClass, cell: Cell, gpu_milli: u64) {
@@ -227,8 +238,15 @@ impl Shares {
         self.held.is_empty() && self.quota.is_empty()
     }
 
+    fn held_in_order(&self) -> BTreeMap<Cell, u64> {
+        self.held
+            .iter()
+            .map(|(cell, held)| (*cell, *held))
+            .collect()
+    }
+
     fn left(&self, cell: Cell) -> u64 {
-        let of = |amounts: &BTreeMap<Cell, u64>| amounts.get(&cell).copied().unwrap_or_default();
+        let of = |amounts: &Map<Cell, u64>| amounts.get(&cell).copied().unwrap_or_default();
         of(&self.quota).saturating_sub(of(&self.held))
     }
 
@@ -240,14 +258,17 @@ impl Shares {
     }
 
     fn hold(&mut self, cell: Cell, change: impl FnOnce(u64) -> u64) {
-        let before = self.left(cell);
-        let held = change(self.held.get(&cell).copied().unwrap_or_default());
-        if held == 0 {
+        let held = self.held.entry(cell).or_default();
+        let before = *held;
+        *held = change(before);
+        let after = *held;
+        if after == 0 {
             self.held.remove(&cell);
-        } else {
-            self.held.insert(cell, held);
         }
-        let after = self.left(cell);
+        let Some(quota) = self.quota.get(&cell) else {
+            return;
+        };
+        let (before, after) = (quota.saturating_sub(before), quota.saturating_sub(after));
         if before != after {
             self.order.remove(&(Reverse(before), cell));
             if after > 0 {
@@ -290,6 +311,28 @@ impl Fleet {
             site: common.site,
             class: common.class,
         })
+    }
+}
+
+/// A list that is mostly short, as any other list is written.
+mod few {
+    use minicbor::decode::{self, Decode, Decoder};
+    use minicbor::encode::{self, Encode, Encoder, Write};
+    use smallvec::SmallVec;
+
+    pub(super) fn encode<C, T: Encode<C>, W: Write, const N: usize>(
+        list: &SmallVec<[T; N]>,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
+        list.as_slice().encode(e, ctx)
+    }
+
+    pub(super) fn decode<'b, C, T: Decode<'b, C>, const N: usize>(
+        d: &mut Decoder<'b>,
+        ctx: &mut C,
+    ) -> Result<SmallVec<[T; N]>, decode::Error> {
+        Vec::decode(d, ctx).map(SmallVec::from_vec)
     }
 }
 

@@ -72,7 +72,7 @@ impl Survey {
         let taken = taken_by(fleet, &rest);
         let demand = |(class, held, waiting): &(DemandClass, u64, u64)| Demand {
             gpu_milli: more(held.saturating_add(*waiting), prospect.headroom_percent),
-            cells: suiting(class, fleet.quotas().held_by(class), &lots),
+            cells: suiting(class, fleet.quotas().held_by(class).as_ref(), &lots),
             unserved: prospect.unserved,
         };
         let problem = Problem::new(asked.iter().map(demand).collect(), supplies(&lots, taken))?;
@@ -154,7 +154,7 @@ fn taken_by(fleet: &Fleet, classes: &[(DemandClass, u64, u64)]) -> BTreeMap<Cell
     let held = fleet.quotas().held();
     for (_, cells) in held.filter(|(class, _)| classes.contains(class)) {
         for (cell, gpu_milli) in cells {
-            *taken.entry(*cell).or_default() += gpu_milli;
+            *taken.entry(cell).or_default() += gpu_milli;
         }
     }
     taken

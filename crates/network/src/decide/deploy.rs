@@ -9,6 +9,7 @@ use super::gang;
 use super::lease::{self, Grant};
 use super::observe::{end_leases, end_workload_if_idle, remove_replica};
 use super::seek::{Standby, seek};
+use super::standby::has_standbys;
 use crate::event::Event;
 use crate::index::{Layer, Named};
 use crate::refusal::{Refusal, Wanted};
@@ -57,7 +58,9 @@ pub(super) fn accept(
         at: draft.now,
     };
     draft.push(accepted);
-    draft.recount(workload);
+    if has_standbys(draft, terms.tier) || draft.state.reservations.contains_key(&workload) {
+        draft.recount(workload);
+    }
     let of = Owner {
         workload,
         project,

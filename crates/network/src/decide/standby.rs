@@ -14,7 +14,7 @@ use crate::index::Held;
 use crate::refusal::Refusal;
 use crate::state::{Claim, Claimed, Terms};
 
-pub(super) use count::recount;
+pub(super) use count::{has_standbys, recount};
 
 /// Grants a lease where the workload has a claim; says nothing where it has none that can be
 /// called. A refusal is about money, and nothing was done then.

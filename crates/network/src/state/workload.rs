@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use minicbor::{Decode, Encode};
+use remuda_placement::Near;
 use remuda_types::{
-    Class, Country, Digest, Label, LeaseId, Place, Price, ProjectId, ReplicaId, Shape, Tier, Time,
+    Class, Country, Digest, Label, LeaseId, Price, ProjectId, ReplicaId, Shape, Tier, Time,
     Together, WorkloadId, WorkloadKind,
 };
 
@@ -63,18 +64,6 @@ pub struct Terms {
     #[n(11)]
     #[cbor(default)]
     pub together: Together,
-}
-
-/// Within a distance of a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
-#[cbor(map)]
-pub struct Near {
-    /// The place.
-    #[n(0)]
-    pub place: Place,
-    /// The distance.
-    #[n(1)]
-    pub max_distance_km: u32,
 }
 
 /// What tokens of a model cost.

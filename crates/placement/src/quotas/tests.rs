@@ -294,7 +294,11 @@ fn what_was_placed_before_a_plan_counts_against_its_quotas_and_may_be_taken_agai
     assert_eq!((left(&fleet, 2), left(&fleet, 3)), (2_000, 0));
     fleet.set_quotas([]);
     assert_eq!((left(&fleet, 2), left(&fleet, 3)), (0, 0));
-    let held: u64 = fleet.quotas().held().flat_map(|(_, at)| at.values()).sum();
+    let held: u64 = fleet
+        .quotas()
+        .held()
+        .flat_map(|(_, at)| at.into_values())
+        .sum();
     assert_eq!(held, 2_000);
 }
 

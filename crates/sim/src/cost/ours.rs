@@ -95,12 +95,12 @@ impl<'a> Ours<'a> {
         });
         // A quota is what a class is to have in all, what it has included.
         let held = self.fleet.quotas().held().flat_map(|(class, cells)| {
-            let row = |(cell, gpu_milli): (&Cell, &u64)| Quota {
+            let row = |(cell, gpu_milli)| Quota {
                 class: class.clone(),
-                cell: *cell,
-                gpu_milli: *gpu_milli,
+                cell,
+                gpu_milli,
             };
-            cells.iter().map(row)
+            cells.into_iter().map(row)
         });
         let rows: Vec<_> = held.chain(rows).collect();
         self.fleet.set_quotas(rows);

@@ -1,7 +1,7 @@
 //! What is to run: drawn from the world's demand, each under a name of its own. Who wants it, how many
 //! of it and when does not belong here.
 
-use remuda_network::state::{Near, Terms, TokenPrices};
+use remuda_network::state::{Terms, TokenPrices};
 use remuda_placement::Request;
 use remuda_types::{Shape, Tier, Together, WorkloadKind};
 
@@ -57,10 +57,7 @@ impl Wants {
             classes: request.classes,
             countries: request.countries,
             max_price: None,
-            near: request.near.map(|near| Near {
-                place: near.place,
-                max_distance_km: near.max_distance_km,
-            }),
+            near: request.near,
             tokens: self.tokens.filter(|_| tier.spreads_owners()),
             model: None,
             together: Together::default(),

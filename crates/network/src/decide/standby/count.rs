@@ -13,7 +13,8 @@ use crate::state::{Reservation, ReservationEnd, Terms};
 /// Brings the claims of workloads that this batch touched to the number that is due: when all its
 /// replicas have found their nodes, for these go first.
 pub(in crate::decide) fn recount(draft: &mut Draft<'_>) {
-    let touched = draft.take_recounts();
+    let mut touched = draft.take_recounts();
+    touched.retain(|workload, vacated| !vacated.is_empty() || may_have_claims(draft, *workload));
     if touched.is_empty() {
         return;
     }
@@ -76,6 +77,19 @@ fn recount_reserved(
             claim_node(draft, *claim, (id, &reservation.terms));
         }
     }
+}
+
+/// Whether a workload has claims, or may be to have some.
+fn may_have_claims(draft: &Draft<'_>, id: WorkloadId) -> bool {
+    let known = draft.state.workloads.get(&id);
+    known.is_none_or(|known| has_standbys(draft, known.terms.tier))
+        || draft.state.reservations.contains_key(&id)
+        || draft.index.claims.of(id).next().is_some()
+}
+
+/// Whether workloads of this tier are to have standbys.
+pub(in crate::decide) fn has_standbys(draft: &Draft<'_>, tier: Tier) -> bool {
+    due_for(draft, tier, 1) > 0
 }
 
 /// How many claims a workload of so many replicas is to have.

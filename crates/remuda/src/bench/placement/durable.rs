@@ -10,7 +10,7 @@
 mod ids;
 mod shares;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use remuda_control::core::recover;
 use remuda_control::network::command::EnrolNode;
 use remuda_control::network::network::Decision;
 use remuda_control::network::policy::Policy;
-use remuda_control::network::state::{Near, Terms};
+use remuda_control::network::state::Terms;
 use remuda_control::network::{Command, Event, Refusal};
 use remuda_control::sequencer::BATCH_MAX;
 use remuda_journal::{Batch, Claim, Journal, RecordDraft};
@@ -76,7 +76,9 @@ struct Run {
     running: Vec<(WorkloadId, u64)>,
     gpus: u64,
     used_gpu_milli: u64,
-    deployed: u32,
+    drawn: u32,
+    /// What tenants are about to ask, and the GPUs of it in thousandths.
+    asked: VecDeque<(Command, u64)>,
     departures: Departures,
     times: Histogram<u64>,
     placed: u64,
@@ -85,6 +87,8 @@ struct Run {
     /// The first of those that were refused.
     unplaced: Vec<Refusal>,
     shares: Shares,
+    /// The CPU's time that it took to draw what tenants ask.
+    drawing: Duration,
 }
 
 pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<()> {
@@ -98,6 +102,7 @@ pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<
         commands += run.batch(args.load, &mut journal)?;
     }
     let (wall, cpu) = (wall.elapsed(), usage::cpu()?.saturating_sub(cpu));
+    let cpu = cpu.saturating_sub(run.drawing);
     wheel.finish_and_clear();
     let figures = Figures {
         head: Head {
@@ -145,7 +150,8 @@ impl Run {
             running: Vec::new(),
             gpus: drawn.gpus,
             used_gpu_milli: 0,
-            deployed: 0,
+            drawn: 0,
+            asked: VecDeque::new(),
             departures: Departures::new(args.seed),
             times: histogram()?,
             placed: 0,
@@ -153,6 +159,7 @@ impl Run {
             refused: 0,
             unplaced: Vec::new(),
             shares: Shares::default(),
+            drawing: Duration::ZERO,
         };
         while run.used_gpu_milli < run.gpus * 10 * args.load && run.refused < run.gpus {
             run.deploy(None)?;
@@ -170,6 +177,9 @@ impl Run {
             first_seq: journal.head().last_seq.next(),
             ..Batch::default()
         };
+        let drawing = usage::cpu()?;
+        self.draw()?;
+        self.drawing += usage::cpu()?.saturating_sub(drawing);
         while batch.records.len() < BATCH_MAX {
             if self.used_gpu_milli > self.gpus * 10 * load {
                 self.stop(&mut batch)?;
@@ -191,41 +201,54 @@ impl Run {
         ratio(micros(begun.elapsed()), asked as u64)
     }
 
-    fn deploy(&mut self, batch: Option<&mut Batch>) -> anyhow::Result<()> {
-        let begun = Instant::now();
+    /// Makes ready what tenants ask next: what that takes is theirs, and is not counted.
+    fn draw(&mut self) -> anyhow::Result<()> {
+        while self.asked.len() < BATCH_MAX {
+            let asked = self.one_asked()?;
+            self.asked.push_back(asked);
+        }
+        Ok(())
+    }
+
+    fn one_asked(&mut self) -> anyhow::Result<(Command, u64)> {
         let request = self.demand.draw().context("the demand asks for nothing")?;
-        self.deployed += 1;
+        self.drawn += 1;
         let projects = &self.world.projects;
         let gpu_milli = request.shape().gpu_milli;
         let terms = Terms {
             kind: WorkloadKind::Service,
-            label: label(self.deployed),
-            spec: label(self.deployed),
+            label: label(self.drawn),
+            spec: label(self.drawn),
             tier: Tier::Standard,
             shape: *request.shape(),
             classes: request.classes,
             countries: request.countries,
             max_price: request.max_price,
-            near: request.near.map(|near| Near {
-                place: near.place,
-                max_distance_km: near.max_distance_km,
-            }),
+            near: request.near,
             tokens: None,
             model: None,
             together: Together::default(),
         };
         let command = Command::Deploy {
-            project: projects[self.deployed as usize % projects.len()],
+            project: projects[self.drawn as usize % projects.len()],
             terms: Box::new(terms),
             replicas: 1,
         };
-        let start = Instant::now();
+        Ok((command, gpu_milli))
+    }
+
+    fn deploy(&mut self, batch: Option<&mut Batch>) -> anyhow::Result<()> {
+        let (command, gpu_milli) = match self.asked.pop_front() {
+            Some(asked) => asked,
+            None => self.one_asked()?,
+        };
+        let begun = Instant::now();
         let Some((events, bytes)) = self.decide(&command, batch)? else {
             self.refused += 1;
             self.shares.refused.add(begun, 0);
             return Ok(());
         };
-        record(&mut self.times, start);
+        record(&mut self.times, begun);
         let workload = events.iter().find_map(|event| match event {
             Event::WorkloadAccepted { workload, .. } => Some(*workload),
             _ => None,
