@@ -7,6 +7,7 @@
 
 mod agenda;
 mod audit;
+mod beside;
 mod bookings;
 mod carry;
 mod cause;

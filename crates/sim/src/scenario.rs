@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 use crate::run::Detection;
 
-pub use demand::{Demand, ServiceMix};
+pub use demand::{Demand, Redundancy, ServiceMix};
 pub use error::ScenarioError;
 pub use gateways::Gateways;
 pub use shipped::{Shipped, shipped};

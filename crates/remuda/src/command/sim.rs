@@ -8,7 +8,7 @@ mod rows;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::value_parser;
 use remuda_control::core::recover;
@@ -17,7 +17,7 @@ use remuda_sim::availability::Availability;
 use remuda_sim::cities::{City, RoundTrips, cities, round_trips};
 use remuda_sim::requests::{Requests, requests};
 use remuda_sim::run::{Detection, Inputs, Outcome, Replay, Simulation};
-use remuda_sim::scenario::{self, Scenario, Shipped};
+use remuda_sim::scenario::{self, Redundancy, Scenario, Shipped};
 
 use super::audit::unopened;
 use crate::context::Context;
@@ -26,7 +26,7 @@ use crate::exit::Exit;
 use crate::progress;
 use crate::strangers;
 use crate::table::Table;
-use rows::{Row, Run};
+use rows::{Bare, Row, Run};
 
 /// A whole network under a virtual clock: what fails, and what is delivered of what is promised
 ///
@@ -55,6 +55,11 @@ pub(crate) struct Args {
     /// Who judges nodes, for comparison: `remuda`, `kubernetes` (50 s + 300 s) or `minute`
     #[arg(long, value_name = "WHO", value_parser = detection)]
     detection: Option<Detection>,
+    /// Also simulate the same with less redundancy, which takes as long again, and say what redundancy
+    /// costs: `no-spare` (what the tier says, and no replica to spare) or `none` (as `standard`,
+    /// wherever it is cheapest)
+    #[arg(long, value_name = "WHAT", value_parser = redundancy, value_delimiter = ',')]
+    against: Vec<Redundancy>,
     /// What sites have to give, tick by tick (format of skypilot-org/spot-traces); each site takes
     /// the next file
     #[arg(long, value_name = "FILE")]
@@ -79,7 +84,7 @@ pub(crate) struct Args {
     gateways: Option<u32>,
     /// Replay the journal of a real network instead: control's data folder, or a copy of it.
     /// Service levels are then as control believed them
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "seeds", "gpus", "days", "site_gpus", "scenario", "detection", "availability", "cities", "rtt", "requests", "gateways"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "seeds", "gpus", "days", "site_gpus", "scenario", "detection", "against", "availability", "cities", "rtt", "requests", "gateways"])]
     journal: Option<PathBuf>,
     /// Write a page with plots, of one run
     #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
@@ -108,7 +113,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         let seed = args.seed.checked_add(number).ok_or_else(too_many)?;
         let start = Instant::now();
         let outcome = simulate(scenario.clone(), seed, &inputs, context)?;
-        args.tell(&outcome, &args.scenario, start, context)?;
+        let wall = start.elapsed();
+        let against = args.bare(&scenario, seed, &inputs, context)?;
+        args.tell((&outcome, &against), &args.scenario, wall, context)?;
     }
     Ok(())
 }
@@ -127,7 +134,8 @@ fn replay(dir: &Path, args: &Args, context: &Context) -> anyhow::Result<()> {
     }
     let outcome = replay.finish("a recorded history, as control believed it")?;
     wheel.finish_and_clear();
-    args.tell(&outcome, &dir.display().to_string(), start, context)
+    let name = dir.display().to_string();
+    args.tell((&outcome, &[]), &name, start.elapsed(), context)
 }
 
 fn too_many() -> Failure {
@@ -142,6 +150,12 @@ fn detection(text: &str) -> Result<Detection, String> {
         "minute" => Ok(Detection::Minute),
         _ => Err("`remuda`, `kubernetes` or `minute` is expected".to_owned()),
     }
+}
+
+fn redundancy(text: &str) -> Result<Redundancy, String> {
+    let known = [Redundancy::NoSpare, Redundancy::None];
+    let found = known.into_iter().find(|known| known.as_str() == text);
+    found.ok_or_else(|| "`no-spare` or `none` is expected".to_owned())
 }
 
 fn list(context: &Context) -> anyhow::Result<()> {
@@ -177,17 +191,34 @@ impl Args {
     /// Shows what came of a run, and writes the page if one is wanted.
     fn tell(
         &self,
-        outcome: &Outcome,
+        (outcome, against): (&Outcome, &[Bare]),
         scenario: &str,
-        start: Instant,
+        wall: Duration,
         context: &Context,
     ) -> anyhow::Result<()> {
-        let run = Run::of(outcome, scenario, start.elapsed());
-        show(&run, outcome, context)?;
+        let run = Run::of(outcome, scenario, wall);
+        let tiers = rows::tiers(outcome, against);
+        show((&run, &tiers), outcome, context)?;
         if let Some(path) = &self.report {
-            write(path, &report::page(&run, outcome)?)?;
+            write(path, &report::page((&run, &tiers), outcome)?)?;
         }
         Ok(())
+    }
+
+    /// The same with less redundancy.
+    fn bare(
+        &self,
+        scenario: &Scenario,
+        seed: u64,
+        inputs: &Inputs,
+        context: &Context,
+    ) -> anyhow::Result<Vec<Bare>> {
+        let each = self.against.iter().map(|redundancy| {
+            let mut scenario = scenario.clone();
+            scenario.demand.redundancy = *redundancy;
+            Ok((*redundancy, simulate(scenario, seed, inputs, context)?))
+        });
+        each.collect()
     }
 
     fn file(&self) -> Result<String, Failure> {
@@ -291,10 +322,9 @@ fn simulate(
     Ok(outcome)
 }
 
-fn show(run: &Run, outcome: &Outcome, context: &Context) -> anyhow::Result<()> {
-    let tiers = rows::tiers(outcome);
+fn show((run, tiers): (&Run, &[Row]), outcome: &Outcome, context: &Context) -> anyhow::Result<()> {
     if context.output.is_json() {
-        for tier in &tiers {
+        for tier in tiers {
             context.output.item(tier, |_| String::new())?;
         }
         return Ok(context.output.item(run, |_| String::new())?);
@@ -302,7 +332,12 @@ fn show(run: &Run, outcome: &Outcome, context: &Context) -> anyhow::Result<()> {
     context.output.text(&run.text())?;
     context
         .output
-        .text(&Row::table(&tiers).render(context.output.has_color()))?;
+        .text(&Row::table(tiers).render(context.output.has_color()))?;
+    if let Some(redundancy) = Row::redundancy(tiers) {
+        context
+            .output
+            .text(&redundancy.render(context.output.has_color()))?;
+    }
     let causes = rows::causes(outcome).render(context.output.has_color());
     Ok(context.output.text(&causes)?)
 }

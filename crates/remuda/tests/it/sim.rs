@@ -59,6 +59,17 @@ fn each_tier_has_a_line_and_the_run_has_the_last() {
 }
 
 #[test]
+fn what_redundancy_costs_is_held_against_the_same_without() {
+    let lines = sim(&Program::new(), "calm", &["--against", "no-spare,none"]);
+    let against = &lines[0]["replicas_12_up"]["cost_against"];
+    let (no_spare, none) = (&against["no-spare"], &against["none"]);
+    let (no_spare, none) = (no_spare.as_f64().unwrap(), none.as_f64().unwrap());
+    assert!((1.03..1.15).contains(&no_spare), "{no_spare}");
+    assert!(none > no_spare, "{none}");
+    assert!(lines[1]["cost_against"].is_null(), "{}", lines[1]);
+}
+
+#[test]
 fn what_tenants_booked_is_counted() {
     let program = Program::new();
     program.file(

@@ -9,7 +9,7 @@ use remuda_types::{CommandId, ProjectId, Span, Tier};
 use super::dice::Dice;
 use super::service::Kind;
 use super::wants::Wants;
-use crate::scenario;
+use crate::scenario::{self, Redundancy};
 
 /// Something that a tenant wants run.
 #[derive(Clone, Debug)]
@@ -73,17 +73,26 @@ impl Tenants {
         } else {
             1
         };
-        let terms = self.wants.terms(kind.tier)?;
+        let mut terms = self.wants.terms(kind.tier)?;
         let gpu_milli = terms.shape.gpu_milli * u64::from(replicas);
         let project = self.projects[self.dice.below(self.projects.len())];
         let lifetime = match kind.tier {
             Tier::Standard | Tier::Spot => Some(self.dice.wait(self.wanted.lifetime.0)),
             Tier::Enterprise | Tier::MultiSite => None,
         };
+        let redundancy = self.wanted.redundancy;
+        let bought = if redundancy == Redundancy::Full {
+            replicas
+        } else {
+            kind.needed
+        };
+        if redundancy == Redundancy::None && kind.tier.spreads_owners() {
+            terms.tier = Tier::Standard;
+        }
         let command = Command::Deploy {
             project,
             terms: Box::new(terms),
-            replicas,
+            replicas: bought,
         };
         Some(Order {
             kind,

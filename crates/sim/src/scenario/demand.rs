@@ -27,6 +27,8 @@ pub struct Demand {
     pub services: Vec<ServiceMix>,
     /// Replicas of a service beyond those it needs.
     pub spare: u32,
+    /// For comparison: what such a service has of it.
+    pub redundancy: Redundancy,
     /// How long `standard` and `spot` workloads last on average.
     pub lifetime: Length,
     /// Reservations made in a day, beyond the load. Each begins after twice a `lifetime` and lasts for
@@ -36,6 +38,31 @@ pub struct Demand {
     pub orders_per_day: f64,
     /// Workloads scaled in a day, by one replica or two.
     pub scales_per_day: f64,
+}
+
+/// What `multi-site` services have of redundancy. Who buys what and when is drawn alike for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Redundancy {
+    /// What their tier says, and replicas to spare.
+    #[default]
+    Full,
+    /// What their tier says, and no replica to spare.
+    NoSpare,
+    /// Neither: they are bought as `standard`, as many replicas as are needed, wherever it is
+    /// cheapest.
+    None,
+}
+
+impl Redundancy {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::NoSpare => "no-spare",
+            Self::None => "none",
+        }
+    }
 }
 
 /// A size of service.
@@ -67,6 +94,7 @@ impl Default for Demand {
                 mix(24, 0.5),
             ],
             spare: 1,
+            redundancy: Redundancy::Full,
             lifetime: Length(Span::from_secs(10 * 86_400)),
             reservations_per_day: 0.0,
             orders_per_day: 0.0,

@@ -21,7 +21,7 @@ struct Line {
 }
 
 /// The page.
-pub(super) fn page(run: &Run, outcome: &Outcome) -> anyhow::Result<String> {
+pub(super) fn page((run, tiers): (&Run, &[Row]), outcome: &Outcome) -> anyhow::Result<String> {
     let plots = [
         (
             "Time that was not delivered, in parts per million of each day",
@@ -43,11 +43,10 @@ pub(super) fn page(run: &Run, outcome: &Outcome) -> anyhow::Result<String> {
             plot(&lines).map_err(|error| anyhow::anyhow!("{error}"))?,
         ));
     }
-    let tiers = Row::table(&rows::tiers(outcome));
-    let tables = [
-        ("Service", cells(tiers)),
-        ("Downtime by cause", cells(rows::causes(outcome))),
-    ];
+    let mut tables = vec![("Service", cells(Row::table(tiers)))];
+    let redundancy = Row::redundancy(tiers).map(cells);
+    tables.extend(redundancy.map(|cells| ("What redundancy costs", cells)));
+    tables.push(("Downtime by cause", cells(rows::causes(outcome))));
     let mut environment = Environment::new();
     environment.add_template("report.html", include_str!("report.html"))?;
     let page = environment.get_template("report.html")?;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use remuda_sim::run::{Cause, Delivered, Outcome};
+use remuda_sim::run::{Cause, Delivered, Kind, Outcome};
+use remuda_sim::scenario::Redundancy;
 use remuda_types::Tier;
 use remuda_wire::api::Usd;
 use serde::Serialize;
@@ -13,6 +14,9 @@ use crate::table::{Table, details};
 
 /// Services of at least so many replicas are what redundancy is meant to be cheap for.
 const LARGE: u32 = 12;
+
+/// What came of the same with less redundancy.
+pub(super) type Bare = (Redundancy, Outcome);
 
 /// The run itself.
 #[derive(Debug, Serialize)]
@@ -74,6 +78,9 @@ pub(super) struct Row {
 struct Service {
     delivered: f64,
     cost_ratio: Option<f64>,
+    /// What it cost beside the same with less redundancy, where that was simulated too.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    cost_against: BTreeMap<&'static str, f64>,
     units: u64,
     months: u64,
     missed_months: u64,
@@ -175,36 +182,79 @@ impl Run {
     }
 }
 
-pub(super) fn tiers(outcome: &Outcome) -> Vec<Row> {
+pub(super) fn tiers(outcome: &Outcome, against: &[Bare]) -> Vec<Row> {
     let tiers = Tier::ALL.iter().rev().copied();
     let sold = tiers.filter(|tier| outcome.of(*tier).units > 0);
-    sold.map(|tier| Row::of(outcome, tier)).collect()
+    sold.map(|tier| Row::of((outcome, against), tier)).collect()
+}
+
+/// What services of some kinds cost beside the same with less redundancy.
+fn against((outcome, against): (&Outcome, &[Bare]), kinds: &[Kind]) -> BTreeMap<&'static str, f64> {
+    let beside = against.iter().filter_map(|(redundancy, bare)| {
+        let ratio = outcome.cost_beside(bare, kinds.iter().copied())?;
+        Some((redundancy.as_str(), four_digits(ratio)))
+    });
+    beside.collect()
+}
+
+fn four_digits(ratio: f64) -> f64 {
+    (ratio * 1e4).round() / 1e4
 }
 
 impl Row {
-    fn of(outcome: &Outcome, tier: Tier) -> Self {
-        let kinds = outcome
-            .delivered
+    fn of(run: (&Outcome, &[Bare]), tier: Tier) -> Self {
+        let (outcome, _) = run;
+        let kinds = outcome.delivered.keys().copied();
+        let kinds: Vec<_> = kinds.filter(|kind| kind.tier == tier).collect();
+        let service = |kinds: &[Kind]| {
+            let mut together = Delivered::default();
+            let delivered = kinds.iter().filter_map(|kind| outcome.delivered.get(kind));
+            delivered.for_each(|of| together.add(of));
+            (together.units > 0).then(|| Service {
+                // What others pay for it is no cost of theirs.
+                cost_against: if tier.spreads_owners() {
+                    against(run, kinds)
+                } else {
+                    BTreeMap::new()
+                },
+                ..Service::of(&together)
+            })
+        };
+        let sized = if tier.spreads_owners() {
+            &kinds[..]
+        } else {
+            &[]
+        };
+        let large = sized.iter().copied().filter(|kind| kind.needed >= LARGE);
+        let sizes = sized
             .iter()
-            .filter(|(kind, _)| kind.tier == tier);
-        let mut large = Delivered::default();
-        let mut by_replicas = BTreeMap::new();
-        if tier.spreads_owners() {
-            for (kind, delivered) in kinds {
-                by_replicas.insert(kind.needed, Service::of(delivered));
-                if kind.needed >= LARGE {
-                    large.add(delivered);
-                }
-            }
-        }
+            .filter_map(|kind| Some((kind.needed, service(&[*kind])?)));
         Self {
             sim: "tier",
             tier: tier.as_str(),
             promised: tier.promised_ppm().map(|ppm| f64::from(ppm) / 1e6),
-            service: Service::of(&outcome.of(tier)),
-            replicas_12_up: (large.units > 0).then(|| Service::of(&large)),
-            by_replicas,
+            replicas_12_up: service(&large.collect::<Vec<_>>()),
+            by_replicas: sizes.collect(),
+            service: service(&kinds).unwrap_or_else(|| Service::of(&Delivered::default())),
         }
+    }
+
+    /// What redundancy costs, where that was asked.
+    pub(super) fn redundancy(tiers: &[Self]) -> Option<Table> {
+        let sized = tiers.iter().flat_map(|tier| {
+            let sizes = tier.by_replicas.iter();
+            let sizes = sizes.map(|(needs, service)| (needs.to_string(), service));
+            let large = tier.replicas_12_up.iter();
+            sizes.chain(large.map(|large| (format!("{LARGE}+"), large)))
+        });
+        let rows = sized.flat_map(|(needs, service)| {
+            let against = service.cost_against.iter();
+            against.map(move |(what, ratio)| {
+                [needs.clone(), (*what).to_owned(), format!("{ratio:.3}")]
+            })
+        });
+        let rows: Vec<_> = rows.collect();
+        (!rows.is_empty()).then(|| Table::new(["NEEDS", "AGAINST", "COST"]).rows(rows))
     }
 
     pub(super) fn table(tiers: &[Self]) -> Table {
@@ -244,9 +294,8 @@ impl Service {
         let down = delivered.tally.down_ms.iter();
         Self {
             delivered: delivered.tally.availability(),
-            cost_ratio: delivered
-                .cost_ratio()
-                .map(|ratio| (ratio * 1e4).round() / 1e4),
+            cost_ratio: delivered.cost_ratio().map(four_digits),
+            cost_against: BTreeMap::new(),
             units: delivered.units,
             months: delivered.months,
             missed_months: delivered.missed_months,
