@@ -44,6 +44,7 @@ mod page;
 mod problem;
 mod providers;
 mod query;
+mod sites;
 mod tenants;
 mod thing;
 mod workloads;
@@ -135,6 +136,7 @@ fn private_routes() -> OpenApiRouter<Api> {
         .merge(tenants::routes())
         .merge(keys::routes())
         .merge(providers::routes())
+        .merge(sites::routes())
         .merge(nodes::routes())
         .merge(models::routes())
         .merge(workloads::routes())

@@ -310,6 +310,7 @@ pub const fn kind(command: &Command) -> &'static str {
         Command::NodeCleared { .. } => "node-cleared",
         Command::NodeLost { .. } => "node-lost",
         Command::DrainNode { .. } => "drain-node",
+        Command::DrainSite { .. } => "drain-site",
         Command::LeaveProvider { .. } => "leave-provider",
         Command::CreateTenant { .. } => "create-tenant",
         Command::TopUp { .. } => "top-up",

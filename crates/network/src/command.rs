@@ -100,6 +100,11 @@ pub enum Command {
         /// Which.
         node: NodeKey,
     },
+    /// The leases of all nodes of a site are to be moved away, all at once.
+    DrainSite {
+        /// Which.
+        site: SiteId,
+    },
     /// A provider leaves.
     LeaveProvider {
         /// Who.

@@ -83,6 +83,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
         Command::NodeCleared { node } => presence::cleared(draft, *node),
         Command::NodeLost { node, last_seen } => presence::lost(draft, *node, *last_seen),
         Command::DrainNode { node } => presence::drain(draft, *node),
+        Command::DrainSite { site } => presence::drain_site(draft, *site),
         Command::LeaveProvider { provider, manner } => leave::leave(draft, *provider, *manner),
         Command::CreateTenant { label } => demand::create_tenant(draft, *label),
         Command::TopUp {

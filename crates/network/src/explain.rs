@@ -7,6 +7,8 @@
 use remuda_placement::{Replicas, Request, Unplaced};
 use remuda_types::{ReplicaId, Together, WorkloadId};
 
+mod staying;
+
 use crate::Network;
 use crate::index::Layer;
 use crate::refusal::{Later, Refusal, Wanted};

@@ -1,6 +1,6 @@
 //! From what a person writes to an id: ids as they are, names and beginnings of node keys looked up.
 
-use remuda_types::{NodeKey, ProjectId, ProviderId, TenantId, WorkloadId};
+use remuda_types::{NodeKey, ProjectId, ProviderId, SiteId, TenantId, WorkloadId};
 
 use crate::client::Client;
 use crate::context::Context;
@@ -31,6 +31,19 @@ pub(crate) async fn provider(client: &Client, text: &str) -> anyhow::Result<Prov
         .filter(|provider| provider.name == text)
         .map(|provider| provider.id);
     only("provider", "remuda provider ls", text, found.collect())
+}
+
+/// A site by its id or name.
+pub(crate) async fn site(client: &Client, text: &str) -> anyhow::Result<SiteId> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let all = client.sites().await?;
+    let found = all
+        .iter()
+        .filter(|site| site.name == text)
+        .map(|site| site.id);
+    only("site", "remuda provider sites", text, found.collect())
 }
 
 /// A tenant by its id or name.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::once::Promise;
-use super::{Api, keys, models, nodes, providers, tenants, workloads};
+use super::{Api, keys, models, nodes, providers, sites, tenants, workloads};
 
 /// What a request changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,7 @@ pub(super) enum Thing {
     Project(ProjectId),
     Provider(ProviderId),
     Site(SiteId),
+    SiteDrain(SiteId),
     Node(NodeKey),
     Model(String),
     Key(ApiKeyId),
@@ -41,6 +42,7 @@ impl Thing {
             }
             Self::Provider(id) => json(core.read(|network| providers::view(core, network, *id))?),
             Self::Site(id) => json(core.read(|network| providers::site_view(core, network, *id))?),
+            Self::SiteDrain(id) => json(core.read(|network| sites::drain_view(network, *id))?),
             Self::Node(id) => json(core.read(|network| nodes::view(network, *id))?),
             Self::Model(name) => json(core.read(|network| models::view(core, network, name))?),
             Self::Key(id) => json(keys::issued(api, *id, promise)?),
@@ -75,7 +77,7 @@ impl fmt::Display for Thing {
             Self::Tenant(id) => id.fmt(f),
             Self::Project(id) => id.fmt(f),
             Self::Provider(id) => id.fmt(f),
-            Self::Site(id) => id.fmt(f),
+            Self::Site(id) | Self::SiteDrain(id) => id.fmt(f),
             Self::Node(id) => id.fmt(f),
             Self::Model(name) => name.fmt(f),
             Self::Key(id) => id.fmt(f),

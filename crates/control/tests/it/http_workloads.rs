@@ -155,6 +155,90 @@ async fn nodes_are_drained_by_their_provider_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_site_is_drained_at_once_by_its_provider_or_the_operator() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    let placement = market.ready_replica(&control, 100_000).await;
+    market.node(&control, 2, 50_000).await;
+    let path = format!("/v1/sites/{}/drain", market.site);
+
+    let tenant = control.key(&market.project, &["read", "supply"]).await;
+    let refused = control.post(&tenant, &path, &json!(null)).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (404, "not-found"),
+        "nobody else's site is there for a tenant"
+    );
+    let drain = control
+        .post(&market.provider_key, &path, &json!(null))
+        .await
+        .expect(200);
+    let none = "no other node has room for it on its tenant's terms";
+    let stays = json!([{"lease": placement["lease"], "node": placement["node"], "why": none}]);
+    let expected = json!({
+        "site": market.site, "draining": 2, "open": 0, "leases": 1, "moving": 0, "staying": 1,
+        "why_staying": stays,
+    });
+    assert_eq!(drain, expected);
+    let seen = control.get(&control.operator, &path).await.expect(200);
+    assert_eq!(seen["why_staying"][0]["why"], "2 nodes: 2 not open");
+    let nodes = control
+        .get(&market.provider_key, "/v1/nodes")
+        .await
+        .expect(200);
+    for node in nodes["data"].as_array().unwrap() {
+        assert_eq!(node["presence"], "draining");
+    }
+
+    let empty = format!("/v1/sites/{}/drain", other_site(&control, &market).await);
+    let empty = control.post(&control.operator, &empty, &json!(null)).await;
+    assert_eq!(empty.code(), "invalid");
+    assert_eq!(empty.body["errors"][0]["pointer"], "/site");
+    control.running.stop().await;
+}
+
+/// A site of the market's provider without nodes.
+async fn other_site(control: &Control, market: &Market) -> String {
+    let site = json!({"name": "Busan", "country": "KR", "latitude": 35.1, "longitude": 129.0});
+    let sites = format!("/v1/providers/{}/sites", market.provider);
+    text(&control.make(&sites, &site).await, "id")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moves_from_a_site_that_drains_serves_there_until_it_serves_elsewhere() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    let before = market.ready_replica(&control, 100_000).await;
+    let path = format!("/v1/sites/{}/drain", market.site);
+    let site = other_site(&control, &market).await;
+    let elsewhere = Market { site, ..market };
+    let node = elsewhere.node(&control, 3, 200_000).await;
+    let drain = control
+        .post(&control.operator, &path, &json!(null))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&drain["leases"], &drain["moving"], &drain["staying"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
+    let workloads = control
+        .get(&elsewhere.project_key, "/v1/workloads")
+        .await
+        .expect(200);
+    let replica = &workloads["data"][0]["replicas"][0];
+    assert_eq!(replica["placement"]["lease"], before["lease"]);
+    assert_eq!(replica["successor"]["node"], node.to_string());
+    observe(&control, &replica["successor"], ObservedPhase::Ready).await;
+    let seen = control.get(&control.operator, &path).await.expect(200);
+    assert_eq!(
+        (&seen["leases"], &seen["moving"], &seen["staying"]),
+        (&json!(1), &json!(0), &json!(0)),
+        "the old one finishes what it has"
+    );
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_provider_leaves() {
     let control = Control::start().await;
     let market = Market::open(&control).await;

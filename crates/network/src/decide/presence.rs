@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use remuda_types::{Capacity, LeaseId, NodeKey, Time};
+use remuda_types::{Capacity, LeaseId, NodeKey, SiteId, Time};
 
 use super::draft::Draft;
 use super::kin;
 use super::lease::{self, Grant};
+use super::leave::nodes_of;
 use super::observe::after_end;
 use super::seek::{Standby, seek};
 use super::standby;
@@ -14,6 +15,10 @@ use crate::event::Event;
 use crate::index::{Layer, offer};
 use crate::refusal::Refusal;
 use crate::state::{EndReason, Lease, Node, Phase, Presence, Standing};
+
+/// For so many leases at most one batch looks for another node when theirs drain: each is a search, and
+/// all else waits. The rest stay until their nodes are tried again.
+const MOVES_AT_ONCE: usize = 2_000;
 
 fn known<'a>(draft: &Draft<'a>, id: NodeKey) -> Result<&'a Node, Refusal> {
     draft
@@ -231,6 +236,24 @@ pub(super) fn drain(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Drains all of a site at once: one by one, a replica could move to a node that drains next.
+pub(super) fn drain_site(draft: &mut Draft<'_>, id: SiteId) -> Result<(), Refusal> {
+    let site = draft.state.sites.get(&id);
+    let site = site.ok_or_else(|| Refusal::not_found("site", id))?;
+    let mut nodes = nodes_of(draft, site.provider);
+    nodes.retain(|node| draft.state.nodes.get(node).is_some_and(|of| of.site == id));
+    if nodes.is_empty() {
+        let problem = "it has no node: `remuda node ls` lists nodes, `remuda node show` says on \
+                       which site one stands";
+        return Err(Refusal::Invalid {
+            field: "site",
+            problem: problem.to_owned(),
+        });
+    }
+    drain_all(draft, nodes);
+    Ok(())
+}
+
 /// Drains those of some nodes that serve.
 pub(super) fn drain_all(draft: &mut Draft<'_>, nodes: impl IntoIterator<Item = NodeKey>) {
     let known = |id| draft.state.nodes.get(&id).map(|node| (id, node));
@@ -247,21 +270,22 @@ pub(super) fn drain_all(draft: &mut Draft<'_>, nodes: impl IntoIterator<Item = N
     move_away(draft, nodes.into_iter().map(|(_, node)| node));
 }
 
-/// Grants successors to leases of draining nodes that have none. The old lease serves until its
-/// successor does.
+/// Grants successors to leases of draining nodes that have none, to so many in one batch. The old
+/// lease serves until its successor does.
 pub(super) fn move_away<'a>(draft: &mut Draft<'a>, nodes: impl IntoIterator<Item = &'a Node>) {
     let held = nodes.into_iter().flat_map(|node| held_by(draft, node));
+    let held = held.filter(|(id, lease)| draft.state.stays(*id, lease));
     let mut held: Vec<_> = held.collect();
     held.sort_by_key(|(_, lease)| Layer::of_workload(draft.state, lease.workload));
-    for (id, held) in held {
+    held.truncate(MOVES_AT_ONCE);
+    for (_, held) in held {
         let Some(replica) = draft.state.replicas.get(&held.replica) else {
             continue;
         };
         let Some(workload) = draft.state.workloads.get(&held.workload) else {
             continue;
         };
-        let moves = replica.successor.is_some() || draft.grant_of(held.replica).is_some();
-        if moves || replica.lease != Some(id) || workload.stopping {
+        if draft.grant_of(held.replica).is_some() {
             continue;
         }
         let of = (held.workload, &workload.terms);

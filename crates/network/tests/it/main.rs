@@ -9,6 +9,7 @@
 
 mod deploy;
 mod drain;
+mod drain_site;
 mod failover;
 mod gang;
 mod give_way;

@@ -1,9 +1,9 @@
 //! The side that sells: providers, their sites and nodes, and what could be had of them.
 
-use remuda_types::{NodeKey, ProviderId};
+use remuda_types::{NodeKey, ProviderId, SiteId};
 use remuda_wire::api::node::{Node, Offer};
 use remuda_wire::api::provider::{
-    LeaveManner, LeaveProvider, Provider, RegisterProvider, RegisterSite, Site,
+    LeaveManner, LeaveProvider, Provider, RegisterProvider, RegisterSite, Site, SiteDrain,
 };
 use remuda_wire::api::tenant::Deposit;
 
@@ -76,6 +76,11 @@ impl Client {
     /// Moves a node's leases away.
     pub(crate) async fn drain(&self, node: NodeKey) -> Result<Node, Error> {
         self.post(&format!("/v1/nodes/{node}/drain"), &()).await
+    }
+
+    /// Moves the leases of all nodes of a site away at once.
+    pub(crate) async fn drain_site(&self, site: SiteId) -> Result<SiteDrain, Error> {
+        self.post(&format!("/v1/sites/{site}/drain"), &()).await
     }
 
     /// What could be rented now.

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use remuda_wire::api::node::Node;
+use remuda_wire::api::provider::SiteDrain;
 
 use crate::context::Context;
 use crate::table::details;
@@ -14,10 +15,17 @@ mod run;
 pub(crate) enum Command {
     /// Run the node daemon: what this machine offers, and what is assigned to it
     Run(Box<run::Args>),
-    /// Move a node's leases away and give it no new ones
+    /// Move the leases of a node, or of all nodes of a site, away and give them no new ones
+    ///
+    /// What runs serves where it is until it serves elsewhere; what has no place elsewhere stays. A node
+    /// that is empty and connects again takes leases again.
     Drain {
         /// Its key, or the beginning of it
-        node: String,
+        #[arg(required_unless_present = "site")]
+        node: Option<String>,
+        /// All nodes of this site at once, by its id or name: nothing moves from one of them to another
+        #[arg(long, conflicts_with = "node")]
+        site: Option<String>,
     },
     /// List nodes
     Ls,
@@ -42,8 +50,17 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
             let nodes = context.client()?.nodes().await?;
             return Ok(context.output.table(&nodes, |nodes| view::nodes(nodes))?);
         }
-        Command::Drain { node } => {
+        Command::Drain {
+            site: Some(site), ..
+        } => {
             let client = context.client()?;
+            let drain = client.drain_site(find::site(&client, &site).await?).await?;
+            return Ok(context.output.show(&drain, show_drain)?);
+        }
+        Command::Drain { node, site: None } => {
+            let client = context.client()?;
+            // clap has it that one of the two is there.
+            let node = node.unwrap_or_default();
             client.drain(find::node(&client, &node).await?).await?
         }
         Command::Show { node } => {
@@ -92,4 +109,18 @@ fn show(node: &Node) -> String {
         ("price", format!("{} USD/h", node.price_usd_per_hour)),
         ("leases", leases.join(", ")),
     ])
+}
+
+fn show_drain(drain: &SiteDrain) -> String {
+    let mut lines = vec![
+        ("site", drain.site.to_string()),
+        ("nodes that drain", drain.draining.to_string()),
+        ("nodes open", drain.open.to_string()),
+        ("leases", drain.leases.to_string()),
+        ("moving", drain.moving.to_string()),
+        ("staying", drain.staying.to_string()),
+    ];
+    let whys = drain.why_staying.iter();
+    lines.extend(whys.map(|stays| ("stays", format!("{}: {}", stays.lease, stays.why))));
+    details(&lines)
 }

@@ -131,6 +131,21 @@ fn supply_is_registered_and_leaves() {
         serde_json::json!([])
     );
 
+    let empty = operator.run(&["node", "drain", "--site", "seoul"]);
+    assert_eq!(empty.code, 3, "{}", empty.stderr);
+    assert!(
+        empty.stderr.contains("site: it has no node"),
+        "{}",
+        empty.stderr
+    );
+    let unknown = operator.run(&["node", "drain", "--site", "busan"]);
+    assert_eq!(unknown.code, 4, "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("`remuda provider sites`"),
+        "{}",
+        unknown.stderr
+    );
+
     let asked = operator.run(&["provider", "leave", "ranch", "--now"]);
     assert_eq!(
         asked.code, 2,

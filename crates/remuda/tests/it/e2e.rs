@@ -13,3 +13,4 @@ pub(crate) mod network;
 mod node_door;
 mod refusals;
 mod serving;
+mod site_drained;

@@ -1,6 +1,6 @@
 //! Providers, their bonds and sites.
 
-use remuda_types::{Country, ProviderId, SiteId};
+use remuda_types::{Country, LeaseId, NodeKey, ProviderId, SiteId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -89,4 +89,38 @@ pub struct Site {
     pub latitude: f64,
     /// Degrees east.
     pub longitude: f64,
+}
+
+/// How far a site is that drains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SiteDrain {
+    /// The site.
+    #[schema(value_type = String)]
+    pub site: SiteId,
+    /// Its nodes that drain.
+    pub draining: u64,
+    /// Its nodes that take leases, for instance because they came back since.
+    pub open: u64,
+    /// Live leases on its nodes that drain.
+    pub leases: u64,
+    /// Of these, those whose replicas have a place elsewhere and serve here until they serve there.
+    pub moving: u64,
+    /// Of these, those whose replicas have no place elsewhere yet. One is looked for again and again.
+    pub staying: u64,
+    /// Some of those that stay, and why.
+    pub why_staying: Vec<Staying>,
+}
+
+/// A lease that stays on a node that drains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Staying {
+    /// The lease.
+    #[schema(value_type = String)]
+    pub lease: LeaseId,
+    /// The node.
+    #[schema(value_type = String)]
+    pub node: NodeKey,
+    /// Why its replica has no place elsewhere, as things are now. What its tenant allows is told to
+    /// the operator only.
+    pub why: String,
 }

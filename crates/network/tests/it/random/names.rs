@@ -126,6 +126,7 @@ impl Names<'_> {
                 last_seen: ago(ms),
             },
             Ask::Drain(n) => Command::DrainNode { node: key(n) },
+            Ask::DrainSite => Command::DrainSite { site: self.site() },
             Ask::Leave(manner) => Command::LeaveProvider {
                 provider: self.provider(),
                 manner,

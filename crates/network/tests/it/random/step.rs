@@ -37,6 +37,7 @@ pub(super) enum Ask {
     Cleared(u8),
     Lost(u8, u64),
     Drain(u8),
+    DrainSite,
     Leave(LeaveManner),
     Tenant(u8),
     TopUp(Money, Rail),
@@ -177,6 +178,7 @@ fn supply() -> impl Strategy<Value = Ask> {
         2 => (0_u8..6).prop_map(Ask::Cleared),
         2 => (0_u8..6, ago).prop_map(|(n, ago)| Ask::Lost(n, ago)),
         2 => (0_u8..6).prop_map(Ask::Drain),
+        1 => Just(Ask::DrainSite),
         1 => manners.prop_map(Ask::Leave),
     ]
 }

@@ -7,6 +7,7 @@
 //! synced to the disk before the next begins. Why those who were refused have no place is worked
 //! out by whoever asks, in control beside the sequencer; here once all is done.
 
+mod drain;
 mod ids;
 mod shares;
 
@@ -38,6 +39,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::progress;
 use crate::table;
+use drain::Drained;
 use ids::Ids;
 use shares::Shares;
 
@@ -66,6 +68,10 @@ struct Figures {
     commands_per_cpu_s: u64,
     /// What it takes to say why there is no place.
     explained_us: f64,
+    /// All nodes of a mean site drained by one command, in milliseconds.
+    site_drained_ms: f64,
+    site_replicas: usize,
+    site_moved: usize,
 }
 
 /// The network, who deploys in it, and the journal.
@@ -104,6 +110,13 @@ pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<
     let (wall, cpu) = (wall.elapsed(), usage::cpu()?.saturating_sub(cpu));
     let cpu = cpu.saturating_sub(run.drawing);
     wheel.finish_and_clear();
+    let explained_us = run.explain();
+    let id = run.ids.next()?;
+    let Drained {
+        span,
+        replicas,
+        moved,
+    } = drain::mean_site(&mut run.world.network, id)?;
     let figures = Figures {
         head: Head {
             gpus: run.gpus,
@@ -119,7 +132,10 @@ pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<
         durable_per_cpu_s: rate(run.placed, cpu),
         durable_alone_per_cpu_s: rate(run.placed, run.shares.of_placements(cpu)),
         commands_per_cpu_s: rate(commands, cpu),
-        explained_us: run.explain(),
+        explained_us,
+        site_drained_ms: ratio(micros(span), 1_000),
+        site_replicas: replicas,
+        site_moved: moved,
     };
     Ok(context.output.item(&figures, Figures::text)?)
 }
@@ -358,6 +374,13 @@ impl Figures {
             ),
             ("refused", self.refused.to_string()),
             ("why, for one who asks", format!("{} us", self.explained_us)),
+            (
+                "all nodes of a mean site drained by one command",
+                format!(
+                    "{} ms, {} of {} replicas placed elsewhere (reach 50 ms)",
+                    self.site_drained_ms, self.site_moved, self.site_replicas
+                ),
+            ),
         ]);
         table::details(&rows)
     }

@@ -1,0 +1,159 @@
+//! Sites that drain: all their nodes at once, how far they are, and what has nowhere to go. How sites
+//! are named does not belong here: see `providers`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use remuda_network::state::{KeyOwner, Lease, Node, Phase, Presence, Scope};
+use remuda_network::{Command, Network};
+use remuda_types::{LeaseId, NodeKey, SiteId};
+use remuda_wire::api::provider::{SiteDrain, Staying};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::act::Act;
+use super::auth::Caller;
+use super::body::Id;
+use super::once::Once;
+use super::problem::Problem;
+use super::thing::{Thing, respond};
+
+/// Of so many leases that stay it is said why: each takes a look at all nodes.
+const EXPLAINED: usize = 16;
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(drain_site, site_drain))
+}
+
+/// The nodes of a site, in the order of their keys.
+fn nodes_of(network: &Network, id: SiteId) -> impl Iterator<Item = (NodeKey, &Node)> {
+    let site = network.state().sites.get(&id).into_iter();
+    let nodes = site.flat_map(|site| network.index().nodes_of(site.provider));
+    let nodes = nodes.filter_map(|key| Some((key, network.state().nodes.get(&key)?)));
+    nodes.filter(move |(_, node)| node.site == id)
+}
+
+/// The live leases on those nodes of a site that drain.
+fn leases_on(network: &Network, id: SiteId) -> impl Iterator<Item = (LeaseId, &Lease)> {
+    let nodes = nodes_of(network, id).map(|(_, node)| node);
+    let nodes = nodes.filter(|node| matches!(node.presence, Presence::Draining(_)));
+    let leases = nodes.flat_map(|node| &node.leases);
+    leases.filter_map(|id| Some((*id, network.state().leases.get(id)?)))
+}
+
+/// How far it is; not yet why something stays.
+pub(super) fn drain_view(network: &Network, id: SiteId) -> Option<SiteDrain> {
+    let state = network.state();
+    state.sites.get(&id)?;
+    let mut view = SiteDrain {
+        site: id,
+        draining: 0,
+        open: 0,
+        leases: 0,
+        moving: 0,
+        staying: 0,
+        why_staying: Vec::new(),
+    };
+    for (_, node) in nodes_of(network, id) {
+        view.draining += u64::from(matches!(node.presence, Presence::Draining(_)));
+        view.open += u64::from(node.presence.is_open());
+    }
+    for (lease_id, lease) in leases_on(network, id) {
+        view.leases += 1;
+        if state.stays(lease_id, lease) {
+            view.staying += 1;
+        } else if !matches!(lease.phase, Phase::Draining(_)) {
+            view.moving += 1;
+        }
+    }
+    Some(view)
+}
+
+/// Why some of what stays does so. A provider is not told what tenants allow.
+fn whys(network: &Network, caller: &Caller, id: SiteId) -> Vec<Staying> {
+    let stays = leases_on(network, id).filter(|(id, lease)| network.state().stays(*id, lease));
+    let why = |(lease, held): (LeaseId, &Lease)| Staying {
+        lease,
+        node: held.node,
+        why: why(network, caller, lease),
+    };
+    stays.take(EXPLAINED).map(why).collect()
+}
+
+fn why(network: &Network, caller: &Caller, lease: LeaseId) -> String {
+    match network.why_staying(lease) {
+        None => "there is room: it is tried again soon, and goes if its project can pay for two \
+                 leases at once"
+            .to_owned(),
+        Some(why) if matches!(caller.owner, KeyOwner::Operator) => why.to_string(),
+        Some(_) => "no other node has room for it on its tenant's terms".to_owned(),
+    }
+}
+
+/// How far it is, and why what stays does so.
+async fn explained(api: &Api, caller: &Caller, id: SiteId) -> Result<SiteDrain, Problem> {
+    let (core, caller) = (api.app.core.clone(), caller.clone());
+    // A look at every state that nodes are in: not on an async thread.
+    let look = move || {
+        core.read(|network| {
+            let why_staying = whys(network, &caller, id);
+            let view = drain_view(network, id)?;
+            Some(SiteDrain {
+                why_staying,
+                ..view
+            })
+        })
+    };
+    let looked = tokio::task::spawn_blocking(look).await;
+    let view = looked.map_err(|error| Problem::internal(&error))?;
+    view.ok_or_else(|| Problem::not_found("site", id))
+}
+
+/// A site that the caller may see.
+fn seen(api: &Api, caller: &Caller, id: SiteId) -> Result<(), Problem> {
+    let owner = api.app.core.read(|network| {
+        let site = network.state().sites.get(&id);
+        site.map(|site| site.provider)
+    });
+    let seen = owner.is_some_and(|owner| caller.sees_provider(owner));
+    seen.then_some(())
+        .ok_or_else(|| Problem::not_found("site", id))
+}
+
+/// Moves the leases of all nodes of a site away at once and gives these no new ones. A node that comes
+/// back later takes leases again. Scope `supply`.
+#[utoipa::path(post, path = "/v1/sites/{id}/drain", tag = "providers", security(("key" = [])),
+    params(("id" = String, Path, description = "The site")),
+    responses((status = 200, body = SiteDrain)))]
+async fn drain_site(
+    State(api): State<Api>,
+    caller: Caller,
+    once: Once,
+    Id(site): Id<SiteId>,
+) -> Result<Response, Problem> {
+    caller.needs(Scope::Supply)?;
+    seen(&api, &caller, site)?;
+    let (status, thing) = (StatusCode::OK, Thing::SiteDrain(site));
+    let act = Act::new(&api, once);
+    act.commit(Command::DrainSite { site }, status, &thing)
+        .await?;
+    let view = explained(&api, &caller, site).await?;
+    let body = serde_json::to_value(view).map_err(|error| Problem::internal(&error))?;
+    Ok(respond(status, body))
+}
+
+/// How far a site is that drains. Scope `read`.
+#[utoipa::path(get, path = "/v1/sites/{id}/drain", tag = "providers", security(("key" = [])),
+    params(("id" = String, Path, description = "The site")),
+    responses((status = 200, body = SiteDrain)))]
+async fn site_drain(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(site): Id<SiteId>,
+) -> Result<Json<SiteDrain>, Problem> {
+    caller.needs(Scope::Read)?;
+    seen(&api, &caller, site)?;
+    explained(&api, &caller, site).await.map(Json)
+}
