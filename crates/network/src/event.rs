@@ -473,7 +473,7 @@ pub enum Event {
         #[n(6)]
         at: Time,
     },
-    /// There still is no room for it.
+    /// There still is no room for it. Tried out of its turn, it has that when it had it before.
     #[n(71)]
     OrderWaits {
         #[n(0)]

@@ -12,6 +12,7 @@ mod layers;
 mod lazy_fleet;
 mod projects;
 mod sites;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,7 @@ use lazy_fleet::LazyFleet;
 use projects::Projects;
 
 use sites::Sites;
+use waiting::Waiting;
 
 pub(crate) use claims::{Claims, Held, after_of, begun_on, kept};
 pub(crate) use layers::{Interval, Kept, Layer, Layers};
@@ -69,6 +71,7 @@ pub struct Index {
     names: BTreeMap<Named, Bits>,
     pub(crate) projects: Projects,
     later: Later,
+    waiting: Waiting,
     keys: BTreeMap<Digest, ApiKeyId>,
     keys_of: BTreeSet<(KeyOwner, ApiKeyId)>,
     nodes_of: BTreeSet<(ProviderId, NodeKey)>,
@@ -151,8 +154,10 @@ impl Index {
         for (id, order) in &state.orders {
             index.projects.name(order.project, order.terms.label, *id);
             index.later.note_order(order.project, *id);
+            index.order_stands(*id, order);
             index.refresh(state, Due::Order(*id));
         }
+        index.wake_all_orders(state.clock);
         index.note_all_claims(state);
         let ended = state.ended_leases.keys().copied().map(Due::Ended);
         let replicas = state.replicas.keys().copied().map(Due::Replica);
@@ -221,8 +226,12 @@ impl Index {
 
     /// When the clock next brings something about.
     pub fn next_due(&self) -> Option<Time> {
-        let orders = self.dues_of_orders.next();
-        self.dues.next().into_iter().chain(orders).min()
+        let dues = [
+            self.dues.next(),
+            self.dues_of_orders.next(),
+            self.woken_at(),
+        ];
+        dues.into_iter().flatten().min()
     }
 
     /// What is due at `now` besides standing orders, earliest first.
@@ -230,7 +239,7 @@ impl Index {
         self.dues.until(now)
     }
 
-    /// The standing orders that are due at `now`, earliest first.
+    /// The standing orders that are due at `now` by themselves, earliest first.
     pub fn due_orders(&self, now: Time) -> impl Iterator<Item = Due> + '_ {
         self.dues_of_orders.until(now)
     }
@@ -256,15 +265,23 @@ impl Index {
                         self.fleet.count_out(class, lease.node, milli);
                     }
                     self.keep_again(state, lease);
+                    self.wake_orders(state, lease.node);
                     self.forget_lease(lease.workload, *id);
                     self.projects.ended(lease.project, lease.price);
                 }
             }
             Event::ClaimSought { claim, .. }
             | Event::ClaimGranted { claim, .. }
-            | Event::ClaimCalled { claim, .. }
-            | Event::ClaimReleased { claim }
-            | Event::ClaimBegun { claim, .. } => self.forget_claim(state, *claim),
+            | Event::ClaimReleased { claim } => {
+                let claim_of = state.claims.get(claim);
+                if let Some(place) = claim_of.and_then(|claim| claim.place) {
+                    self.wake_orders(state, place.node);
+                }
+                self.forget_claim(state, *claim);
+            }
+            Event::ClaimCalled { claim, .. } | Event::ClaimBegun { claim, .. } => {
+                self.forget_claim(state, *claim);
+            }
             Event::ReservationEnded { workload, .. } => {
                 let reservation = state.reservations.get(workload);
                 if let Some(of) = reservation {
@@ -277,6 +294,7 @@ impl Index {
             Event::OrderEnded { workload, .. } => {
                 if let Some(order) = state.orders.get(workload) {
                     self.later.forget_order(order.project, *workload);
+                    self.order_goes(*workload, order);
                     // What it became has the name from now on.
                     if !state.workloads.contains_key(workload) {
                         self.projects.forget(order.project, order.terms.label);
@@ -354,12 +372,16 @@ impl Index {
                 if let Some(found) = state.nodes.get(node) {
                     self.sites.count_in(*node, found);
                     self.place_node(state, *node, found);
+                    if found.presence.is_open() {
+                        self.wake_orders(state, *node);
+                    }
                 }
                 self.changed.push(Due::Node(*node));
             }
             Event::NodeResized { node, .. } => {
                 if let Some(found) = state.nodes.get(node) {
                     self.place_node(state, *node, found);
+                    self.wake_orders(state, *node);
                 }
                 self.changed.push(Due::Node(*node));
             }
@@ -444,11 +466,18 @@ impl Index {
             } => {
                 self.projects.name(*project, terms.label, *workload);
                 self.later.note_order(*project, *workload);
+                if let Some(order) = state.orders.get(workload) {
+                    self.order_stands(*workload, order);
+                }
                 self.changed.push(Due::Order(*workload));
             }
-            Event::OrderWaits { workload, .. } | Event::OrderEnded { workload, .. } => {
+            Event::OrderWaits { workload, .. } => {
+                if let Some(order) = state.orders.get(workload) {
+                    self.order_waits(*workload, order);
+                }
                 self.changed.push(Due::Order(*workload));
             }
+            Event::OrderEnded { workload, .. } => self.changed.push(Due::Order(*workload)),
             Event::TrancheOpened { tranche, .. } | Event::TrancheClosed { tranche } => {
                 self.changed.push(Due::Tranche(*tranche));
             }

@@ -90,6 +90,7 @@ impl Network {
         }
         self.index.reschedule(&self.state);
         self.index.settle();
+        self.index.pace_orders(now);
         self.state.remember(now, id);
         debug_assert_eq!(self.broken(), None, "after {events:?}");
     }

@@ -27,7 +27,9 @@ impl State {
                 self.orders.insert(*workload, stands);
             }
             Event::OrderWaits { workload, retry } => {
-                if let Some(order) = self.orders.get_mut(workload) {
+                let order = self.orders.get_mut(workload);
+                // One that was tried out of its turn has it still.
+                if let Some(order) = order.filter(|order| order.retry != *retry) {
                     order.retry = *retry;
                     order.attempts = order.attempts.saturating_add(1);
                 }

@@ -1,7 +1,8 @@
 //! Standing orders: what cannot be had now is deployed as soon as it can.
 //!
 //! An order has room when the terms have: a node that comes free, comes back or joins, at a price
-//! that they allow. It is looked for again and again, ever more rarely, and never holds anything.
+//! that they allow. It is looked for when room of a class that the order takes comes free, and again
+//! and again by itself, ever more rarely; it never holds anything.
 
 use remuda_types::{ProjectId, Span, Time, WorkloadId};
 
@@ -71,7 +72,7 @@ fn end(draft: &mut Draft<'_>, id: WorkloadId, end: OrderEnd) {
     });
 }
 
-/// An order is to be tried again, or its time is over.
+/// An order is to be tried again, for it is its turn or room came free, or its time is over.
 pub(super) fn due(draft: &mut Draft<'_>, id: WorkloadId) {
     let Some(order) = draft.state.orders.get(&id) else {
         return;
@@ -83,7 +84,12 @@ pub(super) fn due(draft: &mut Draft<'_>, id: WorkloadId) {
     let mark = draft.mark();
     if fill(draft, id, order).is_err() {
         draft.back_to(mark);
-        let retry = draft.now + wait(draft, order.attempts);
+        let is_its_turn = order.retry <= draft.now;
+        let retry = if is_its_turn {
+            draft.now + wait(draft, order.attempts)
+        } else {
+            order.retry
+        };
         draft.push(Event::OrderWaits {
             workload: id,
             retry,

@@ -14,7 +14,7 @@ use crate::index::{Due, Layer};
 use crate::state::{EndReason, Phase, Presence, Standing};
 
 /// So many standing orders are tried in one tick at most, and so many of their replicas, but one order
-/// always: each is a search, and all others wait.
+/// always: each is a search, and all others wait. As many again may be tried that room has woken.
 const ORDERS_AT_ONCE: usize = 50;
 const ORDERED_AT_ONCE: u64 = 500;
 
@@ -60,21 +60,29 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     }
 }
 
-/// The standing orders whose turn it is.
+/// The standing orders to try: those that room which came free has woken go first, then those whose turn
+/// it is.
 fn orders_due(draft: &Draft<'_>) -> Vec<Due> {
-    let orders = &draft.state.orders;
+    let woken = draft.index.woken_orders(draft.now, ORDERS_AT_ONCE);
+    let woken: Vec<_> = at_once(draft, woken.into_iter().map(Due::Order)).collect();
+    let due = draft.index.due_orders(draft.now);
+    let due = due.filter(|order| !woken.contains(order));
+    let due: Vec<_> = at_once(draft, due.take(ORDERS_AT_ONCE)).collect();
+    woken.into_iter().chain(due).collect()
+}
+
+/// The first of these orders that together have few enough replicas.
+fn at_once(draft: &Draft<'_>, orders: impl Iterator<Item = Due>) -> impl Iterator<Item = Due> {
     let replicas = |due: &Due| match due {
-        Due::Order(id) => orders.get(id).map_or(0, |order| u64::from(order.replicas)),
+        Due::Order(id) => draft.state.orders.get(id).map_or(0, |order| order.replicas),
         _ => 0,
     };
     let mut sum = 0;
-    let due = draft.index.due_orders(draft.now).take(ORDERS_AT_ONCE);
-    let due = due.take_while(|due| {
+    orders.take_while(move |due| {
         let is_first = sum == 0;
-        sum += replicas(due);
+        sum += u64::from(replicas(due));
         is_first || sum <= ORDERED_AT_ONCE
-    });
-    due.collect()
+    })
 }
 
 fn is_spot(draft: &Draft<'_>, id: &ReplicaId) -> bool {

@@ -28,7 +28,7 @@ pub struct StandingOrder {
     /// When it is tried again.
     #[n(5)]
     pub retry: Time,
-    /// How often it was tried in vain.
+    /// How often it was tried in vain when it was its turn.
     #[n(6)]
     pub attempts: u32,
 }

@@ -1,8 +1,8 @@
 //! What cannot be had now is deployed as soon as it can.
 
 use remuda_network::state::{OrderEnd, Terms};
-use remuda_network::{Command, Event};
-use remuda_types::{ProjectId, WorkloadId};
+use remuda_network::{Command, Event, Network};
+use remuda_types::{ProjectId, Span, WorkloadId};
 
 use crate::world::{World, lax, per_hour, secs, terms};
 
@@ -162,4 +162,172 @@ fn a_tick_tries_so_many_overdue_orders_and_so_many_of_their_replicas() {
         }
         assert!(world.run(Command::Tick { adopting: false }).is_empty());
     }
+}
+
+/// Both GPUs of the only node are taken, and an order has waited so long that its turn is minutes away.
+fn long_wait() -> (World, WorkloadId, WorkloadId, ProjectId) {
+    let mut world = World::new(lax());
+    world.node(1, "4.00");
+    let (_, project) = world.project(1, "100.00");
+    let taken = world.deploy(project, &terms(1), 2);
+    world.all_ready(taken);
+    let placed = world.run(order(&world, project, &terms(2), 1));
+    let ordered = stands(&placed);
+    pass(&mut world, 300);
+    assert!(world.state().orders[&ordered].retry > world.now + secs(60));
+    (world, taken, ordered, project)
+}
+
+/// The leases of a workload end, in a tick that fills nothing.
+fn ends_running(world: &mut World, workload: WorkloadId) {
+    world.run(Command::StopWorkload { workload });
+    let events = world.tick_after(secs(30));
+    assert!(ends(&events).is_empty() && world.state().leases.is_empty());
+}
+
+#[test]
+fn room_that_a_lease_leaves_is_given_at_the_next_tick() {
+    let (mut world, taken, ordered, _) = long_wait();
+    ends_running(&mut world, taken);
+    let events = world.run(Command::Tick { adopting: false });
+    assert_eq!(ends(&events), [OrderEnd::Filled]);
+    assert_eq!(world.held(ordered).len(), 1);
+}
+
+#[test]
+fn room_on_a_node_that_comes_is_given_at_the_next_tick() {
+    let (mut world, ..) = long_wait();
+    let next = world.network.index().next_due();
+    assert!(next > Some(world.now));
+    world.node(2, "2.00");
+    assert_eq!(world.network.index().next_due(), Some(world.now));
+    let events = world.run(Command::Tick { adopting: false });
+    assert_eq!(ends(&events), [OrderEnd::Filled]);
+}
+
+#[test]
+fn room_that_was_booked_is_given_at_the_next_tick() {
+    let mut world = World::new(lax());
+    world.node(1, "4.00");
+    let (_, project) = world.project(1, "100.00");
+    let booked = world.run(Command::Reserve {
+        project,
+        terms: Box::new(terms(1)),
+        replicas: 2,
+        from: world.now + secs(3_600),
+        to: world.now + secs(7_200),
+    });
+    let Event::ReservationMade { workload, .. } = booked[0] else {
+        panic!("{booked:?}")
+    };
+    let placed = world.run(order(&world, project, &terms(2), 1));
+    stands(&placed);
+    pass(&mut world, 300);
+    world.run(Command::CancelReservation { workload });
+    let events = world.run(Command::Tick { adopting: false });
+    assert_eq!(ends(&events), [OrderEnd::Filled]);
+}
+
+/// It has its turn, and the wait until then, as if nobody had tried it.
+#[test]
+fn an_order_that_is_woken_in_vain_keeps_its_turn() {
+    let (mut world, _, ordered, _) = long_wait();
+    let before = world.state().orders[&ordered].clone();
+    let dear = Terms {
+        max_price: Some(per_hour("0.01")),
+        ..terms(3)
+    };
+    let project = before.project;
+    let placed = world.run(order(&world, project, &dear, 1));
+    let other = stands(&placed);
+    world.node(2, "1.00");
+    let events = world.run(Command::Tick { adopting: false });
+    assert_eq!(ends(&events), [OrderEnd::Filled]);
+    assert_eq!(world.state().orders[&other].attempts, 1);
+    assert_eq!(
+        world.state().orders[&other].retry,
+        world.now + world.state().policy.replace_backoff
+    );
+    // Its turn comes and it waits on.
+    let events = pass(&mut world, 1);
+    assert!(matches!(events[..], [Event::OrderWaits { workload, .. }] if workload == other));
+    assert_eq!(world.state().orders[&other].attempts, 2);
+}
+
+#[test]
+fn room_of_a_class_wakes_those_only_who_take_it() {
+    let (mut world, taken, ordered, project) = long_wait();
+    let other = Terms {
+        classes: vec!["rtx4090-24".parse().unwrap()],
+        ..terms(3)
+    };
+    let placed = world.run(order(&world, project, &other, 1));
+    let other = stands(&placed);
+    let this = Terms {
+        classes: vec![
+            "h100-sxm-80".parse().unwrap(),
+            "rtx4090-24".parse().unwrap(),
+        ],
+        ..terms(4)
+    };
+    let placed = world.run(order(&world, project, &this, 1));
+    let this = stands(&placed);
+    pass(&mut world, 300);
+    ends_running(&mut world, taken);
+    let events = world.run(Command::Tick { adopting: false });
+    assert_eq!(ends(&events), [OrderEnd::Filled, OrderEnd::Filled]);
+    assert_eq!((world.held(ordered).len(), world.held(this).len()), (1, 1));
+    let of_other =
+        |event: &Event| matches!(event, Event::OrderWaits { workload, .. } if *workload == other);
+    assert!(!events.iter().any(of_other), "{events:?}");
+}
+
+/// All of them are tried, the oldest first, so many in a tick and no more in the second after.
+#[test]
+fn room_that_none_can_use_costs_a_bounded_number_of_tries_a_second() {
+    let mut world = World::new(lax());
+    world.node(1, "4.00");
+    let (_, project) = world.project(1, "100.00");
+    let cheap = |n| Terms {
+        max_price: Some(per_hour("1.00")),
+        ..terms(n)
+    };
+    let mut orders = Vec::new();
+    for n in 1..=120 {
+        orders.push(stands(&world.run(order(&world, project, &cheap(n), 1))));
+        world.wait(Span::from_millis(1));
+    }
+    pass(&mut world, 600);
+    world.node(2, "4.00");
+    let mut tried = Vec::new();
+    for expected in [50, 50, 20, 0] {
+        let events = world.run(Command::Tick { adopting: false });
+        tried.extend(events.iter().map(|event| match event {
+            Event::OrderWaits { workload, .. } => *workload,
+            other => panic!("{other:?}"),
+        }));
+        assert_eq!(events.len(), expected);
+        let again = world.run(Command::Tick { adopting: false });
+        assert!(again.is_empty(), "{again:?}");
+        world.wait(Span::from_millis(1_000));
+        // None of them has its own turn meanwhile.
+        assert!(
+            world
+                .state()
+                .orders
+                .values()
+                .all(|order| order.retry > world.now)
+        );
+    }
+    assert_eq!(tried, orders);
+}
+
+/// What came free before is in no state: whoever starts anew from one tries them all.
+#[test]
+fn an_index_made_anew_wakes_everyone() {
+    let (mut world, taken, _, _) = long_wait();
+    ends_running(&mut world, taken);
+    world.network = Network::new(world.state().clone());
+    let events = world.run(Command::Tick { adopting: false });
+    assert_eq!(ends(&events), [OrderEnd::Filled]);
 }
