@@ -273,13 +273,20 @@ pub(super) fn scale(draft: &mut Draft<'_>, id: WorkloadId, replicas: u32) -> Res
         project: workload.project,
         terms: &workload.terms,
     };
+    // What was reserved has what is kept for it; standbys are for those that lose their nodes.
+    let is_reserved = draft.state.reservations.contains_key(&id);
+    let standby = if is_reserved {
+        Standby::First
+    } else {
+        Standby::Never
+    };
     for _ in have..replicas {
         let mut wanted = lease::request(draft, id, of.terms, None)?;
         if !gang::settle(draft, of.terms, replicas as usize, &mut wanted) {
             return Err(no_room(of.terms, Replicas::new(replicas)?));
         }
         let grant = of.new_replica(draft);
-        if seek(draft, &grant, &wanted, Standby::Never)?.is_none() {
+        if seek(draft, &grant, &wanted, standby)?.is_none() {
             let one = Replicas::new(1)?;
             return Err(no_capacity(draft, of.terms, &wanted, &[], one));
         }

@@ -25,6 +25,7 @@ mod random;
 mod refusals;
 mod repack;
 mod reserve;
+mod scale_reserved;
 mod standby;
 mod stop;
 mod tranche;
