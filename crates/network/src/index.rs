@@ -11,6 +11,7 @@ mod later;
 mod layers;
 mod lazy_fleet;
 mod projects;
+mod seekers;
 mod sites;
 mod waiting;
 
@@ -72,6 +73,7 @@ pub struct Index {
     pub(crate) projects: Projects,
     later: Later,
     waiting: Waiting,
+    seekers: Dues,
     keys: BTreeMap<Digest, ApiKeyId>,
     keys_of: BTreeSet<(KeyOwner, ApiKeyId)>,
     nodes_of: BTreeSet<(ProviderId, NodeKey)>,
@@ -564,10 +566,14 @@ impl Index {
     }
 
     fn forget(&mut self, due: Due) {
+        self.seekers.set(due, None);
         self.set_due(due, None);
     }
 
     fn refresh(&mut self, state: &State, due: Due) {
+        if matches!(due, Due::Replica(_) | Due::Claim(_)) {
+            self.note_seeker(state, due);
+        }
         self.set_due(due, due_at(state, due));
     }
 

@@ -429,7 +429,7 @@ pub(super) fn at_once<'a>(draft: &Draft<'a>, limit: usize) -> impl FnMut(&Due) -
 }
 
 /// Whether a booking is to find a node.
-fn is_booking(state: &State, item: &Due) -> bool {
+pub(super) fn is_booking(state: &State, item: &Due) -> bool {
     let Due::Claim(id) = item else { return false };
     let claim = state.claims.get(id);
     claim.is_some_and(|claim| state.reservations.contains_key(&claim.workload))

@@ -14,9 +14,11 @@ use crate::index::{Due, Layer};
 use crate::state::{EndReason, Phase, Presence, Standing};
 
 /// So many standing orders are tried in one tick at most, and so many of their replicas, but one order
-/// always: each is a search, and all others wait. As many again may be tried that room has woken.
+/// always: each is a search, and all others wait. As many again may be tried that room has woken, and
+/// before these so many who have lost a place.
 const ORDERS_AT_ONCE: usize = 50;
 const ORDERED_AT_ONCE: u64 = 500;
+const SEEKERS_AT_ONCE: usize = 50;
 
 pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     draft.spares_spot |= adopting;
@@ -29,7 +31,7 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     // Who leaves goes first: a lease that ends with its provider must not be renewed before, for
     // then it would be settled twice in one batch.
     // Standbys go last, and before them who has waited for a place: who has lost one goes first, spot
-    // after those for whom it would have to make room again.
+    // after those for whom it would have to make room again, and then what is booked.
     // What is over goes before what begins, for it may be in its place.
     let begins = |id: &WorkloadId| draft.state.reservations.get(id).is_some_and(|of| !of.begun);
     due.sort_by_key(|item| match item {
@@ -37,6 +39,7 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
         Due::Reservation(id) if begins(id) => 2,
         Due::Reservation(_) => 1,
         Due::Replica(id) if is_spot(draft, id) => 4,
+        Due::Claim(_) if reserve::is_booking(draft.state, item) => 4,
         Due::Order(_) => 5,
         Due::Claim(_) => 6,
         _ => 3,
@@ -61,14 +64,16 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
 }
 
 /// The standing orders to try: those that room which came free has woken go first, then those whose turn
-/// it is.
+/// it is. That room is for who has lost a place before it is for anybody who waits for a first one.
 fn orders_due(draft: &Draft<'_>) -> Vec<Due> {
     let woken = draft.index.woken_orders(draft.now, ORDERS_AT_ONCE);
     let woken: Vec<_> = at_once(draft, woken.into_iter().map(Due::Order)).collect();
     let due = draft.index.due_orders(draft.now);
     let due = due.filter(|order| !woken.contains(order));
     let due: Vec<_> = at_once(draft, due.take(ORDERS_AT_ONCE)).collect();
-    woken.into_iter().chain(due).collect()
+    let seekers = if woken.is_empty() { 0 } else { SEEKERS_AT_ONCE };
+    let seekers = draft.index.seekers_after(draft.now).take(seekers);
+    seekers.chain(woken).chain(due).collect()
 }
 
 /// The first of these orders that together have few enough replicas.

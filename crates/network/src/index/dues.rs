@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::hash::Hash;
 
-use remuda_types::{LeaseId, Time};
+use remuda_types::{LeaseId, Span, Time};
 
 use super::Due;
 use crate::map::Map;
@@ -103,6 +103,15 @@ impl Dues {
     }
 }
 
+impl Dues {
+    /// Those after `now`, earliest first.
+    pub(crate) fn after(&self, now: Time) -> impl Iterator<Item = Due> + '_ {
+        let first = (now + Span::from_millis(1), Due::FIRST);
+        let later = self.order.range(first..);
+        later.filter(|one| self.holds(one)).map(|(_, due)| *due)
+    }
+}
+
 impl PartialEq for Dues {
     fn eq(&self, other: &Self) -> bool {
         self.at == other.at && self.until(Time::FOREVER).eq(other.until(Time::FOREVER))
@@ -144,9 +153,11 @@ mod tests {
                 prop_assert_eq!(dues.next(), expected.values().min().copied());
             }
             let now = Time::from_millis(now);
-            let mut due: Vec<_> = expected.iter().filter(|(_, at)| **at <= now).collect();
-            due.sort_by_key(|(due, at)| (**at, **due));
+            let mut all: Vec<_> = expected.iter().collect();
+            all.sort_by_key(|(due, at)| (**at, **due));
+            let (due, later): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, at)| **at <= now);
             prop_assert!(dues.until(now).eq(due.into_iter().map(|(due, _)| *due)));
+            prop_assert!(dues.after(now).eq(later.into_iter().map(|(due, _)| *due)));
             let mut anew = Dues::default();
             for (due, at) in expected {
                 anew.set(due, Some(at));

@@ -1,6 +1,7 @@
 //! What cannot be had now is deployed as soon as it can.
 
-use remuda_network::state::{OrderEnd, Terms};
+use remuda_network::command::ObservedPhase;
+use remuda_network::state::{EndReason, OrderEnd, Terms};
 use remuda_network::{Command, Event, Network};
 use remuda_types::{ProjectId, Span, WorkloadId};
 
@@ -330,4 +331,83 @@ fn an_index_made_anew_wakes_everyone() {
     world.network = Network::new(world.state().clone());
     let events = world.run(Command::Tick { adopting: false });
     assert_eq!(ends(&events), [OrderEnd::Filled]);
+}
+
+/// What runs, or was booked, and lost its node has the room that comes free before any order has.
+#[test]
+fn who_has_lost_a_place_goes_before_who_waits_for_a_first_one() {
+    let mut world = World::new(lax());
+    let (_, node) = world.node(1, "4.00");
+    let (_, project) = world.project(1, "100.00");
+    let running = world.deploy(project, &terms(1), 2);
+    world.all_ready(running);
+    let placed = world.run(order(&world, project, &terms(2), 1));
+    stands(&placed);
+    let last_seen = world.now;
+    world.run(Command::NodeLost { node, last_seen });
+    pass(&mut world, 300);
+    assert!(world.held(running).iter().all(|(_, lease)| lease.is_none()));
+    // Before its turn.
+    world.node(2, "4.00");
+    let events = world.run(Command::Tick { adopting: false });
+    assert!(ends(&events).is_empty(), "{events:?}");
+    assert!(world.held(running).iter().all(|(_, lease)| lease.is_some()));
+    world.node(3, "4.00");
+    let events = world.tick_after(secs(1));
+    assert_eq!(ends(&events), [OrderEnd::Filled]);
+}
+
+#[test]
+fn what_was_booked_and_lost_its_node_goes_before_an_order() {
+    let mut world = World::new(lax());
+    let (_, node) = world.node(1, "4.00");
+    let (_, project) = world.project(1, "100.00");
+    world.run(Command::Reserve {
+        project,
+        terms: Box::new(terms(1)),
+        replicas: 2,
+        from: world.now + secs(3_600),
+        to: world.now + secs(7_200),
+    });
+    let placed = world.run(order(&world, project, &terms(2), 1));
+    stands(&placed);
+    let last_seen = world.now;
+    world.run(Command::NodeLost { node, last_seen });
+    pass(&mut world, 300);
+    let has_place = |world: &World| {
+        let claims = world.state().claims.values();
+        claims.filter(|claim| claim.place.is_some()).count()
+    };
+    assert_eq!(has_place(&world), 0);
+    world.node(2, "4.00");
+    let events = world.run(Command::Tick { adopting: false });
+    assert!(ends(&events).is_empty(), "{events:?}");
+    assert_eq!(has_place(&world), 2);
+}
+
+/// What fails over and over is not started again because room came free.
+#[test]
+fn a_replica_that_crashed_waits_for_its_turn_whatever_comes_free() {
+    let mut world = World::new(lax());
+    world.node(1, "4.00");
+    let (_, project) = world.project(1, "100.00");
+    let running = world.deploy(project, &terms(1), 1);
+    world.all_ready(running);
+    let dear = Terms {
+        max_price: Some(per_hour("0.01")),
+        ..terms(2)
+    };
+    let placed = world.run(order(&world, project, &dear, 1));
+    stands(&placed);
+    pass(&mut world, 300);
+    let lease = world.only(running);
+    world.see(lease, ObservedPhase::Ended(EndReason::Crashed));
+    // The room that it left itself wakes the order, and not the replica.
+    let events = world.run(Command::Tick { adopting: false });
+    assert!(
+        matches!(events[..], [Event::OrderWaits { .. }]),
+        "{events:?}"
+    );
+    world.tick_after(secs(1));
+    assert!(world.held(running)[0].1.is_some());
 }
