@@ -31,10 +31,15 @@ fn booked(outcome: &Outcome) {
     assert!(of.filled_at_once > 10 && of.filled_later > 0, "{of:?}");
     assert!(of.unfilled > 0 && of.recalled > 0, "{of:?}");
     assert!(of.scaled > 50 && of.without_room > 10, "{of:?}");
-    assert!(
-        of.begun_whole > 4 * (of.begun_late + of.begun_in_part),
-        "{of:?}"
-    );
+}
+
+/// Most of what was reserved begins whole and in time. What a storm takes away just before is luck, so
+/// this is told of several.
+fn begun(outcomes: &[Outcome]) {
+    let whole = sum(outcomes, |outcome| outcome.bookings.begun_whole);
+    let late = sum(outcomes, |outcome| outcome.bookings.begun_late);
+    let in_part = sum(outcomes, |outcome| outcome.bookings.begun_in_part);
+    assert!(whole > 5 * (late + in_part), "{whole}, {late}, {in_part}");
 }
 
 /// What came of the requests: none is lost while a replica serves, and none of their money is.
@@ -56,6 +61,7 @@ fn sum(outcomes: &[Outcome], count: impl Fn(&Outcome) -> u64) -> u64 {
 #[test]
 fn every_promise_holds_in_every_storm() {
     let outcomes = [1, 2, 3, 4].map(weather);
+    begun(&outcomes);
     let repeats = sum(&outcomes, |outcome| outcome.repeats);
     assert!(repeats > 0, "no order was made again that had been taken");
     let cut_off = sum(&outcomes, |outcome| outcome.requests.cut_off);
@@ -65,6 +71,7 @@ fn every_promise_holds_in_every_storm() {
 #[test]
 fn every_promise_holds_in_storms_that_once_broke_one() {
     let outcomes = [5, 6, 7, 1_051].map(weather);
+    begun(&outcomes);
     let moves = sum(&outcomes, |outcome| outcome.requests.moves);
     assert!(moves > 10, "{moves}");
 }
