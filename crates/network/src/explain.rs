@@ -13,6 +13,7 @@ use crate::Network;
 use crate::index::Layer;
 use crate::refusal::{Later, Refusal, Wanted};
 use crate::state::{Lease, Terms, Workload};
+use crate::terms::siblings;
 
 impl Network {
     /// What a refusal leaves out for those who do not ask: why no node has room. A refusal that no
@@ -32,7 +33,7 @@ impl Network {
         let gaps = self.index().gaps_and_yielding((later.from, later.to));
         let fleets = (self.index().fleet(), &gaps);
         let group = Replicas::new(wanted.replicas).ok()?;
-        let mut request = wanted.terms.request().ok()?;
+        let mut request = wanted.terms.request(wanted.replicas).ok()?;
         let booked_up = self.index().layers.booked_up();
         request.avoid.nodes.extend(booked_up.iter().copied());
         if request.together == Together::Fabric {
@@ -44,7 +45,7 @@ impl Network {
 
     /// Why so many replicas of these terms have no place now, if they have none.
     pub fn why_no_room(&self, terms: &Terms, replicas: u32) -> Option<Unplaced> {
-        let request = terms.request().ok()?;
+        let request = terms.request(replicas).ok()?;
         self.unplaced(terms, &request, Replicas::new(replicas).ok()?)
     }
 
@@ -52,7 +53,7 @@ impl Network {
     /// a gang is nowhere, none for all of it.
     pub fn why_waiting(&self, id: WorkloadId) -> Option<Unplaced> {
         let workload = self.state().workloads.get(&id)?;
-        let mut request = workload.terms.request().ok()?;
+        let mut request = workload.terms.request(workload.replica_count()).ok()?;
         let waits = |id: &&ReplicaId| {
             let replica = self.state().replicas.get(*id);
             replica.is_some_and(|replica| replica.lease.is_none())
@@ -60,18 +61,17 @@ impl Network {
         if workload.stopping || !workload.replicas.iter().any(|id| waits(&id)) {
             return None;
         }
-        for lease in self.leases_held(workload) {
-            if request.spread.owners {
-                request.avoid.owners.insert(lease.provider);
-                request.avoid.sites.insert(lease.site);
-            }
-            if request.together == Together::Fabric {
-                request.fabric = self.state().cell_of(lease.node);
-            }
+        if request.spreads() {
+            let held = self.leases_held(workload);
+            request.siblings = siblings(held.map(|of| (of.replica, (of.provider, of.site))));
+        }
+        if request.together == Together::Fabric {
+            let last = self.leases_held(workload).last();
+            request.fabric = last.and_then(|lease| self.state().cell_of(lease.node));
         }
         let is_gang = request.together == Together::Fabric && request.fabric.is_none();
-        let group = if is_gang { workload.replicas.len() } else { 1 };
-        let group = Replicas::new(u32::try_from(group).ok()?).ok()?;
+        let group = if is_gang { workload.replica_count() } else { 1 };
+        let group = Replicas::new(group).ok()?;
         self.unplaced(&workload.terms, &request, group)
     }
 

@@ -1,8 +1,9 @@
 //! What is always true of a network. Property tests and the simulator check it after every step.
 
 mod claims;
+mod shares;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use remuda_ledger::Account;
 use remuda_types::{
@@ -11,6 +12,7 @@ use remuda_types::{
 };
 
 use crate::Network;
+use crate::event::Event;
 use crate::index::Index;
 use crate::state::{Lease, Node, Phase, Presence, Replica, State, Workload};
 
@@ -20,8 +22,8 @@ use crate::state::{Lease, Node, Phase, Presence, Replica, State, Workload};
 pub enum Violation {
     #[error("the ledger: {0}")]
     Ledger(#[from] remuda_ledger::Violation),
-    #[error("workload {0} has two live leases with one owner, which its tier forbids")]
-    SharedOwner(WorkloadId),
+    #[error("workload {0} has more replicas with one owner or at one site than it may")]
+    OverShare(WorkloadId),
     #[error("workload {0} is to stand on one fabric and does not")]
     SplitGang(WorkloadId),
     #[error("lease {0} and its replica, workload or node do not point at each other")]
@@ -77,13 +79,18 @@ pub fn check(network: &Network) -> Result<(), Violation> {
 pub fn check_state(state: &State) -> Result<(), Violation> {
     remuda_ledger::invariant::check(&state.ledger)?;
     check_links(state)?;
-    check_owners(state)?;
+    shares::check(state)?;
     check_gangs(state)?;
     check_reservations(state)?;
     check_purposes(state)?;
     check_holdback(state)?;
     check_capacity(state)?;
     claims::check(state)
+}
+
+/// Checks what is true of what a batch did, in the state that it left, and of no state alone.
+pub fn check_batch(state: &State, events: &[Event]) -> Result<(), Violation> {
+    shares::check_grants(state, events)
 }
 
 fn check_links(state: &State) -> Result<(), Violation> {
@@ -158,32 +165,6 @@ fn check_replica(state: &State, id: ReplicaId, replica: &Replica) -> Result<(), 
     } else {
         Err(Violation::Waiting(id))
     }
-}
-
-fn check_owners(state: &State) -> Result<(), Violation> {
-    for (id, workload) in state
-        .workloads
-        .iter()
-        .filter(|(_, w)| w.terms.tier.spreads_owners())
-    {
-        let mut replica_of_owner = BTreeMap::new();
-        let replicas = workload
-            .replicas
-            .iter()
-            .filter_map(|r| state.replicas.get(r).map(|s| (r, s)));
-        for (replica, leases) in replicas {
-            for lease in leases.lease.into_iter().chain(leases.successor) {
-                let Some(lease) = state.leases.get(&lease) else {
-                    continue;
-                };
-                let first = replica_of_owner.entry(lease.provider).or_insert(*replica);
-                if first != replica {
-                    return Err(Violation::SharedOwner(*id));
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// All replicas of a gang are on one fabric, those included that are on their way.

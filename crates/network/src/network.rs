@@ -92,13 +92,17 @@ impl Network {
         self.index.settle();
         self.index.pace_orders(now);
         self.state.remember(now, id);
-        debug_assert_eq!(self.broken(), None, "after {events:?}");
+        debug_assert_eq!(self.broken_by(events), None, "after {events:?}");
     }
 
     /// What is not as it must be, in a network so small that it can be looked at after every step.
-    fn broken(&self) -> Option<Violation> {
+    fn broken_by(&self, events: &[Event]) -> Option<Violation> {
+        let check = || {
+            invariant::check(self)?;
+            invariant::check_batch(&self.state, events)
+        };
         let is_small = self.state.leases.len() <= CHECKED_MAX;
-        is_small.then(|| invariant::check(self).err()).flatten()
+        is_small.then(|| check().err()).flatten()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can eliminate a node, in the order in which it is counted.
 
 use std::fmt::{self, Display, Formatter};
+use std::num::NonZeroU32;
 
 use crate::request::Request;
 use crate::text::{AnyOf, Gpus, Mib, Milli, Usd};
@@ -30,9 +31,9 @@ pub enum Constraint {
     Disk,
     /// Too expensive.
     Price,
-    /// Another replica of the group has this owner.
+    /// Its owner has as many replicas as it may.
     OwnerSpread,
-    /// Another replica of the group is at this site.
+    /// Its site has as many replicas as it may.
     SiteSpread,
     /// The other replicas of the group are on one fabric, and this is another.
     Fabric,
@@ -115,12 +116,29 @@ impl Display for Eliminated<'_> {
             Constraint::Memory => write!(f, "without {} of memory free", Mib(shape.memory_mib)),
             Constraint::Disk => write!(f, "without {} of disk free", Mib(shape.disk_mib)),
             Constraint::Price => write!(f, "over {}", Usd(request.max_price.unwrap_or_default())),
-            Constraint::OwnerSpread => f.write_str("of an owner already used"),
-            Constraint::SiteSpread => f.write_str("at a site already used"),
+            Constraint::OwnerSpread => {
+                write!(
+                    f,
+                    "of an owner that has {} already",
+                    limit(request.spread.per_owner)
+                )
+            }
+            Constraint::SiteSpread => {
+                write!(
+                    f,
+                    "at a site that has {} already",
+                    limit(request.spread.per_site)
+                )
+            }
             Constraint::Fabric => f.write_str("on another fabric"),
             Constraint::Avoided => f.write_str("to be avoided"),
         }
     }
+}
+
+/// What eliminates by a limit has one.
+fn limit(most: Option<NonZeroU32>) -> u32 {
+    most.map_or(0, NonZeroU32::get)
 }
 
 #[cfg(test)]

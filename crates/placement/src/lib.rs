@@ -61,6 +61,6 @@ pub use quotas::{Cell, DemandClass, Quota, Quotas};
 pub use quote::quote;
 pub use relaxation::Relaxation;
 pub use repack::{Held, Move, Scales, repack};
-pub use request::{Avoid, Near, Replicas, Request, RequestError, Spread, Together};
+pub use request::{Avoid, Near, Replicas, Request, RequestError, Siblings, Spread, Together};
 pub use unplaced::Unplaced;
 pub use why::{TieBreak, Why, whys};

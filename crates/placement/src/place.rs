@@ -3,10 +3,11 @@
 //! Taking the best node for one member after another is exact here, both in whether a group fits
 //! and in what it costs in all. Members are alike, and a quote does not depend on how full a node
 //! is. Without spread, how many members a node can take does not depend on the other nodes. With
-//! spread over owners (or sites) each owner gives one node, its cheapest that fits, and the
-//! cheapest owners are taken; those first that are no kin of the earlier ones, which may cost more
-//! but never keeps a group from fitting. A site has one owner ([`crate::Fleet`] refuses another), so owners
-//! that differ have sites that differ: both spreads together are the spread over owners.
+//! spread an owner and a site take as many as they may, and a node as many as have room. A site has
+//! one owner ([`crate::Fleet`] refuses another), so these limits are nested: members that keep to
+//! them are the independent sets of a laminar matroid, and of these the cheapest are found one by
+//! one, whatever the earlier ones were. Those come first that are no kin of the earlier ones, which
+//! may cost more but never keeps a group from fitting.
 
 mod fabric;
 
@@ -66,11 +67,10 @@ pub fn why_not(
     placed: &[(ProviderId, SiteId)],
     replicas: Replicas,
 ) -> Unplaced {
-    let taken = Taken {
-        owners: placed.iter().map(|(owner, _)| *owner).collect(),
-        sites: placed.iter().map(|(_, site)| *site).collect(),
-        ..Taken::default()
-    };
+    let mut taken = Taken::default();
+    for (owner, site) in placed {
+        taken.members.add(*owner, *site);
+    }
     let members = u32::try_from(placed.len()).unwrap_or(u32::MAX);
     let progress = (members, replicas.get());
     Unplaced::explain_with((fleet, instead), request, &taken, progress)
@@ -105,8 +105,8 @@ impl From<Unplaced> for GroupError {
 }
 
 /// Nodes for all the replicas of a group, in the order of preference, or for none of them. Each
-/// member sees the earlier ones as held, and keeps off their owners and sites where the request's
-/// spread says so, and then off their kin where it can. Nothing is held when this returns.
+/// member sees the earlier ones as held, keeps off owners and sites that have as many as the
+/// request's spread says, and then off the kin of earlier ones where it can. Nothing is held when this returns.
 pub fn place_group(
     fleet: &mut Fleet,
     request: &Request,
@@ -177,9 +177,8 @@ impl Group {
                 return false;
             }
             self.cost += Cost::from(rank.cost);
-            self.taken.owners.insert(member.provider);
-            self.taken.sites.insert(member.site);
             if request.spreads() {
+                self.taken.members.add(member.provider, member.site);
                 self.taken.kin.extend(fleet.kin.of(member.site));
             }
             self.placements.push(member);

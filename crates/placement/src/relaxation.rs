@@ -1,6 +1,7 @@
 //! The smallest single change to a request that would give a replica a place.
 
 use std::fmt::{self, Display, Formatter};
+use std::num::NonZeroU32;
 
 use remuda_types::{Class, Country, Price, Shape};
 
@@ -31,10 +32,10 @@ pub enum Relaxation {
     DiskMib(u64),
     /// Pay up to this much by the hour.
     MaxPrice(Price),
-    /// Let replicas share an owner.
-    ShareOwners,
-    /// Let replicas share a site.
-    ShareSites,
+    /// Let an owner have so many replicas.
+    PerOwner(NonZeroU32),
+    /// Let a site have so many replicas.
+    PerSite(NonZeroU32),
     /// Let replicas stand on several fabrics.
     ShareNoFabric,
     /// Avoid nothing.
@@ -76,8 +77,8 @@ impl Relaxation {
             Self::Class(class) => relaxed.classes.push(class),
             Self::Country(country) => relaxed.countries.push(country),
             Self::MaxPrice(price) => relaxed.max_price = Some(price),
-            Self::ShareOwners => relaxed.spread.owners = false,
-            Self::ShareSites => relaxed.spread.sites = false,
+            Self::PerOwner(most) => relaxed.spread.per_owner = Some(most),
+            Self::PerSite(most) => relaxed.spread.per_site = Some(most),
             Self::ShareNoFabric => {
                 (relaxed.together, relaxed.fabric) = (Together::Anywhere, None);
             }
@@ -115,8 +116,8 @@ impl Relaxation {
             | Self::Country(_)
             | Self::DistanceKm(_)
             | Self::MaxPrice(_)
-            | Self::ShareOwners
-            | Self::ShareSites
+            | Self::PerOwner(_)
+            | Self::PerSite(_)
             | Self::ShareNoFabric
             | Self::AvoidNothing => shape,
         };
@@ -155,8 +156,8 @@ fn admitting(
             let size = size(quote.micros_per_hour().saturating_sub(max), max);
             Some((size, Relaxation::MaxPrice(quote)))
         }
-        Constraint::OwnerSpread => Some((LESS_SAFE, Relaxation::ShareOwners)),
-        Constraint::SiteSpread => Some((LESS_SAFE, Relaxation::ShareSites)),
+        Constraint::OwnerSpread => one_more(view.siblings().0, Relaxation::PerOwner),
+        Constraint::SiteSpread => one_more(view.siblings().1, Relaxation::PerSite),
         Constraint::Fabric => Some((LESS_SAFE, Relaxation::ShareNoFabric)),
         Constraint::Avoided => Some((LESS_SAFE, Relaxation::AvoidNothing)),
     }
@@ -165,6 +166,12 @@ fn admitting(
 /// Asking for less, but for something.
 fn less(asked: u64, has: u64, relaxation: fn(u64) -> Relaxation) -> Option<(Size, Relaxation)> {
     (has > 0).then(|| (size(asked.saturating_sub(has), asked), relaxation(has)))
+}
+
+/// Letting an owner or a site that has so many replicas have one more.
+fn one_more(has: u32, relaxation: fn(NonZeroU32) -> Relaxation) -> Option<(Size, Relaxation)> {
+    let most = NonZeroU32::new(has)?.checked_add(1)?;
+    Some((LESS_SAFE, relaxation(most)))
 }
 
 fn farther(view: &View<'_>) -> Option<(Size, Relaxation)> {
@@ -205,8 +212,8 @@ impl Display for Relaxation {
             Self::MemoryMib(mib) => write!(f, "{} of memory", Mib(*mib)),
             Self::DiskMib(mib) => write!(f, "{} of disk", Mib(*mib)),
             Self::MaxPrice(price) => write!(f, "a maximum price of {}", Usd(*price)),
-            Self::ShareOwners => f.write_str("letting replicas share an owner"),
-            Self::ShareSites => f.write_str("letting replicas share a site"),
+            Self::PerOwner(most) => write!(f, "letting an owner have {most} replicas"),
+            Self::PerSite(most) => write!(f, "letting a site have {most} replicas"),
             Self::ShareNoFabric => f.write_str("letting replicas stand on several fabrics"),
             Self::AvoidNothing => f.write_str("avoiding nothing"),
         }

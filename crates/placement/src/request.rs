@@ -1,6 +1,7 @@
 //! What one replica asks for, and what makes a request wrong whatever the fleet is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 pub use remuda_types::Together;
 use remuda_types::{Class, Country, NodeKey, Place, Price, ProviderId, Shape, SiteId};
@@ -21,8 +22,10 @@ pub struct Request {
     pub max_price: Option<Price>,
     /// How near to a place it must stand.
     pub near: Option<Near>,
-    /// What the replicas of one group may not share.
+    /// How many replicas an owner and a site may have.
     pub spread: Spread,
+    /// How many they have already: those that earlier calls placed.
+    pub siblings: Siblings,
     /// Whether the replicas of one group must stand together.
     pub together: Together,
     /// The fabric that its siblings are on, if it must stand with them.
@@ -58,18 +61,27 @@ pub struct Near {
     pub max_distance_km: u32,
 }
 
-/// What the replicas of one group may not share. Replicas placed by earlier calls are not known
-/// here: name their owners and sites in [`Avoid`].
+/// How many replicas an owner and a site may have, those that earlier calls placed
+/// ([`Siblings`]) counted; nothing where it does not matter.
 ///
-/// Where any of it is set, they also keep off sites that the fleet knows to fail together with
-/// those of earlier members, as long as there is another place: one after another, each off those
-/// before it.
+/// Where any of it is set, replicas of a group also keep off sites that the fleet knows to fail
+/// together with those of earlier members, as long as there is another place: one after another,
+/// each off those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spread {
-    /// No two replicas with one owner (and so none at one site: a site has one owner).
-    pub owners: bool,
-    /// No two replicas at one site.
-    pub sites: bool,
+    /// The most that one owner may have. A site has one owner, so no site of its has more.
+    pub per_owner: Option<NonZeroU32>,
+    /// The most that one site may have.
+    pub per_site: Option<NonZeroU32>,
+}
+
+/// How many replicas owners and sites have; who is not named has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Siblings {
+    /// By owner.
+    pub owners: BTreeMap<ProviderId, u32>,
+    /// By site.
+    pub sites: BTreeMap<SiteId, u32>,
 }
 
 /// Nodes, owners and sites that will not do.
@@ -134,6 +146,7 @@ impl Request {
             max_price: None,
             near: None,
             spread: Spread::default(),
+            siblings: Siblings::default(),
             together: Together::Anywhere,
             fabric: None,
             avoid: Avoid::default(),
@@ -149,14 +162,92 @@ impl Request {
         Ok(())
     }
 
-    /// Whether the replicas of one group are to be kept apart in any way.
-    pub(crate) fn spreads(&self) -> bool {
+    /// Whether it matters how many replicas an owner or a site has.
+    pub fn spreads(&self) -> bool {
         self.spread != Spread::default()
+    }
+
+    /// Whether one more replica keeps off this owner or this site: it is to be avoided, or has as
+    /// many of its siblings as it may.
+    pub fn keeps_off(&self, owner: ProviderId, site: SiteId) -> bool {
+        self.avoid.owners.contains(&owner)
+            || self.avoid.sites.contains(&site)
+            || self.owner_is_full(owner, &Siblings::default())
+            || self.site_is_full(site, &Siblings::default())
+    }
+
+    /// Whether an owner has as many replicas as it may, these counted beside the siblings.
+    pub(crate) fn owner_is_full(&self, owner: ProviderId, more: &Siblings) -> bool {
+        let most = self.spread.per_owner;
+        most.is_some_and(|most| left(most, owner, (&self.siblings.owners, &more.owners)) == 0)
+    }
+
+    /// The same of a site.
+    pub(crate) fn site_is_full(&self, site: SiteId, more: &Siblings) -> bool {
+        let most = self.spread.per_site;
+        most.is_some_and(|most| left(most, site, (&self.siblings.sites, &more.sites)) == 0)
+    }
+
+    /// How many more replicas a site may take, and its owner with it, these counted beside the
+    /// siblings.
+    pub(crate) fn may_take(&self, (owner, site): (ProviderId, SiteId), more: &Siblings) -> u32 {
+        let Spread {
+            per_owner,
+            per_site,
+        } = self.spread;
+        let of_owner = |most| left(most, owner, (&self.siblings.owners, &more.owners));
+        let at_site = |most| left(most, site, (&self.siblings.sites, &more.sites));
+        let of_owner = per_owner.map_or(u32::MAX, of_owner);
+        of_owner.min(per_site.map_or(u32::MAX, at_site))
     }
 
     /// The resources asked for.
     pub fn shape(&self) -> &Shape {
         self.ask.shape()
+    }
+}
+
+/// How many are left of the most that one may have.
+fn left<K: Copy + Ord>(
+    most: NonZeroU32,
+    one: K,
+    has: (&BTreeMap<K, u32>, &BTreeMap<K, u32>),
+) -> u32 {
+    let of = |has: &BTreeMap<K, u32>| has.get(&one).copied().unwrap_or_default();
+    most.get()
+        .saturating_sub(of(has.0))
+        .saturating_sub(of(has.1))
+}
+
+impl Spread {
+    /// No two replicas with one owner, and none at one site.
+    pub const ONE_EACH: Self = Self {
+        per_owner: Some(NonZeroU32::MIN),
+        per_site: Some(NonZeroU32::MIN),
+    };
+}
+
+impl Siblings {
+    /// Counts one more replica of an owner, at a site of its.
+    pub fn add(&mut self, owner: ProviderId, site: SiteId) {
+        self.add_many(owner, site, 1);
+    }
+
+    pub(crate) fn add_many(&mut self, owner: ProviderId, site: SiteId, replicas: u32) {
+        let has = self.owners.entry(owner).or_default();
+        *has = has.saturating_add(replicas);
+        let has = self.sites.entry(site).or_default();
+        *has = has.saturating_add(replicas);
+    }
+
+    /// How many an owner has.
+    pub fn of_owner(&self, owner: ProviderId) -> u32 {
+        self.owners.get(&owner).copied().unwrap_or_default()
+    }
+
+    /// How many are at a site.
+    pub fn at_site(&self, site: SiteId) -> u32 {
+        self.sites.get(&site).copied().unwrap_or_default()
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
+use remuda_types::{ProviderId, SiteId};
+
 use crate::constraint::Constraint;
 use crate::fleet::Fleet;
 use crate::quotas::Cell;
@@ -108,26 +110,55 @@ fn seen<'a>(
 
 /// How many members of a group have room, and where they then are.
 fn room(fleets: (&Fleet, &Fleet), request: &Request) -> (u64, Taken) {
-    let (mut taken, mut room) = (Taken::default(), 0_u64);
-    let mut fabrics = BTreeMap::<Cell, u64>::new();
+    let mut rooms = Rooms::default();
     let nothing = Taken::default();
     for view in seen(fleets, request, &nothing).filter(|view| view.first_failure().is_none()) {
-        room = room.saturating_add(view.room());
-        let on_fabric = fabrics.entry(view.common.cell()).or_default();
-        *on_fabric = on_fabric.saturating_add(view.room());
-        taken.owners.insert(view.common.provider);
-        taken.sites.insert(view.common.site);
+        rooms.add(&view);
     }
-    if request.spread.owners {
-        (taken.owners.len() as u64, taken)
-    } else if request.spread.sites {
-        (taken.sites.len() as u64, taken)
+    if request.spreads() {
+        rooms.apart(request)
     } else if request.together == Together::Fabric {
-        let most = fabrics.into_iter().rev().max_by_key(|(_, room)| *room);
+        let most = rooms.fabrics.into_iter().rev();
+        let most = most.max_by_key(|(_, room)| *room);
         let (fabric, room) = most.map_or((None, 0), |(fabric, room)| (Some(fabric), room));
         (room, Taken { fabric, ..nothing })
     } else {
-        (room, nothing)
+        (rooms.all, nothing)
+    }
+}
+
+/// How many replicas there is room for, were there no others.
+#[derive(Default)]
+struct Rooms {
+    all: u64,
+    fabrics: BTreeMap<Cell, u64>,
+    sites: BTreeMap<(ProviderId, SiteId), u64>,
+}
+
+impl Rooms {
+    fn add(&mut self, view: &View<'_>) {
+        let (room, common) = (view.room(), view.common);
+        let on_fabric = self.fabrics.entry(common.cell()).or_default();
+        let at_site = self
+            .sites
+            .entry((common.provider, common.site))
+            .or_default();
+        for rooms in [&mut self.all, on_fabric, at_site] {
+            *rooms = rooms.saturating_add(room);
+        }
+    }
+
+    /// The same of a group whose members are spread: site after site takes as many as it may. What
+    /// takes less than it has room for has reached its limit, or its owner has.
+    fn apart(self, request: &Request) -> (u64, Taken) {
+        let (mut all, mut taken) = (0_u64, Taken::default());
+        for ((owner, site), room) in self.sites {
+            let may = request.may_take((owner, site), &taken.members);
+            let takes = u32::try_from(room).unwrap_or(u32::MAX).min(may);
+            taken.members.add_many(owner, site, takes);
+            all = all.saturating_add(u64::from(takes));
+        }
+        (all, taken)
     }
 }
 

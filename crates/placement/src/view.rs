@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use remuda_types::{NodeKey, ProviderId, SiteId};
+use remuda_types::{NodeKey, SiteId};
 
 use crate::brief::Brief;
 use crate::constraint::Constraint;
@@ -10,13 +10,13 @@ use crate::fleet::Fleet;
 use crate::free::Free;
 use crate::pool::{Common, Offering, Pool, Slot};
 use crate::quotas::Cell;
-use crate::request::Request;
+use crate::request::{Request, Siblings};
 
 /// Where the earlier members of a group are: what the others are not to be beside, or are to be.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Taken {
-    pub(crate) owners: BTreeSet<ProviderId>,
-    pub(crate) sites: BTreeSet<SiteId>,
+    /// How many there are with each owner and at each site, where that matters.
+    pub(crate) members: Siblings,
     /// Sites that fail together with one of these.
     pub(crate) kin: BTreeSet<SiteId>,
     /// The fabric that the group is on, if it is on one.
@@ -36,6 +36,7 @@ impl Taken {
 pub(crate) struct View<'a> {
     pub(crate) request: &'a Request,
     pub(crate) common: &'a Common,
+    taken: &'a Taken,
     /// What eliminates them for what they have in common.
     shared: Shared,
     /// What each has; or the best of them, if one would do but for what eliminates all.
@@ -98,7 +99,7 @@ fn views_of<'a>(
     pool: &'a Pool,
     elsewhere: Elsewhere<'_>,
     request: &'a Request,
-    taken: &Taken,
+    taken: &'a Taken,
 ) -> Vec<View<'a>> {
     let (opened, closed) = elsewhere.count(pool);
     let elsewhere = if opened == 0 {
@@ -109,6 +110,7 @@ fn views_of<'a>(
     let view = View {
         request,
         common: &pool.common,
+        taken,
         shared: Shared::of_place(request, taken, &pool.common),
         has: None,
         open: true,
@@ -195,8 +197,8 @@ fn count(nodes: u64) -> usize {
 impl Shared {
     /// What where they are, and whose, has against nodes.
     fn of_place(request: &Request, taken: &Taken, common: &Common) -> Self {
-        let (spread, avoid) = (&request.spread, &request.avoid);
-        let (owner, site) = (&common.provider, &common.site);
+        let (avoid, members) = (&request.avoid, &taken.members);
+        let (owner, site) = (common.provider, common.site);
         Self::none()
             .with(Constraint::Class, excluded(&request.classes, &common.class))
             .with(
@@ -206,19 +208,16 @@ impl Shared {
             .with(Constraint::Distance, too_far(request, common))
             .with(
                 Constraint::OwnerSpread,
-                spread.owners && taken.owners.contains(owner),
+                request.owner_is_full(owner, members),
             )
-            .with(
-                Constraint::SiteSpread,
-                spread.sites && taken.sites.contains(site),
-            )
+            .with(Constraint::SiteSpread, request.site_is_full(site, members))
             .with(
                 Constraint::Fabric,
                 taken.is_off_fabric(common) || is_off_fabric(request, common),
             )
             .with(
                 Constraint::Avoided,
-                avoid.owners.contains(owner) || avoid.sites.contains(site),
+                avoid.owners.contains(&owner) || avoid.sites.contains(&site),
             )
     }
 
@@ -298,8 +297,8 @@ pub(crate) fn keeps_away(request: &Request, taken: &Taken, common: &Common) -> b
     let (owner, site) = (common.provider, common.site);
     request.avoid.owners.contains(&owner)
         || request.avoid.sites.contains(&site)
-        || request.spread.owners && taken.owners.contains(&owner)
-        || request.spread.sites && taken.sites.contains(&site)
+        || request.owner_is_full(owner, &taken.members)
+        || request.site_is_full(site, &taken.members)
         || is_off_fabric(request, common)
 }
 
@@ -354,6 +353,17 @@ impl View<'_> {
             | Constraint::SiteSpread
             | Constraint::Fabric => self.shared.has(constraint),
         }
+    }
+
+    /// How many replicas their owner has, and how many their site.
+    pub(crate) fn siblings(&self) -> (u32, u32) {
+        let (earlier, members) = (&self.request.siblings, &self.taken.members);
+        let (owner, site) = (self.common.provider, self.common.site);
+        let of_owner = earlier
+            .of_owner(owner)
+            .saturating_add(members.of_owner(owner));
+        let at_site = earlier.at_site(site).saturating_add(members.at_site(site));
+        (of_owner, at_site)
     }
 
     /// How far the nodes are from the place asked, if one was.

@@ -183,9 +183,8 @@ impl<'a> Search<'a> {
 
     fn take(&mut self, fit: &Fit, candidate: Candidate<'a>) {
         let common = &candidate.pool.common;
-        self.taken.owners.insert(common.provider);
-        self.taken.sites.insert(common.site);
         if self.request.spreads() {
+            self.taken.members.add(common.provider, common.site);
             self.shun_kin(common.site);
         }
         self.fill(&candidate);

@@ -135,10 +135,7 @@ fn request() -> Result<Request, RequestError> {
         gpu_milli: 1_000,
         ..Shape::default()
     })?;
-    request.spread = Spread {
-        owners: true,
-        sites: true,
-    };
+    request.spread = Spread::ONE_EACH;
     Ok(request)
 }
 

@@ -53,7 +53,8 @@ closed_set! {
         1 Standard = "standard",
         /// 99.9 % for the instance, a warm standby.
         2 Enterprise = "enterprise",
-        /// 99.99 % for the service: no two replicas with one owner or on one site.
+        /// 99.99 % for the service: no two replicas with one owner or on one site, unless its shares
+        /// say how many.
         3 MultiSite = "multi-site",
     }
 }
@@ -87,8 +88,18 @@ closed_set! {
 }
 
 impl Tier {
-    /// Whether the tier forbids two replicas of one workload with one owner or on one site.
+    /// Whether the tier forbids two replicas of one workload with one owner or on one site, unless
+    /// the workload says what share they may have.
     pub const fn spreads_owners(self) -> bool {
         matches!(self, Self::MultiSite)
+    }
+
+    /// The most of a workload's replicas that one owner or one site may be let have, in percent.
+    /// With half of them there are two at least, unless there is one replica.
+    pub const fn max_share_percent(self) -> u32 {
+        match self {
+            Self::Spot | Self::Standard | Self::Enterprise => 100,
+            Self::MultiSite => 50,
+        }
     }
 }

@@ -147,6 +147,8 @@ fn terms(number: u8) -> Terms {
         tokens: None,
         model: None,
         together: Together::default(),
+        max_owner_share: None,
+        max_site_share: None,
     }
 }
 

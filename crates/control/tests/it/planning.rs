@@ -53,6 +53,8 @@ async fn deploy(control: &Control, market: &Market, number: u8) {
         tokens: None,
         model: None,
         together: Together::default(),
+        max_owner_share: None,
+        max_site_share: None,
     };
     let command = Command::Deploy {
         project: market.project.parse().unwrap(),

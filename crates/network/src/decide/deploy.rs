@@ -50,6 +50,7 @@ pub(super) fn accept(
     (replicas, why): (u32, Why),
 ) -> Result<(), Refusal> {
     let group = Replicas::new(replicas)?;
+    terms.check_shares()?;
     let placements = free_places(draft, terms, (group, why))?;
     let accepted = Event::WorkloadAccepted {
         workload,
@@ -73,7 +74,7 @@ pub(super) fn accept(
     match placements {
         Some(_) => Ok(()),
         None if terms.together == Together::Fabric => on_one_fabric(draft, &of, group),
-        None => (0..replicas).try_for_each(|_| place_member(draft, &of, (group, why))),
+        None => one_by_one(draft, &of, (group, why)),
     }
 }
 
@@ -85,7 +86,7 @@ fn free_places(
     terms: &Terms,
     (group, why): (Replicas, Why),
 ) -> Result<Option<Vec<Placement>>, Refusal> {
-    let wanted = terms.request()?;
+    let wanted = terms.request(group.get())?;
     let spot = Layer::of(terms.tier) == Layer::Spot;
     let index = &mut *draft.index;
     let only_free = index.layers.of(Layer::of(terms.tier)).is_empty();
@@ -108,33 +109,47 @@ fn free_places(
     Ok(found?)
 }
 
-/// One more replica of a group that has no place where all is free. Members are alike, so the group
-/// has room if they find it one by one.
-fn place_member(
+/// The replicas of a group that has no place where all is free. Members are alike, so the group has
+/// room if they find it one by one.
+fn one_by_one(
     draft: &mut Draft<'_>,
     of: &Owner<'_>,
     (group, why): (Replicas, Why),
 ) -> Result<(), Refusal> {
-    let wanted = lease::request(draft, of.workload, of.terms, None)?;
-    let grant = of.new_replica(draft);
-    if seek(draft, &grant, &wanted, Standby::Never)?.is_some() {
-        return Ok(());
+    let mut wanted = lease::request(draft, (of.workload, of.terms), group.get(), None)?;
+    for _ in 0..group.get() {
+        let grant = of.new_replica(draft);
+        if seek(draft, &grant, &wanted, Standby::Never)?.is_none() {
+            return Err(no_room_for_next(draft, of, (group, why)));
+        }
+        lease::count_in(draft, &mut wanted, grant.replica);
     }
+    Ok(())
+}
+
+/// Why there is no place for another of a group, of which those that were granted leases have one.
+fn no_room_for_next(
+    draft: &mut Draft<'_>,
+    of: &Owner<'_>,
+    (group, why): (Replicas, Why),
+) -> Refusal {
     if why == Why::Nobody || group.get() == 1 {
-        return Err(no_room(of.terms, group));
+        return no_room(of.terms, group);
     }
     let members = draft.granted_to(of.workload);
     let placed: Vec<_> = members
         .map(|member| (member.provider, member.site))
         .collect();
-    let wanted = of.terms.request()?;
-    Err(no_capacity(draft, of.terms, &wanted, &placed, group))
+    match of.terms.request(group.get()) {
+        Ok(wanted) => no_capacity(draft, of.terms, &wanted, &placed, group),
+        Err(error) => error.into(),
+    }
 }
 
 /// All replicas of a gang on a fabric where not all is free that they may have: spot gives way, or
 /// spot has what is claimed. One fabric after another is tried, until one has room for all.
 fn on_one_fabric(draft: &mut Draft<'_>, of: &Owner<'_>, group: Replicas) -> Result<(), Refusal> {
-    let wanted = of.terms.request()?;
+    let wanted = of.terms.request(group.get())?;
     for fabric in gang::fabrics(draft, of.terms, &wanted, group) {
         let mark = draft.mark();
         let mut there = wanted.clone();
@@ -264,15 +279,35 @@ fn running<'a>(draft: &Draft<'a>, id: WorkloadId) -> Result<&'a Workload, Refusa
 pub(super) fn scale(draft: &mut Draft<'_>, id: WorkloadId, replicas: u32) -> Result<(), Refusal> {
     let workload = running(draft, id)?;
     check_replicas(draft, replicas)?;
-    let have = u32::try_from(workload.replicas.len()).unwrap_or(u32::MAX);
+    let have = workload.replica_count();
     if replicas > have {
-        gang::check_rests(draft, workload)?;
+        grow(draft, (id, workload), (have, replicas))?;
     }
+    draft.recount(id);
+    let surplus = have.saturating_sub(replicas) as usize;
+    let dispensable = dispensable(draft, workload, replicas);
+    for replica in dispensable.into_iter().take(surplus) {
+        remove_replica(draft, replica);
+    }
+    Ok(())
+}
+
+/// More replicas beside those that there are. With more of them an owner and a site may have more.
+fn grow(
+    draft: &mut Draft<'_>,
+    (id, workload): (WorkloadId, &Workload),
+    (have, replicas): (u32, u32),
+) -> Result<(), Refusal> {
+    gang::check_rests(draft, workload)?;
     let of = Owner {
         workload: id,
         project: workload.project,
         terms: &workload.terms,
     };
+    let mut wanted = lease::request(draft, (id, of.terms), replicas, None)?;
+    if !gang::settle(draft, of.terms, replicas as usize, &mut wanted) {
+        return Err(no_room(of.terms, Replicas::new(replicas)?));
+    }
     // What was reserved has what is kept for it; standbys are for those that lose their nodes.
     let is_reserved = draft.state.reservations.contains_key(&id);
     let standby = if is_reserved {
@@ -281,34 +316,42 @@ pub(super) fn scale(draft: &mut Draft<'_>, id: WorkloadId, replicas: u32) -> Res
         Standby::Never
     };
     for _ in have..replicas {
-        let mut wanted = lease::request(draft, id, of.terms, None)?;
-        if !gang::settle(draft, of.terms, replicas as usize, &mut wanted) {
-            return Err(no_room(of.terms, Replicas::new(replicas)?));
-        }
         let grant = of.new_replica(draft);
         if seek(draft, &grant, &wanted, standby)?.is_none() {
             let one = Replicas::new(1)?;
             return Err(no_capacity(draft, of.terms, &wanted, &[], one));
         }
-    }
-    draft.recount(id);
-    let surplus = have.saturating_sub(replicas) as usize;
-    for replica in dispensable(draft, workload).into_iter().take(surplus) {
-        remove_replica(draft, replica);
+        lease::count_in(draft, &mut wanted, grant.replica);
     }
     Ok(())
 }
 
-/// The replicas in the order in which they may go: those that have no lease, then the youngest:
-/// those that serve longest keep their caches.
-fn dispensable(draft: &Draft<'_>, workload: &Workload) -> Vec<ReplicaId> {
-    let has_lease = |id: &ReplicaId| {
-        let replica = draft.state.replicas.get(id);
-        replica.is_some_and(|replica| replica.lease.is_some())
+/// The replicas in the order in which they may go, if so many are to stay: those that have no lease,
+/// then those whose owner or site has as many older ones as it then may, then the others; and of each
+/// the youngest: those that serve longest keep their caches.
+fn dispensable(draft: &Draft<'_>, workload: &Workload, stay: u32) -> Vec<ReplicaId> {
+    let home = |id: &ReplicaId| {
+        let replica = draft.state.replicas.get(id)?;
+        let lease = replica.successor.or(replica.lease)?;
+        let lease = draft.state.leases.get(&lease)?;
+        Some((lease.provider, lease.site))
     };
-    let mut replicas: Vec<_> = workload.replicas.iter().rev().copied().collect();
-    replicas.sort_by_key(has_lease);
-    replicas
+    let mut kept = workload.terms.request(stay).ok();
+    let mut is_within = |(owner, site)| {
+        kept.as_mut().is_none_or(|kept| {
+            let is_within = !kept.keeps_off(owner, site);
+            if is_within {
+                kept.siblings.add(owner, site);
+            }
+            is_within
+        })
+    };
+    let oldest_first = workload.replicas.iter();
+    let ranked = oldest_first.map(|id| (home(id).map(&mut is_within), *id));
+    let mut ranked: Vec<_> = ranked.collect();
+    ranked.reverse();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, id)| id).collect()
 }
 
 pub(super) fn stop(draft: &mut Draft<'_>, id: WorkloadId) -> Result<(), Refusal> {

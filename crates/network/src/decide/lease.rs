@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use remuda_ledger::{Account, Entry, Purpose};
-use remuda_placement::{Avoid, Placement, Request, RequestError};
+use remuda_placement::{Placement, Request, RequestError};
 use remuda_types::{
     LeaseId, Money, NodeKey, Price, ProjectId, ReplicaId, Span, Tier, Time, TransferId, WorkloadId,
 };
@@ -16,35 +16,42 @@ use super::seek::{Standby, seek};
 use crate::event::{Charge, Event, Slice};
 use crate::refusal::Refusal;
 use crate::state::{EndReason, Lease, Meter, Phase, Replica, Terms, Workload};
+use crate::terms::siblings;
 
-/// What placement is asked for one more replica of a workload: its terms, away from where the tier
-/// forbids, and on the fabric of its gang, the leases that this batch ends and grants counted.
+/// What placement is asked for one more replica of a workload, so many in all: its terms, away from
+/// who has as many as they allow, and on the fabric of its gang, the leases that this batch ends and
+/// grants counted. `except` is where it is one that there is already: its own leases are not.
 pub(super) fn request(
     draft: &Draft<'_>,
-    workload: WorkloadId,
-    terms: &Terms,
+    (workload, terms): (WorkloadId, &Terms),
+    replicas: u32,
     except: Option<ReplicaId>,
 ) -> Result<Request, RequestError> {
-    let (mut avoid, mut shun) = (Avoid::default(), BTreeSet::new());
-    if terms.tier.spreads_owners() {
-        shun = kin::shunned(draft, workload, except);
-        let others = draft
-            .leases_of(workload)
-            .filter(|(_, lease)| Some(lease.replica) != except);
-        for (_, lease) in others {
-            avoid.owners.insert(lease.provider);
-            avoid.sites.insert(lease.site);
-        }
-        for granted in draft.granted_to(workload) {
-            avoid.owners.insert(granted.provider);
-            avoid.sites.insert(granted.site);
-        }
+    let mut request = terms.request(replicas)?;
+    if request.spreads() {
+        let held = draft.leases_of(workload).map(|(_, of)| of);
+        let held = held.map(|of| (of.replica, (of.provider, of.site)));
+        let granted = draft.granted_to(workload);
+        let granted = granted.map(|of| (of.replica, (of.provider, of.site)));
+        let others = held.chain(granted);
+        request.siblings = siblings(others.filter(|(replica, _)| Some(*replica) != except));
+        request.shun = kin::shunned(draft, workload, except);
     }
-    let mut request = terms.request()?;
-    request.avoid = avoid;
-    request.shun = shun;
     request.fabric = gang::fabric_of(draft, workload, terms, except);
     Ok(request)
+}
+
+/// The next of a workload's replicas is asked for with this one counted, if it was just granted a
+/// lease.
+pub(super) fn count_in(draft: &Draft<'_>, wanted: &mut Request, replica: ReplicaId) {
+    if !wanted.spreads() {
+        return;
+    }
+    if let Some(granted) = draft.grant_of(replica) {
+        wanted.siblings.add(granted.provider, granted.site);
+        let kin = draft.index.fleet.kin_of(granted.site);
+        wanted.shun.extend(kin);
+    }
 }
 
 /// What placement is asked for a replica that is to leave where it is, or has left it, away from
@@ -55,7 +62,8 @@ pub(super) fn request_again(
     (workload, terms): (WorkloadId, &Terms),
     away_from: BTreeSet<NodeKey>,
 ) -> Option<Request> {
-    let mut wanted = request(draft, workload, terms, Some(replica)).ok()?;
+    let replicas = draft.state.workloads.get(&workload)?.replica_count();
+    let mut wanted = request(draft, (workload, terms), replicas, Some(replica)).ok()?;
     wanted.avoid.nodes = away_from;
     Some(wanted)
 }

@@ -59,7 +59,8 @@ fn candidate(draft: &Draft<'_>, id: LeaseId, held: &Lease) -> Option<Held<LeaseI
     if held.phase != Phase::Ready || !node.presence.is_open() || !stays || !can_move || is_booked {
         return None;
     }
-    let request = lease::request(draft, held.workload, &workload.terms, Some(held.replica)).ok()?;
+    let of = (held.workload, &workload.terms);
+    let request = lease::request(draft, of, workload.replica_count(), Some(held.replica)).ok()?;
     Some(Held {
         handle: id,
         group: held.workload,

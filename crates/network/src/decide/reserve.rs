@@ -38,6 +38,7 @@ pub(super) fn reserve(
     deploy::check_replicas(draft, replicas)?;
     deploy::check_room(draft, project)?;
     check_interval(draft, (from, to))?;
+    terms.check_shares()?;
     if terms.tier == Tier::Spot {
         let problem = "spot: what gives way cannot be reserved; choose another tier".to_owned();
         return Err(invalid("tier", problem));
@@ -129,7 +130,7 @@ fn places(
     replicas: u32,
     interval: Interval,
 ) -> Result<Vec<Placement>, Refusal> {
-    let (group, plain) = (Replicas::new(replicas)?, terms.request()?);
+    let (group, plain) = (Replicas::new(replicas)?, terms.request(replicas)?);
     let found = if plain.together == Together::Fabric {
         places_on_one_fabric(draft, &plain, group, interval)
     } else {
@@ -198,9 +199,8 @@ fn places_up_to(
             break;
         };
         draft.book(&place, *wanted.shape(), interval);
-        if request.spread.owners {
-            wanted.avoid.owners.insert(place.provider);
-            wanted.avoid.sites.insert(place.site);
+        if request.spreads() {
+            wanted.siblings.add(place.provider, place.site);
         }
         places.push(place);
     }
@@ -348,7 +348,7 @@ fn begin(draft: &mut Draft<'_>, id: WorkloadId, reservation: &Reservation) -> Re
         at: draft.now,
     });
     let mut last = None;
-    let mut wanted = lease::request(draft, id, terms, None)?;
+    let mut wanted = lease::request(draft, (id, terms), reservation.replicas, None)?;
     let may_go = gang::settle(draft, terms, reservation.replicas as usize, &mut wanted);
     for _ in 0..reservation.replicas {
         let replica = ReplicaId::derived(draft.id, draft.ordinal());
@@ -370,7 +370,7 @@ fn begin(draft: &mut Draft<'_>, id: WorkloadId, reservation: &Reservation) -> Re
 }
 
 /// Grants a lease to a replica on what is kept for it, or where there is room, or notes when to look
-/// again; the next one is to be as far from it as their tier says. Of a gang that has room nowhere none
+/// again; the next one is asked for with it counted. Of a gang that has room nowhere none
 /// may go anywhere.
 fn begin_replica(
     draft: &mut Draft<'_>,
@@ -390,20 +390,9 @@ fn begin_replica(
             replica: of.replica,
             retry,
         });
-    } else if of.terms.tier.spreads_owners() {
-        keep_apart_from(draft, wanted, of.replica);
     }
+    lease::count_in(draft, wanted, of.replica);
     Ok(())
-}
-
-/// The next of a workload's replicas goes elsewhere than this one just did.
-fn keep_apart_from(draft: &Draft<'_>, wanted: &mut Request, replica: ReplicaId) {
-    if let Some(granted) = draft.grant_of(replica) {
-        wanted.avoid.owners.insert(granted.provider);
-        wanted.avoid.sites.insert(granted.site);
-        let kin = draft.index.fleet.kin_of(granted.site);
-        wanted.shun.extend(kin);
-    }
 }
 
 /// Says of what is due, earliest first, what is for this tick, which looks at `limit` things or more.

@@ -16,6 +16,37 @@ use crate::state::{Claim, Claimed, Terms};
 
 pub(super) use count::{has_standbys, recount};
 
+/// Whose claims are looked after: a workload that runs or is reserved.
+#[derive(Clone, Copy)]
+struct Whose<'a> {
+    workload: WorkloadId,
+    terms: &'a Terms,
+    /// So many in all.
+    replicas: u32,
+}
+
+impl<'a> Whose<'a> {
+    /// As the state has it.
+    fn known(draft: &Draft<'a>, id: WorkloadId) -> Option<Self> {
+        let workload = draft.state.workloads.get(&id);
+        let of = workload.map(|of| (&of.terms, of.replica_count()));
+        let reservation = draft.state.reservations.get(&id);
+        let reserved = reservation.map(|of| (&of.terms, of.replicas));
+        let (terms, replicas) = of.or(reserved)?;
+        Some(Self {
+            workload: id,
+            terms,
+            replicas,
+        })
+    }
+
+    /// What placement is asked for one more of its replicas.
+    fn request(&self, draft: &Draft<'_>) -> Option<Request> {
+        let of = (self.workload, self.terms);
+        lease::request(draft, of, self.replicas, None).ok()
+    }
+}
+
 /// Grants a lease where the workload has a claim; says nothing where it has none that can be
 /// called. A refusal is about money, and nothing was done then.
 pub(super) fn call(
@@ -59,13 +90,11 @@ fn next_callable(
 }
 
 fn will_do(draft: &Draft<'_>, place: &Claimed, wanted: &Request) -> bool {
-    let avoid = &wanted.avoid;
     draft.index.fleet.is_open(place.node) == Some(true)
         && place.shape == *wanted.shape()
         && gang::is_there(draft, wanted, place.node)
-        && !avoid.nodes.contains(&place.node)
-        && !avoid.owners.contains(&place.provider)
-        && !avoid.sites.contains(&place.site)
+        && !wanted.avoid.nodes.contains(&place.node)
+        && !wanted.keeps_off(place.provider, place.site)
 }
 
 /// Begins a lease on the next of a reservation's claims that will do, after the last that was looked at;
@@ -169,16 +198,13 @@ pub(super) fn due(draft: &mut Draft<'_>, id: ClaimId) {
     let Some(claim) = draft.state.claims.get(&id) else {
         return;
     };
-    let workload = draft.state.workloads.get(&claim.workload);
-    let reservation = draft.state.reservations.get(&claim.workload);
-    let terms = workload.map(|workload| &workload.terms);
-    let Some(terms) = terms.or(reservation.map(|reservation| &reservation.terms)) else {
+    let Some(of) = Whose::known(draft, claim.workload) else {
         return;
     };
     if draft.disposed_of(id) || draft.recounts(claim.workload) || claim.place.is_some() {
         return;
     }
-    if !claim_node(draft, id, (claim.workload, terms)) {
+    if !claim_node(draft, id, of) {
         let retry = draft.now + backoff(draft, claim);
         draft.push(Event::ClaimSought {
             claim: id,
@@ -200,7 +226,7 @@ fn backoff(draft: &Draft<'_>, claim: &Claim) -> Span {
 }
 
 /// Finds a node for a claim and keeps its capacity; says whether there was one.
-fn claim_node(draft: &mut Draft<'_>, id: ClaimId, of: (WorkloadId, &Terms)) -> bool {
+fn claim_node(draft: &mut Draft<'_>, id: ClaimId, of: Whose<'_>) -> bool {
     let found = find(draft, of);
     if let Some(found) = &found {
         keep(draft, id, of, found);
@@ -209,34 +235,44 @@ fn claim_node(draft: &mut Draft<'_>, id: ClaimId, of: (WorkloadId, &Terms)) -> b
 }
 
 /// Keeps capacity for a claim.
-fn keep(draft: &mut Draft<'_>, id: ClaimId, of: (WorkloadId, &Terms), place: &Placement) {
+fn keep(draft: &mut Draft<'_>, id: ClaimId, of: Whose<'_>, place: &Placement) {
     draft.push(Event::ClaimGranted {
         claim: id,
-        workload: of.0,
+        workload: of.workload,
         node: place.node,
-        shape: of.1.shape,
+        shape: of.terms.shape,
         gpu_bits: place.gpus.bits(),
         at: draft.now,
     });
-    draft.claim((id, of.0), place, of.1.shape);
+    draft.claim((id, of.workload), place, of.terms.shape);
 }
 
 /// A node for a claim: with an owner and on a site that the workload has nothing with, or at least
 /// on another node than all it has.
-fn find(draft: &mut Draft<'_>, (workload, terms): (WorkloadId, &Terms)) -> Option<Placement> {
-    if let Some(reservation) = draft.state.reservations.get(&workload) {
+fn find(draft: &mut Draft<'_>, of: Whose<'_>) -> Option<Placement> {
+    if let Some(reservation) = draft.state.reservations.get(&of.workload) {
         let interval = (reservation.from, reservation.to);
-        let wanted = reserved_request(draft, workload, terms)?;
+        let wanted = reserved_request(draft, of)?;
         return reserve::place_again(draft, wanted, (reservation.replicas, interval));
     }
-    let (apart, near) = away(draft, (workload, terms))?;
-    cheapest(draft, &apart).or_else(|| cheapest(draft, &near))
+    let (apart, near) = away(draft, of)?;
+    cheapest(draft, &apart).or_else(|| near_replicas(draft, near))
+}
+
+/// A node for a standby that is not apart from all replicas: with an owner and at a site that may
+/// have another one of them, or at least of use when one of theirs is lost.
+fn near_replicas(draft: &mut Draft<'_>, mut near: Request) -> Option<Placement> {
+    cheapest(draft, &near).or_else(|| {
+        let spread = std::mem::take(&mut near.spread);
+        (spread != near.spread).then(|| cheapest(draft, &near))?
+    })
 }
 
 /// What placement is asked for a standby: with another owner and on another site than the leases of
 /// the workload are, and at least on another node than all it has.
-fn away(draft: &Draft<'_>, (workload, terms): (WorkloadId, &Terms)) -> Option<(Request, Request)> {
-    let mut near = lease::request(draft, workload, terms, None).ok()?;
+fn away(draft: &Draft<'_>, of: Whose<'_>) -> Option<(Request, Request)> {
+    let workload = of.workload;
+    let mut near = of.request(draft)?;
     let mut apart = near.clone();
     let leases = draft.live_leases(workload);
     let leases = leases.map(|(_, lease)| (lease.node, lease.provider, lease.site));
@@ -254,19 +290,18 @@ fn away(draft: &Draft<'_>, (workload, terms): (WorkloadId, &Terms)) -> Option<(R
     Some((apart, near))
 }
 
-/// What placement is asked for another place of a reservation: away from where its tier forbids.
-fn reserved_request(draft: &Draft<'_>, workload: WorkloadId, terms: &Terms) -> Option<Request> {
-    let mut wanted = lease::request(draft, workload, terms, None).ok()?;
-    if terms.tier.spreads_owners() {
-        for (_, place) in held(draft, workload) {
-            wanted.avoid.owners.insert(place.provider);
-            wanted.avoid.sites.insert(place.site);
+/// What placement is asked for another place of a reservation: away from who has as many as its
+/// terms allow.
+fn reserved_request(draft: &Draft<'_>, of: Whose<'_>) -> Option<Request> {
+    let mut wanted = of.request(draft)?;
+    if wanted.spreads() {
+        for (_, place) in held(draft, of.workload) {
+            wanted.siblings.add(place.provider, place.site);
         }
-        let owners = draft.claimed_for(workload);
-        let offers = owners.filter_map(|node| draft.index.fleet.offer(node));
+        let nodes = draft.claimed_for(of.workload);
+        let offers = nodes.filter_map(|node| draft.index.fleet.offer(node));
         for offer in offers {
-            wanted.avoid.owners.insert(offer.provider);
-            wanted.avoid.sites.insert(offer.site);
+            wanted.siblings.add(offer.provider, offer.site);
         }
     }
     Some(wanted)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use minicbor::{Decode, Encode};
 use remuda_placement::Near;
 use remuda_types::{
-    Class, Country, Digest, Label, LeaseId, Price, ProjectId, ReplicaId, Shape, Tier, Time,
+    Class, Country, Digest, Label, LeaseId, Price, ProjectId, ReplicaId, Shape, Share, Tier, Time,
     Together, WorkloadId, WorkloadKind,
 };
 
@@ -64,6 +64,12 @@ pub struct Terms {
     #[n(11)]
     #[cbor(default)]
     pub together: Together,
+    /// The most of its replicas that one owner may have; without it what the tier says.
+    #[n(12)]
+    pub max_owner_share: Option<Share>,
+    /// The most of its replicas that one site may have; without it what the tier says.
+    #[n(13)]
+    pub max_site_share: Option<Share>,
 }
 
 /// What tokens of a model cost.
@@ -101,6 +107,13 @@ pub struct Workload {
     #[n(5)]
     #[cbor(default)]
     pub ordered: bool,
+}
+
+impl Workload {
+    /// How many replicas it has in all.
+    pub(crate) fn replica_count(&self) -> u32 {
+        u32::try_from(self.replicas.len()).unwrap_or(u32::MAX)
+    }
 }
 
 /// One copy of a workload; it moves from lease to lease.

@@ -54,7 +54,10 @@ fn multi_site_replicas_have_owners_of_their_own() {
         workload,
         replicas: 4,
     });
-    assert_eq!(text, "no capacity: 3 nodes: 3 to be avoided");
+    assert_eq!(
+        text,
+        "no capacity: 3 nodes: 3 of an owner that has 1 already"
+    );
 }
 
 #[test]

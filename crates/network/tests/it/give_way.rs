@@ -104,7 +104,7 @@ fn a_group_takes_what_is_free_and_then_what_spot_has() {
     wanted.tier = Tier::MultiSite;
     assert_eq!(
         world.refused(deploy(project, &wanted, 4)),
-        "no capacity: placed 3 of 4; for the next: 3 nodes: 3 of an owner already used"
+        "no capacity: placed 3 of 4; for the next: 3 nodes: 3 of an owner that has 1 already"
     );
     let events = world.run(deploy(project, &wanted, 3));
     assert_eq!(ended(&events).len(), 2, "{events:?}");

@@ -26,6 +26,7 @@ mod refusals;
 mod repack;
 mod reserve;
 mod scale_reserved;
+mod share;
 mod standby;
 mod stop;
 mod tranche;

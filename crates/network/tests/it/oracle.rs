@@ -174,6 +174,6 @@ fn most_booked(state: &State, node: NodeKey, (from, to): (Time, Time)) -> Amount
 
 /// Whether a group fits; nothing where it makes no sense.
 fn fit(fleet: &mut Fleet, terms: &Terms, replicas: u32) -> Option<bool> {
-    let (request, group) = (terms.request().ok()?, Replicas::new(replicas).ok()?);
+    let (request, group) = (terms.request(replicas).ok()?, Replicas::new(replicas).ok()?);
     Some(place_group(fleet, &request, group).is_ok())
 }

@@ -240,7 +240,7 @@ fn why_there_is_no_room_is_left_to_whoever_asks() {
     assert!(matches!(refused, Err(Refusal::NoRoom(_))), "{refused:?}");
     assert_eq!(
         world.refused(three),
-        "no capacity: placed 2 of 3; for the next: 2 nodes: 2 of an owner already used"
+        "no capacity: placed 2 of 3; for the next: 2 nodes: 2 of an owner that has 1 already"
     );
     // What is taken then is told from what is taken now.
     world.deploy(project, &whole(2), 1);

@@ -97,6 +97,8 @@ pub(crate) fn terms(n: u8) -> Terms {
         tokens: None,
         model: None,
         together: Together::default(),
+        max_owner_share: None,
+        max_site_share: None,
     }
 }
 
@@ -183,7 +185,9 @@ impl World {
             id,
             body,
         });
-        if let Err(violation) = invariant::check(&self.network) {
+        let checked = invariant::check(&self.network);
+        let checked = checked.and_then(|()| invariant::check_batch(self.state(), events));
+        if let Err(violation) = checked {
             panic!("{violation}, after {events:#?}");
         }
     }

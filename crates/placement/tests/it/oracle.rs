@@ -1,5 +1,7 @@
 //! Brute force: what placement should find, said again in the plainest way, from the public face.
 
+use std::num::NonZeroU32;
+
 use remuda_placement::{Fleet, NodeOffer, Request, Together, quote};
 use remuda_types::NodeKey;
 
@@ -22,6 +24,7 @@ pub(crate) fn admits(fleet: &Fleet, request: &Request, offer: &NodeOffer) -> boo
         && allowed(&request.countries, &offer.country)
         && near
         && !avoided
+        && !clashes(request, &[], offer)
         && shape.gpu_memory_mib <= offer.capacity.gpu_memory_mib
         && request
             .max_price
@@ -64,13 +67,20 @@ fn extend(
     best
 }
 
+/// Whether a node will not do beside the members chosen so far, and the siblings of earlier calls.
 pub(crate) fn clashes(request: &Request, chosen: &[NodeOffer], offer: &NodeOffer) -> bool {
-    let with = |other: &NodeOffer| {
-        request.spread.owners && other.provider == offer.provider
-            || request.spread.sites && other.site == offer.site
-            || request.together == Together::Fabric && !is_one_fabric(other, offer)
+    let count = |with: &dyn Fn(&NodeOffer) -> bool| {
+        u32::try_from(chosen.iter().filter(|other| with(other)).count()).unwrap()
     };
-    chosen.iter().any(with)
+    let siblings = &request.siblings;
+    let with_owner = siblings.owners.get(&offer.provider).copied().unwrap_or(0)
+        + count(&|other| other.provider == offer.provider);
+    let at_site = siblings.sites.get(&offer.site).copied().unwrap_or(0)
+        + count(&|other| other.site == offer.site);
+    let reaches = |most: Option<NonZeroU32>, has: u32| most.is_some_and(|most| has >= most.get());
+    reaches(request.spread.per_owner, with_owner)
+        || reaches(request.spread.per_site, at_site)
+        || request.together == Together::Fabric && count(&|other| !is_one_fabric(other, offer)) > 0
 }
 
 /// The offer of a node that the fleet has.

@@ -1,9 +1,11 @@
 //! Placement against brute force, and what holds of any fleet.
 
+use std::num::NonZeroU32;
+
 use proptest::prelude::*;
 use remuda_placement::{
     Constraint, Fleet, GroupError, Placement, Replicas, Request, Spread, Together, Unplaced,
-    explain_group, fabrics_with_room, find, invariant, place, place_group, quote, whys,
+    explain_group, fabrics_with_room, find, find_group, invariant, place, place_group, quote, whys,
 };
 use remuda_types::{NodeKey, Shape};
 
@@ -33,12 +35,7 @@ fn one_by_one(fleet: &Fleet, request: &Request, replicas: u32) -> Vec<NodeKey> {
         fleet
             .hold_on(placed.node, request.shape(), placed.gpus)
             .unwrap();
-        if request.spread.owners {
-            request.avoid.owners.insert(placed.provider);
-        }
-        if request.spread.sites {
-            request.avoid.sites.insert(placed.site);
-        }
+        request.siblings.add(placed.provider, placed.site);
         if request.spread != Spread::default() {
             request.shun.extend(fleet.kin_of(placed.site));
         }
@@ -150,6 +147,23 @@ proptest! {
                 assert_counts(&unplaced, &fleet)?;
                 prop_assert_eq!(unplaced.placed as usize, nodes.len());
             }
+        }
+    }
+
+    #[test]
+    fn no_owner_and_no_site_has_more_than_it_may(
+        fleet in prop_oneof![kin_fleets(), roomy_fleets()], request in spread_requests(), replicas in 1_u32..8,
+    ) {
+        let placed = group(&fleet, &request, replicas);
+        let found = find_group(&mut fleet.clone(), &request, Replicas::new(replicas).unwrap());
+        prop_assert_eq!(found.unwrap(), placed.clone().ok());
+        let mut siblings = request.siblings.clone();
+        for member in placed.into_iter().flatten() {
+            prop_assert!(!request.keeps_off(member.provider, member.site));
+            siblings.add(member.provider, member.site);
+            let most = |most: Option<NonZeroU32>| most.map_or(u32::MAX, NonZeroU32::get);
+            prop_assert!(siblings.of_owner(member.provider) <= most(request.spread.per_owner));
+            prop_assert!(siblings.at_site(member.site) <= most(request.spread.per_site));
         }
     }
 
@@ -310,6 +324,8 @@ proptest! {
             || without(|r| r.countries.clear())
             || without(|r| r.max_price = None)
             || without(|r| r.near = None)
+            || without(|r| r.spread.per_owner = None)
+            || without(|r| r.spread.per_site = None)
             || without(|r| r.avoid = remuda_placement::Avoid::default());
         prop_assert!(!helps || unplaced.relaxation.is_some());
     }

@@ -1,8 +1,10 @@
 //! What placement says, word for word.
 
+use std::num::NonZeroU32;
+
 use remuda_placement::{
-    Avoid, Fleet, GroupError, Near, NodeOffer, Relaxation, Replicas, Request, RequestError, Spread,
-    Together, Unplaced, place, place_group, quote, whys,
+    Avoid, Fleet, GroupError, Near, NodeOffer, Replicas, Request, RequestError, Spread, Together,
+    Unplaced, place, place_group, quote, whys,
 };
 use remuda_types::{Capacity, Price, Shape};
 
@@ -131,10 +133,7 @@ fn a_network_without_nodes_says_so() {
 #[test]
 fn a_group_says_how_far_it_came() {
     let mut request = one_gpu();
-    request.spread = Spread {
-        owners: true,
-        sites: true,
-    };
+    request.spread = Spread::ONE_EACH;
     let same_owner = NodeOffer {
         provider: provider(1),
         ..offer(2)
@@ -154,27 +153,55 @@ fn a_group_says_how_far_it_came() {
     let unplaced = group_refusal(&mut fleet(nodes), &request, 2);
     assert_eq!(
         unplaced.to_string(),
-        "placed 1 of 2; for the next: 3 nodes: 2 without 1 GPU free, 1 of an owner already used",
+        "placed 1 of 2; for the next: 3 nodes: 2 without 1 GPU free, 1 of an owner that has 1 already",
     );
     let way_out = unplaced.relaxation.unwrap();
-    assert_eq!(way_out.to_string(), "try letting replicas share an owner");
+    assert_eq!(way_out.to_string(), "try letting an owner have 2 replicas");
 }
 
 #[test]
 fn sites_are_kept_apart_without_their_owners() {
     let mut request = one_gpu();
-    request.spread = Spread {
-        owners: false,
-        sites: true,
-    };
-    let mut two_gpus = offer(1);
-    two_gpus.capacity.gpus = 2;
-    let unplaced = group_refusal(&mut fleet([two_gpus]), &request, 2);
+    request.spread.per_site = NonZeroU32::new(2);
+    let mut four_gpus = offer(1);
+    four_gpus.capacity.gpus = 4;
+    let unplaced = group_refusal(&mut fleet([four_gpus]), &request, 4);
     assert_eq!(
-        unplaced.to_string(),
-        "placed 1 of 2; for the next: 1 node: 1 at a site already used"
+        both_of(&unplaced),
+        both(
+            "placed 2 of 4; for the next: 1 node: 1 at a site that has 2 already",
+            "try letting a site have 3 replicas"
+        ),
     );
-    assert_eq!(unplaced.relaxation, Some(Relaxation::ShareSites));
+}
+
+#[test]
+fn replicas_of_earlier_calls_are_counted() {
+    let mut request = one_gpu();
+    request.spread.per_owner = NonZeroU32::new(3);
+    request.siblings.add(provider(1), site(1));
+    request.siblings.add(provider(1), site(2));
+    let mut four_gpus = offer(1);
+    four_gpus.capacity.gpus = 4;
+    let mut fleet = fleet([four_gpus]);
+    let one = Replicas::new(1).unwrap();
+    assert!(place_group(&mut fleet, &request, one).is_ok());
+    assert_eq!(
+        both_of(&group_refusal(&mut fleet, &request, 2)),
+        both(
+            "placed 1 of 2; for the next: 1 node: 1 of an owner that has 3 already",
+            "try letting an owner have 4 replicas"
+        ),
+    );
+    // A limit that was lowered since is not one that helps.
+    request.spread.per_owner = NonZeroU32::new(1);
+    assert_eq!(
+        said(&fleet, &request),
+        both(
+            "1 node: 1 of an owner that has 1 already",
+            "try letting an owner have 3 replicas"
+        ),
+    );
 }
 
 #[test]
@@ -218,7 +245,7 @@ fn a_gang_says_how_much_of_it_one_fabric_takes() {
 fn a_gang_cannot_be_spread() {
     let mut request = one_gpu();
     request.together = Together::Fabric;
-    request.spread.sites = true;
+    request.spread.per_site = NonZeroU32::new(4);
     let refused = place_group(&mut fleet([offer(1)]), &request, Replicas::new(1).unwrap());
     let refused = refused.unwrap_err();
     assert_eq!(refused, GroupError::Request(RequestError::FabricAndSpread));

@@ -1,13 +1,14 @@
 //! Small fleets and requests, drawn so that every constraint eliminates now and then.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use remuda_placement::{
-    Avoid, Congestion, Expected, Fleet, Near, NodeOffer, Plan, Request, Spread, Together,
+    Avoid, Congestion, Expected, Fleet, Near, NodeOffer, Plan, Request, Siblings, Spread, Together,
 };
 use remuda_types::{Capacity, Class, Country, NodeKey, Place, Price, ProviderId, Shape, SiteId};
 
@@ -175,12 +176,35 @@ pub(crate) fn kin_fleets() -> impl Strategy<Value = Fleet> {
 
 /// Requests for replicas that are to be kept apart.
 pub(crate) fn spread_requests() -> impl Strategy<Value = Request> {
-    let spread = any::<(bool, bool)>();
-    (easy_requests(), spread, shunned()).prop_map(|(mut request, (owners, sites), shun)| {
-        request.spread = Spread { owners, sites };
+    let beside = (spreads(), siblings(), shunned());
+    (easy_requests(), beside).prop_map(|(mut request, (spread, siblings, shun))| {
+        request.spread = spread;
+        request.siblings = siblings;
         request.shun = shun;
         request
     })
+}
+
+/// No limits, and low ones: those that are not met say nothing.
+fn spreads() -> impl Strategy<Value = Spread> {
+    let most = || (0_u32..4).prop_map(NonZeroU32::new);
+    let spread = |(per_owner, per_site)| Spread {
+        per_owner,
+        per_site,
+    };
+    (most(), most()).prop_map(spread)
+}
+
+/// Mostly none; where there are some, an owner may have more than it may take.
+fn siblings() -> impl Strategy<Value = Siblings> {
+    let some = vec(0_u8..5, 1..4).prop_map(|sites| {
+        let mut siblings = Siblings::default();
+        for at in sites {
+            siblings.add(provider(at % 3), site(at));
+        }
+        siblings
+    });
+    prop_oneof![2 => Just(Siblings::default()), 1 => some]
 }
 
 fn shunned() -> impl Strategy<Value = BTreeSet<SiteId>> {
@@ -189,13 +213,10 @@ fn shunned() -> impl Strategy<Value = BTreeSet<SiteId>> {
 
 /// Requests of which most limit little.
 pub(crate) fn easy_requests() -> impl Strategy<Value = Request> {
-    let plain = (shapes(), any::<(bool, bool)>());
-    let plain = plain.prop_map(|(shape, (spreads, sites))| {
+    let most = prop_oneof![3 => Just(None), 1 => (1_u32..3).prop_map(NonZeroU32::new)];
+    let plain = (shapes(), most).prop_map(|(shape, per_site)| {
         let mut request = Request::new(shape).unwrap();
-        request.spread = Spread {
-            owners: false,
-            sites: spreads && sites,
-        };
+        request.spread.per_site = per_site;
         request
     });
     prop_oneof![3 => plain, 1 => requests()]
@@ -240,14 +261,16 @@ pub(crate) fn requests() -> impl Strategy<Value = Request> {
         prop_oneof![2 => Just(vec![]), 1 => subsequence(vec![0, 1, 2], 1..3)],
     );
     let limits = (option::weighted(0.4, prices()), option::weighted(0.3, near));
-    (shapes(), lists, limits, any::<(bool, bool)>(), avoids()).prop_map(
-        |(shape, (classes, countries), (max_price, near), (owners, sites), avoid)| {
+    let apart = (spreads(), siblings(), avoids());
+    (shapes(), lists, limits, apart).prop_map(
+        |(shape, (classes, countries), (max_price, near), (spread, siblings, avoid))| {
             let mut request = Request::new(shape).unwrap();
             request.classes = classes.into_iter().map(class).collect();
             request.countries = countries.into_iter().map(country).collect();
             request.max_price = max_price;
             request.near = near;
-            request.spread = Spread { owners, sites };
+            request.spread = spread;
+            request.siblings = siblings;
             request.avoid = avoid;
             request
         },

@@ -61,6 +61,8 @@ impl Wants {
             tokens: self.tokens.filter(|_| tier.spreads_owners()),
             model: None,
             together: Together::default(),
+            max_owner_share: None,
+            max_site_share: None,
         })
     }
 

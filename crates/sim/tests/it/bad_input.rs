@@ -115,6 +115,8 @@ impl Small {
             tokens: None,
             model: None,
             together: Together::default(),
+            max_owner_share: None,
+            max_site_share: None,
         };
         self.run(&Command::Deploy {
             project: self.project,

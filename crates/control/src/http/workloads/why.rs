@@ -29,7 +29,7 @@ pub(super) type Whys = BTreeMap<NodeKey, VecDeque<String>>;
 /// Why placement would put each replica where it would now.
 pub(super) fn preview(network: &Network, terms: &Terms, replicas: u32) -> Whys {
     let shown = Replicas::new(replicas.min(SHOWN));
-    let (Ok(request), Ok(group)) = (terms.request(), shown) else {
+    let (Ok(request), Ok(group)) = (terms.request(replicas), shown) else {
         return Whys::new();
     };
     let mut found = Whys::new();

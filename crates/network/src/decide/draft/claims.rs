@@ -20,7 +20,7 @@ pub(super) struct Changes {
     /// that lost their nodes.
     recounts: Trail<(WorkloadId, Option<ClaimId>), ()>,
     /// Where it claimed capacity for whom.
-    granted: Trail<(WorkloadId, NodeKey), ()>,
+    granted: Trail<(WorkloadId, ClaimId), NodeKey>,
     /// Claims on which leases began, or ended.
     begun: Trail<ClaimId, bool>,
     /// Of each workload's idle claims, all up to this one are not idle any more.
@@ -61,9 +61,9 @@ impl Changes {
     }
 }
 
-/// All that is said of a workload and some node.
-fn on_any_node(workload: WorkloadId) -> RangeInclusive<(WorkloadId, NodeKey)> {
-    (workload, NodeKey([0; 32]))..=(workload, NodeKey([u8::MAX; 32]))
+/// All that is said of a workload and some claim.
+fn by_any_claim(workload: WorkloadId) -> RangeInclusive<(WorkloadId, ClaimId)> {
+    (workload, ClaimId::from_u128(0))..=(workload, ClaimId::from_u128(u128::MAX))
 }
 
 fn booking(place: &Placement, shape: Shape, (from, to): (Time, Time)) -> Kept {
@@ -84,7 +84,7 @@ impl Draft<'_> {
         shape: Shape,
     ) {
         self.claims.disposed.set(id, ());
-        self.claims.granted.set((workload, place.node), ());
+        self.claims.granted.set((workload, id), place.node);
         let kept = match self.state.reservations.get(&workload) {
             None => Kept::Standby((shape, place.gpus)),
             Some(booked) => booking(place, shape, (booked.from, booked.to)),
@@ -187,13 +187,13 @@ impl Draft<'_> {
         }
     }
 
-    /// The nodes on which this batch claimed capacity for a workload.
+    /// The nodes on which this batch claimed capacity for a workload, each as often as it did.
     pub(in crate::decide) fn claimed_for(
         &self,
         workload: WorkloadId,
     ) -> impl Iterator<Item = NodeKey> + '_ {
-        let granted = self.claims.granted.range(on_any_node(workload));
-        granted.map(|((_, node), ())| *node)
+        let granted = self.claims.granted.range(by_any_claim(workload));
+        granted.map(|(_, node)| *node)
     }
 
     /// Notes that this batch does something with a claim that keeps nothing.

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use remuda_placement::Placement;
 use remuda_types::{NodeKey, ProviderId, SiteId, WorkloadId};
 
-use super::{away, cheapest, give_up, held, keep};
+use super::{Whose, away, cheapest, give_up, held, keep, near_replicas};
 use crate::decide::draft::Draft;
-use crate::state::{Claimed, Terms};
+use crate::state::Claimed;
 
 /// Where the replicas of a workload are, or those that move are about to be.
 #[derive(Default)]
@@ -49,23 +49,23 @@ impl Replicas {
 
 /// Moves the standbys of a workload that stand beside one of its replicas to where they are better. One
 /// that is of no use and has nowhere to go gives its place up; says which did.
-pub(super) fn move_away(draft: &mut Draft<'_>, of: (WorkloadId, &Terms)) {
-    let replicas = Replicas::of(draft, of.0);
-    let beside = held(draft, of.0).filter(|(_, place)| replicas.are_beside(place));
+pub(super) fn move_away(draft: &mut Draft<'_>, of: Whose<'_>) {
+    let replicas = Replicas::of(draft, of.workload);
+    let beside = held(draft, of.workload).filter(|(_, place)| replicas.are_beside(place));
     for (id, place) in beside.collect::<Vec<_>>() {
         let on_its_node = replicas.nodes.contains(&place.node);
         if let Some(better) = better(draft, of, on_its_node) {
             draft.unclaim(id, &place);
             keep(draft, id, of, &better);
         } else if on_its_node && !replicas.are_elsewhere(place.node) {
-            give_up(draft, id, (of.0, &place));
+            give_up(draft, id, (of.workload, &place));
         }
     }
 }
 
 /// A place apart from all replicas, or for a standby on the node of one at least on another.
-fn better(draft: &mut Draft<'_>, of: (WorkloadId, &Terms), on_its_node: bool) -> Option<Placement> {
+fn better(draft: &mut Draft<'_>, of: Whose<'_>, on_its_node: bool) -> Option<Placement> {
     let (apart, near) = away(draft, of)?;
     let apart = cheapest(draft, &apart);
-    apart.or_else(|| on_its_node.then(|| cheapest(draft, &near))?)
+    apart.or_else(|| on_its_node.then(|| near_replicas(draft, near))?)
 }

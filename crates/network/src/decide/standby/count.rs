@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_types::{ClaimId, Tier, WorkloadId};
 
-use super::{beside, claim_node, release};
+use super::{Whose, beside, claim_node, release};
 use crate::decide::draft::Draft;
 use crate::decide::reserve;
 use crate::event::Event;
@@ -47,7 +47,12 @@ pub(in crate::decide) fn recount(draft: &mut Draft<'_>) {
         } else {
             0
         };
-        bring_to(draft, (workload, &terms), &vacated, due);
+        let of = Whose {
+            workload,
+            terms: &terms,
+            replicas: u32::try_from(replicas).unwrap_or(u32::MAX),
+        };
+        bring_to(draft, of, &vacated, due);
     }
 }
 
@@ -74,7 +79,12 @@ fn recount_reserved(
             draft.push(Event::ClaimReleased { claim: *claim });
         } else if *searches < reserve::SEARCHES_AT_ONCE {
             *searches += 1;
-            claim_node(draft, *claim, (id, &reservation.terms));
+            let of = Whose {
+                workload: id,
+                terms: &reservation.terms,
+                replicas: reservation.replicas,
+            };
+            claim_node(draft, *claim, of);
         }
     }
 }
@@ -101,13 +111,8 @@ fn due_for(draft: &Draft<'_>, tier: Tier, replicas: usize) -> usize {
     }
 }
 
-fn bring_to(
-    draft: &mut Draft<'_>,
-    of: (WorkloadId, &Terms),
-    vacated: &BTreeSet<ClaimId>,
-    due: usize,
-) {
-    let claims = draft.index.claims.of(of.0);
+fn bring_to(draft: &mut Draft<'_>, of: Whose<'_>, vacated: &BTreeSet<ClaimId>, due: usize) {
+    let claims = draft.index.claims.of(of.workload);
     let mut claims: Vec<_> = claims
         .filter(|id| vacated.contains(id) || !draft.disposed_of(*id))
         .collect();
@@ -135,7 +140,7 @@ fn bring_to(
         if !claim_node(draft, id, of) && !vacated.contains(&id) {
             draft.push(Event::ClaimSought {
                 claim: id,
-                workload: of.0,
+                workload: of.workload,
                 retry: draft.now + draft.state.policy.replace_backoff,
             });
         }

@@ -7,7 +7,7 @@ use remuda_ledger::Rail;
 use remuda_network::Policy;
 use remuda_network::command::{LeaveManner, ObservedPhase};
 use remuda_network::state::{EndReason, Terms};
-use remuda_types::{Capacity, Money, Shape, Span, Tier, Together, WorkloadKind};
+use remuda_types::{Capacity, Money, Shape, Share, Span, Tier, Together, WorkloadKind};
 
 use crate::world::{capacity, lax, terms};
 
@@ -131,14 +131,26 @@ fn wanted() -> impl Strategy<Value = Terms> {
     let tiers = select(Tier::ALL.to_vec());
     let kinds = prop_oneof![Just(WorkloadKind::Service), Just(WorkloadKind::Job)];
     let together = prop_oneof![3 => Just(Together::Anywhere), 1 => Just(Together::Fabric)];
-    let wanted = (0_u8..4, shapes(), tiers, kinds, together);
-    wanted.prop_map(|(n, shape, tier, kind, together)| Terms {
+    let wanted = (0_u8..4, shapes(), tiers, kinds, together, shares());
+    wanted.prop_map(|(n, shape, tier, kind, together, shares)| Terms {
         shape,
         tier,
         kind,
         together,
+        max_owner_share: shares.0,
+        max_site_share: shares.1,
         ..terms(n)
     })
+}
+
+/// Mostly none; those of more than half are refused by one tier.
+fn shares() -> impl Strategy<Value = (Option<Share>, Option<Share>)> {
+    let share = || {
+        let some = select(vec![1, 25, 34, 50, 67, 100]);
+        let some = some.prop_map(|percent| Share::of_percent(percent).ok());
+        prop_oneof![3 => Just(None), 1 => some]
+    };
+    (share(), share())
 }
 
 fn phases() -> impl Strategy<Value = ObservedPhase> {

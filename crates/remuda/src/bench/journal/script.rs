@@ -215,6 +215,8 @@ impl Script {
             tokens: None,
             model: None,
             together: Together::default(),
+            max_owner_share: None,
+            max_site_share: None,
         };
         Command::Deploy {
             project,

@@ -244,6 +244,8 @@ impl Run {
             tokens: None,
             model: None,
             together: Together::default(),
+            max_owner_share: None,
+            max_site_share: None,
         };
         let command = Command::Deploy {
             project: projects[self.drawn as usize % projects.len()],

@@ -34,6 +34,8 @@ fn terms() -> Box<Terms> {
         tokens: None,
         model: None,
         together: Together::default(),
+        max_owner_share: None,
+        max_site_share: None,
     })
 }
 
