@@ -231,6 +231,7 @@ fn pointer(field: &str) -> String {
         "amount" => "/amount_usd".to_owned(),
         "expires" => "/expires_in_s".to_owned(),
         "bytes" => "/path".to_owned(),
+        "max_owner_share_pct" | "max_site_share_pct" => format!("/placement/{field}"),
         same => format!("/{same}"),
     }
 }

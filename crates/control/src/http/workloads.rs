@@ -165,8 +165,8 @@ fn sealed(
         tokens: asked.tokens,
         model: None,
         together: spec.placement.together,
-        max_owner_share: None,
-        max_site_share: None,
+        max_owner_share: asked.max_owner_share,
+        max_site_share: asked.max_site_share,
     })
 }
 

@@ -180,6 +180,55 @@ async fn a_gang_says_what_it_waits_for_and_what_would_help() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_owner_has_no_more_than_the_share_that_a_spec_says() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    market.node(&control, 1, 1_000).await;
+    let key = &market.project_key;
+    let shared = |name: &str, percent: u32| {
+        let mut shared = spec(name);
+        shared["replicas"] = json!(4);
+        shared["placement"] = json!({"max_owner_share_pct": percent});
+        shared
+    };
+    let half = shared("half", 50);
+    let refused = control.post(key, "/v1/workloads", &half).await;
+    assert_eq!(refused.status.as_u16(), 409, "{:#}", refused.body);
+    let why = "placed 2 of 4; for the next: 1 node: 1 of an owner that has 2 already";
+    let way_out = "try letting an owner have 3 replicas";
+    assert_eq!(
+        refused.body["detail"],
+        format!("no capacity: {why}; {way_out}")
+    );
+    let until = from_now(&control, 60_000);
+    let order = json!({"workload": half, "until_ms": until});
+    let placed = control.post(key, "/v1/orders", &order).await.expect(201);
+    assert_eq!(placed["workload"]["placement"]["max_owner_share_pct"], 50);
+    assert_eq!(
+        (&placed["why"], &placed["way_out"]),
+        (&json!(why), &json!(way_out))
+    );
+    let all = control
+        .post(key, "/v1/workloads", &shared("all", 100))
+        .await;
+    let all = all.expect(201);
+    assert_eq!(all["replicas"].as_array().unwrap().len(), 4);
+    let odd = control
+        .post(key, "/v1/workloads", &shared("odd", 101))
+        .await;
+    assert_eq!(odd.status.as_u16(), 422, "{:#}", odd.body);
+    assert_eq!(
+        odd.body["errors"][0],
+        json!({
+            "pointer": "/placement/max_owner_share_pct",
+            "detail": "101: 1 to 100 percent is expected",
+        })
+    );
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_never_ordered_is_no_order() {
     let control = Control::start().await;
     let market = Market::open(&control).await;

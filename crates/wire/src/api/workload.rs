@@ -64,6 +64,17 @@ pub struct PlacementSpec {
     #[serde(skip_serializing_if = "is_anywhere")]
     #[schema(schema_with = schema::together)]
     pub together: Together,
+    /// The most of its copies that one owner may have, in percent of all of them: rounded down,
+    /// but one at least. With fewer copies it may have fewer; what it has already is not moved.
+    /// Not with `together: fabric`; with the tier `multi-site`, which has each copy with an owner
+    /// of its own if this is not given, at most 50.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 100)]
+    pub max_owner_share_pct: Option<u32>,
+    /// The same of one site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 100)]
+    pub max_site_share_pct: Option<u32>,
 }
 
 /// Within a distance of a place.

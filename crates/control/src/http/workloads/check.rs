@@ -1,11 +1,13 @@
 //! A workload spec checked: all that is wrong with it, or what decisions need of it.
 
+mod shares;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use remuda_network::placement::Request;
 use remuda_network::state::{Near, TokenPrices};
-use remuda_types::{Place, Price, Together, WorkloadKind};
+use remuda_types::{Place, Price, Share, Together, WorkloadKind};
 use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::problem::FieldError;
 use remuda_wire::api::workload::{ModelSpec, NearSpec, ProcessSpec};
@@ -30,6 +32,8 @@ pub(super) struct Asked {
     pub(super) kind: WorkloadKind,
     pub(super) max_price: Option<Price>,
     pub(super) near: Option<Near>,
+    pub(super) max_owner_share: Option<Share>,
+    pub(super) max_site_share: Option<Share>,
     pub(super) tokens: Option<TokenPrices>,
 }
 
@@ -102,6 +106,7 @@ pub(super) fn checked(spec: &WorkloadSpec) -> Result<Asked, Problem> {
         .as_deref()
         .and_then(|text| errors.price("/placement/max_price_usd_per_hour", text));
     let near = placement.near.and_then(|spec| near(&mut errors, spec));
+    let [max_owner_share, max_site_share] = shares::shares(&mut errors, spec);
     texts(&mut errors, "/tags", &spec.tags);
     let (kind, tokens) = runtime(&mut errors, spec);
     size(&mut errors, spec);
@@ -110,6 +115,8 @@ pub(super) fn checked(spec: &WorkloadSpec) -> Result<Asked, Problem> {
             kind,
             max_price,
             near,
+            max_owner_share,
+            max_site_share,
             tokens,
         })
     } else {
