@@ -84,6 +84,19 @@ fn what_types_do_not_say_is_found_all_at_once() {
 }
 
 #[test]
+fn shares_that_the_tier_or_the_fabric_does_not_allow_are_named() {
+    let shares = |owner: u32, site: u32| {
+        let shares = format!("max_owner_share_pct: {owner}\n  max_site_share_pct: {site}");
+        with("max_price_usd_per_hour: \"0.50\"", &shares)
+    };
+    insta::assert_snapshot!(shares(0, 101));
+    insta::assert_snapshot!(shares(51, 50));
+    let spec = GOOD.replace("tier: multi-site", "tier: standard");
+    let gang = "placement:\n  together: fabric\n  max_site_share_pct: 50";
+    insta::assert_snapshot!(failure(&spec.replace("placement:", gang)));
+}
+
+#[test]
 fn what_is_no_yaml_is_named_by_its_line() {
     insta::assert_snapshot!(with("tier: multi-site", "tier: [multi-site"));
     insta::assert_snapshot!(with("replicas: 2", "replicas: 2\nreplicas: 3"));
