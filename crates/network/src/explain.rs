@@ -53,7 +53,6 @@ impl Network {
     /// a gang is nowhere, none for all of it.
     pub fn why_waiting(&self, id: WorkloadId) -> Option<Unplaced> {
         let workload = self.state().workloads.get(&id)?;
-        let mut request = workload.terms.request(workload.replica_count()).ok()?;
         let waits = |id: &&ReplicaId| {
             let replica = self.state().replicas.get(*id);
             replica.is_some_and(|replica| replica.lease.is_none())
@@ -61,18 +60,28 @@ impl Network {
         if workload.stopping || !workload.replicas.iter().any(|id| waits(&id)) {
             return None;
         }
-        if request.spreads() {
-            let held = self.leases_held(workload);
-            request.siblings = siblings(held.map(|of| (of.replica, (of.provider, of.site))));
-        }
-        if request.together == Together::Fabric {
-            let last = self.leases_held(workload).last();
-            request.fabric = last.and_then(|lease| self.state().cell_of(lease.node));
-        }
+        let request = self.beside_others(workload, None)?;
         let is_gang = request.together == Together::Fabric && request.fabric.is_none();
         let group = if is_gang { workload.replica_count() } else { 1 };
         let group = Replicas::new(group).ok()?;
         self.unplaced(&workload.terms, &request, group)
+    }
+
+    /// What is asked for one of a workload's replicas beside those that have leases, itself left out.
+    fn beside_others(&self, workload: &Workload, but: Option<ReplicaId>) -> Option<Request> {
+        let mut request = workload.terms.request(workload.replica_count()).ok()?;
+        let held = self.leases_held(workload);
+        let others: Vec<_> = held.filter(|lease| Some(lease.replica) != but).collect();
+        if request.spreads() {
+            let homes = others.iter().map(|of| (of.replica, (of.provider, of.site)));
+            request.siblings = siblings(homes);
+        }
+        if request.together == Together::Fabric {
+            request.fabric = others
+                .last()
+                .and_then(|lease| self.state().cell_of(lease.node));
+        }
+        Some(request)
     }
 
     fn leases_held<'a>(&'a self, workload: &'a Workload) -> impl Iterator<Item = &'a Lease> {

@@ -1,7 +1,7 @@
 //! What stays on nodes that drain, and why it has nowhere to go. How it is moved does not belong here.
 
 use remuda_placement::{Replicas, Unplaced};
-use remuda_types::{LeaseId, Together};
+use remuda_types::LeaseId;
 
 use crate::Network;
 use crate::state::{Lease, State};
@@ -22,17 +22,7 @@ impl Network {
     pub fn why_staying(&self, id: LeaseId) -> Option<Unplaced> {
         let lease = self.state().leases.get(&id)?;
         let workload = self.state().workloads.get(&lease.workload)?;
-        let mut request = workload.terms.request().ok()?;
-        let others = self.leases_held(workload);
-        for other in others.filter(|other| other.replica != lease.replica) {
-            if request.spread.owners {
-                request.avoid.owners.insert(other.provider);
-                request.avoid.sites.insert(other.site);
-            }
-            if request.together == Together::Fabric {
-                request.fabric = self.state().cell_of(other.node);
-            }
-        }
+        let request = self.beside_others(workload, Some(lease.replica))?;
         self.unplaced(&workload.terms, &request, Replicas::new(1).ok()?)
     }
 }
