@@ -109,6 +109,10 @@ impl Feed {
             self.follower
                 .read(|network| self.projector.prepare(network.state(), record));
             self.follower.apply(record, record.seq == newest);
+            self.follower.read(|network| {
+                self.cutter
+                    .examine_batch(record.seq, network.state(), &record.events);
+            });
         }
         self.projector.write(head);
         self.follower.projected.send_replace(newest);

@@ -219,6 +219,11 @@ impl Metrics {
         self.inner.violations.inc_by(u64::from(!sound));
     }
 
+    /// Counts a batch that breaks one.
+    pub fn violated(&self) {
+        self.inner.violations.inc();
+    }
+
     /// Notes what a plan says.
     pub fn planned(&self, planned: Planned) {
         let inner = &self.inner;

@@ -1,8 +1,6 @@
 //! What placement is asked for what a tenant wants, and how many of its replicas an owner and a site
 //! may have.
 
-use std::num::NonZeroU32;
-
 use remuda_placement::{Request, RequestError, Siblings, Spread};
 use remuda_types::{ProviderId, ReplicaId, Share, SiteId, Together};
 
@@ -32,8 +30,10 @@ impl Terms {
     ///
     /// With fewer replicas they may have fewer. Who has more then keeps them; it gets no other.
     pub fn spread(&self, replicas: u32) -> Spread {
-        let least = self.tier.spreads_owners().then_some(NonZeroU32::MIN);
-        let most = |share: Option<Share>| share.map(|share| share.of(replicas)).or(least);
+        let most = |share: Option<Share>| {
+            let share = share.or(self.tier.share());
+            share.map(|share| share.of(replicas))
+        };
         Spread {
             per_owner: most(self.max_owner_share),
             per_site: most(self.max_site_share),

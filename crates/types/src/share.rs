@@ -15,6 +15,9 @@ pub struct Share(u8);
 pub struct ShareError(u32);
 
 impl Share {
+    /// As near to a sixth as whole percents are: of up to 11 one, of 12 two, of 24 four.
+    pub const SIXTH: Self = Self(17);
+
     /// What a share can be, in percent.
     pub const PERCENT: RangeInclusive<u32> = 1..=100;
 

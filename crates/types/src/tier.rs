@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::share::Share;
+
 macro_rules! closed_set {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $n:literal $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -88,10 +90,22 @@ closed_set! {
 }
 
 impl Tier {
-    /// Whether the tier forbids two replicas of one workload with one owner or on one site, unless
-    /// the workload says what share they may have.
+    /// Whether a workload is promised as a whole, and so is not to rest on one owner or site.
     pub const fn spreads_owners(self) -> bool {
         matches!(self, Self::MultiSite)
+    }
+
+    /// The most of a workload's replicas that one owner or one site has, unless the workload says so
+    /// itself.
+    ///
+    /// Of few replicas each has one. With one each a service of 24 needs 24 owners, and pays what the
+    /// dearest of them asks; with a sixth it loses a sixth at most when one goes, until that is
+    /// elsewhere.
+    pub const fn share(self) -> Option<Share> {
+        match self {
+            Self::Spot | Self::Standard | Self::Enterprise => None,
+            Self::MultiSite => Some(Share::SIXTH),
+        }
     }
 
     /// The most of a workload's replicas that one owner or one site may be let have, in percent.

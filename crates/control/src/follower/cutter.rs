@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use remuda_journal::{Seq, Snapshot, SnapshotError, Snapshots};
-use remuda_network::{State, invariant};
+use remuda_network::{Event, State, invariant};
 
 use crate::core::recover::SNAPSHOT_FORMAT;
 use crate::metrics::Metrics;
@@ -67,6 +67,16 @@ impl Cutter {
         }
         if seq != self.at {
             save(&self.snapshots, seq, state);
+        }
+    }
+}
+
+impl Cutter {
+    /// Holds what a record did, in the state that it left, to the network's invariants.
+    pub(crate) fn examine_batch(&self, seq: Seq, state: &State, events: &[Event]) {
+        if let Err(violation) = invariant::check_batch(state, events) {
+            self.metrics.violated();
+            tracing::error!(%violation, seq = seq.0, "a command breaks an invariant");
         }
     }
 }

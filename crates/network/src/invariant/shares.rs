@@ -1,9 +1,8 @@
 //! What owners and sites have of a workload: never more than its terms allowed when they got it.
 //!
 //! What they may have shrinks with the number of replicas, and nothing is moved for that. So of the
-//! state alone only this is true: a limit that no number changes is kept, and so is every limit by
-//! what is reserved and has not begun. That a batch grants nobody more than the terms then allow is
-//! checked of the batch.
+//! state alone only this is true: what is reserved and has not begun keeps every limit. That a batch
+//! grants nobody more than the terms then allow is checked of the batch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -13,17 +12,11 @@ use remuda_types::WorkloadId;
 
 use super::Violation;
 use crate::event::Event;
-use crate::state::{Reservation, State, Terms, Workload};
+use crate::state::{Reservation, State, Workload};
 use crate::terms::siblings;
 
 pub(super) fn check(state: &State) -> Result<(), Violation> {
     let none = Spread::default();
-    for (id, workload) in &state.workloads {
-        let most = whatever_the_number(&workload.terms);
-        if most != none && exceeds(most, &held(state, workload)) {
-            return Err(Violation::OverShare(*id));
-        }
-    }
     let waiting = state.reservations.iter().filter(|(_, of)| !of.begun);
     for (id, reservation) in waiting {
         let most = reservation.terms.spread(reservation.replicas);
@@ -50,6 +43,9 @@ pub(super) fn check_grants(state: &State, events: &[Event]) -> Result<(), Violat
             continue;
         };
         let most = workload.terms.spread(workload.replica_count());
+        if most == Spread::default() {
+            continue;
+        }
         let mut held = held(state, workload);
         held.owners
             .retain(|owner, _| homes.iter().any(|home| home.0 == *owner));
@@ -60,18 +56,6 @@ pub(super) fn check_grants(state: &State, events: &[Event]) -> Result<(), Violat
         }
     }
     Ok(())
-}
-
-/// The limits that are the same for every number of replicas.
-fn whatever_the_number(terms: &Terms) -> Spread {
-    let Spread {
-        per_owner,
-        per_site,
-    } = terms.spread(1);
-    Spread {
-        per_owner: per_owner.filter(|_| terms.max_owner_share.is_none()),
-        per_site: per_site.filter(|_| terms.max_site_share.is_none()),
-    }
 }
 
 /// Where the replicas of a workload are, or are on their way to.

@@ -470,6 +470,23 @@ fn what_serves_from_many_sites_may_have_more_than_one_at_each_but_not_all() {
 }
 
 #[test]
+fn what_serves_from_many_sites_has_a_sixth_at_most_with_one_owner() {
+    let (mut world, project) = world(11);
+    let terms = |n| Terms {
+        max_owner_share: None,
+        tier: Tier::MultiSite,
+        ..shared(n, 1)
+    };
+    let small = world.deploy(project, &terms(1), 11);
+    assert_eq!(of_owners(&world, small), [1; 11]);
+    let large = world.deploy(project, &terms(2), 12);
+    let of_owners = of_owners(&world, large);
+    assert!(of_owners.len() >= 6, "{of_owners:?}");
+    assert!(of_owners.iter().all(|has| *has <= 2), "{of_owners:?}");
+    assert!(of_owners.contains(&2), "{of_owners:?}");
+}
+
+#[test]
 fn one_fabric_and_shares_are_not_asked_together() {
     let (mut world, project) = world(1);
     let gang = Terms {

@@ -19,6 +19,7 @@ const WELL: Span = Span::from_secs(10);
 impl Simulation {
     /// Checks everything; linear in the network.
     pub(super) fn check(&mut self) -> Result<(), Broken> {
+        self.control.broke.take().map_or(Ok(()), Err)?;
         invariant::check(&self.control.network)?;
         self.check_gates()?;
         self.book

@@ -11,7 +11,7 @@ use remuda_liveness::Verdict;
 use remuda_network::network::Decision;
 use remuda_network::repack::Rounds;
 use remuda_network::state::{Phase, Presence};
-use remuda_network::{Command, Event, Network, Refusal};
+use remuda_network::{Command, Event, Network, Refusal, invariant};
 use remuda_types::{CommandId, Digest, Entropy, NodeKey, Span, Time};
 
 use super::clock::Clock;
@@ -89,6 +89,8 @@ pub(crate) struct Control {
     repacking: Rounds,
     /// A batch that is on the disk although the disk said no.
     unclear: Option<(Time, CommandId, Vec<Event>)>,
+    /// The first invariant that a batch broke, until somebody asks.
+    pub(crate) broke: Option<invariant::Violation>,
     /// Messages to send.
     pub(crate) outbox: Vec<Message>,
     /// What was committed, for those who follow.
@@ -121,6 +123,7 @@ impl Control {
             tick_at: now,
             repacking: Rounds::default(),
             unclear: None,
+            broke: None,
             outbox: Vec::new(),
             facts: Vec::new(),
         }
@@ -186,6 +189,8 @@ impl Control {
             self.note_change(event);
         }
         self.network.commit(now, id, events);
+        let checked = invariant::check_batch(self.network.state(), events);
+        self.broke = self.broke.take().or(checked.err());
         self.facts.extend(events.iter().cloned());
     }
 

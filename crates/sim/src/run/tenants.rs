@@ -44,7 +44,7 @@ impl Tenants {
     ) -> Self {
         Self {
             dice,
-            wants: Wants::new(seed, tokens, 0),
+            wants: Wants::new(seed, (tokens, wanted.max_share().unwrap_or_default()), 0),
             wanted,
             projects,
             in_use: BTreeMap::new(),
@@ -88,6 +88,7 @@ impl Tenants {
         };
         if redundancy == Redundancy::None && kind.tier.spreads_owners() {
             terms.tier = Tier::Standard;
+            (terms.max_owner_share, terms.max_site_share) = (None, None);
         }
         let command = Command::Deploy {
             project,

@@ -3,7 +3,7 @@
 
 use remuda_network::state::{Terms, TokenPrices};
 use remuda_placement::Request;
-use remuda_types::{Shape, Tier, Together, WorkloadKind};
+use remuda_types::{Shape, Share, Tier, Together, WorkloadKind};
 
 use super::ground::label;
 use crate::world::Demand;
@@ -23,16 +23,23 @@ pub(crate) struct Wants {
     demand: Demand,
     /// What tokens of `multi-site` services cost, where gateways sell them.
     tokens: Option<TokenPrices>,
+    /// The most that an owner or a site may have of them.
+    max_share: Option<Share>,
     /// The number that the last one is named by.
     named: u64,
 }
 
 impl Wants {
     /// Names come after this number.
-    pub(crate) fn new(seed: u64, tokens: Option<TokenPrices>, named: u64) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        (tokens, max_share): (Option<TokenPrices>, Option<Share>),
+        named: u64,
+    ) -> Self {
         Self {
             demand: Demand::new(seed, 0),
             tokens,
+            max_share,
             named,
         }
     }
@@ -61,8 +68,8 @@ impl Wants {
             tokens: self.tokens.filter(|_| tier.spreads_owners()),
             model: None,
             together: Together::default(),
-            max_owner_share: None,
-            max_site_share: None,
+            max_owner_share: self.max_share.filter(|_| tier.spreads_owners()),
+            max_site_share: self.max_share.filter(|_| tier.spreads_owners()),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Who buys: how much, of what, and what tenants do beside deploying and stopping.
 
-use remuda_types::Span;
+use remuda_types::{Share, Span, Tier};
 use serde::Deserialize;
 
 use super::{Chance, Factor, Length, ScenarioError, rate, whole};
@@ -27,6 +27,9 @@ pub struct Demand {
     pub services: Vec<ServiceMix>,
     /// Replicas of a service beyond those it needs.
     pub spare: u32,
+    /// The most of its replicas, in percent, that an owner or a site may have of such a service; where
+    /// nothing is said, one.
+    pub max_share_pct: Option<u32>,
     /// For comparison: what such a service has of it.
     pub redundancy: Redundancy,
     /// How long `standard` and `spot` workloads last on average.
@@ -94,6 +97,7 @@ impl Default for Demand {
                 mix(24, 0.5),
             ],
             spare: 1,
+            max_share_pct: None,
             redundancy: Redundancy::Full,
             lifetime: Length(Span::from_secs(10 * 86_400)),
             reservations_per_day: 0.0,
@@ -119,9 +123,24 @@ impl Demand {
             return Err(ScenarioError::value("demand", problem));
         }
         self.check_services()?;
+        self.max_share()?;
         per_day("demand.reservations_per_day", self.reservations_per_day)?;
         per_day("demand.orders_per_day", self.orders_per_day)?;
         per_day("demand.scales_per_day", self.scales_per_day)
+    }
+
+    /// The same, as a share.
+    pub(crate) fn max_share(&self) -> Result<Option<Share>, ScenarioError> {
+        let Some(percent) = self.max_share_pct else {
+            return Ok(None);
+        };
+        let share = Share::of_percent(percent).ok();
+        let most = Tier::MultiSite.max_share_percent();
+        let allowed = share.filter(|share| share.percent() <= most);
+        allowed.map(Some).ok_or_else(|| {
+            let problem = format!("{percent}: 1 to {most} percent is expected");
+            ScenarioError::value("demand.max_share_pct", problem)
+        })
     }
 
     fn check_services(&self) -> Result<(), ScenarioError> {

@@ -66,8 +66,8 @@ pub struct PlacementSpec {
     pub together: Together,
     /// The most of its copies that one owner may have, in percent of all of them: rounded down,
     /// but one at least. With fewer copies it may have fewer; what it has already is not moved.
-    /// Not with `together: fabric`; with the tier `multi-site`, which has each copy with an owner
-    /// of its own if this is not given, at most 50.
+    /// Not with `together: fabric`; with the tier `multi-site` at most 50, and 17 (a sixth) if this
+    /// is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 100)]
     pub max_owner_share_pct: Option<u32>,

@@ -44,7 +44,11 @@ impl Wishes {
     ) -> Self {
         Self {
             dice,
-            wants: Wants::new(seed ^ 0x626f_6f6b, tokens, NAMES),
+            wants: Wants::new(
+                seed ^ 0x626f_6f6b,
+                (tokens, wanted.max_share().unwrap_or_default()),
+                NAMES,
+            ),
             wanted,
             projects,
         }
