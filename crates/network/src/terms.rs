@@ -1,6 +1,8 @@
 //! What placement is asked for what a tenant wants, and how many of its replicas an owner and a site
 //! may have.
 
+use std::num::NonZeroU32;
+
 use remuda_placement::{Request, RequestError, Siblings, Spread};
 use remuda_types::{ProviderId, ReplicaId, Share, SiteId, Together};
 
@@ -30,10 +32,19 @@ impl Terms {
     ///
     /// With fewer replicas they may have fewer. Who has more then keeps them; it gets no other.
     pub fn spread(&self, replicas: u32) -> Spread {
-        let most = |share: Option<Share>| {
-            let share = share.or(self.tier.share());
-            share.map(|share| share.of(replicas))
-        };
+        self.spread_by(replicas, Share::of)
+    }
+
+    /// What a replica that has lost its place may be given where nothing else is left: the tier's
+    /// share rounded up. A workload that shrank by one would else wait for ever beside owners that
+    /// have what they had before. A share that the terms say is kept to.
+    pub(crate) fn spread_at_most(&self, replicas: u32) -> Spread {
+        self.spread_by(replicas, Share::of_rounded_up)
+    }
+
+    fn spread_by(&self, replicas: u32, of_tier: fn(Share, u32) -> NonZeroU32) -> Spread {
+        let by_tier = self.tier.share().map(|share| of_tier(share, replicas));
+        let most = |share: Option<Share>| share.map(|share| share.of(replicas)).or(by_tier);
         Spread {
             per_owner: most(self.max_owner_share),
             per_site: most(self.max_site_share),

@@ -44,6 +44,15 @@ impl Share {
     }
 }
 
+impl Share {
+    /// The same, rounded up.
+    pub fn of_rounded_up(self, whole: u32) -> NonZeroU32 {
+        let part = (u64::from(whole) * u64::from(self.percent())).div_ceil(100);
+        let part = u32::try_from(part).unwrap_or(whole);
+        NonZeroU32::new(part).unwrap_or(NonZeroU32::MIN)
+    }
+}
+
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} %", self.0)

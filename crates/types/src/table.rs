@@ -14,6 +14,7 @@ use std::slice;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use minicbor::decode::{self, Decoder};
 use minicbor::encode::{self, Encoder, Write};
 use minicbor::{Decode, Encode};
@@ -116,17 +117,22 @@ impl<K: Copy + Ord + Hash, V> Table<K, V> {
 
     /// Sets the value of a key; says what it was.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        if let Some(known) = self.get_mut(&key) {
-            return Some(std::mem::replace(known, value));
-        }
-        let place = self.unused.pop().unwrap_or_else(|| {
-            self.entries.push(None);
-            u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
-        });
-        self.entries[place as usize] = Some((key, value));
-        let entries = &self.entries;
+        let entries = &mut self.entries;
+        let is_it = |place: &u32| is_at(entries, *place, &key);
         let hash_at = |place: &u32| hash_of(entries, *place);
-        self.places.insert_unique(hash(&key), place, hash_at);
+        let free = match self.places.entry(hash(&key), is_it, hash_at) {
+            Entry::Occupied(found) => {
+                let (_, known) = entries.get_mut(*found.get() as usize)?.as_mut()?;
+                return Some(std::mem::replace(known, value));
+            }
+            Entry::Vacant(free) => free,
+        };
+        let place = self.unused.pop().unwrap_or_else(|| {
+            entries.push(None);
+            u32::try_from(entries.len() - 1).unwrap_or(u32::MAX)
+        });
+        entries[place as usize] = Some((key, value));
+        free.insert(place);
         self.order.insert(key);
         None
     }

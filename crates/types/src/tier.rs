@@ -55,8 +55,8 @@ closed_set! {
         1 Standard = "standard",
         /// 99.9 % for the instance, a warm standby.
         2 Enterprise = "enterprise",
-        /// 99.99 % for the service: no two replicas with one owner or on one site, unless its shares
-        /// say how many.
+        /// 99.99 % for the service: of its replicas a sixth at most with one owner and on one site,
+        /// unless it says otherwise.
         3 MultiSite = "multi-site",
     }
 }
@@ -99,7 +99,7 @@ impl Tier {
     /// itself.
     ///
     /// Of few replicas each has one. With one each a service of 24 needs 24 owners, and pays what the
-    /// dearest of them asks; with a sixth it loses a sixth at most when one goes, until that is
+    /// dearest of them asks; with a sixth it loses about that when one goes, until it is
     /// elsewhere.
     pub const fn share(self) -> Option<Share> {
         match self {

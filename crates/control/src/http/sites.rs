@@ -71,39 +71,48 @@ pub(super) fn drain_view(network: &Network, id: SiteId) -> Option<SiteDrain> {
     Some(view)
 }
 
-/// Why some of what stays does so. A provider is not told what tenants allow.
-fn whys(network: &Network, caller: &Caller, id: SiteId) -> Vec<Staying> {
+/// Some of what stays.
+fn staying(network: &Network, id: SiteId) -> Vec<(LeaseId, NodeKey)> {
     let stays = leases_on(network, id).filter(|(id, lease)| network.state().stays(*id, lease));
-    let why = |(lease, held): (LeaseId, &Lease)| Staying {
-        lease,
-        node: held.node,
-        why: why(network, caller, lease),
-    };
-    stays.take(EXPLAINED).map(why).collect()
+    let stays = stays.map(|(id, lease)| (id, lease.node));
+    stays.take(EXPLAINED).collect()
 }
 
+/// Why a lease stays. A provider is told nothing of what its tenant allows or can pay.
 fn why(network: &Network, caller: &Caller, lease: LeaseId) -> String {
-    match network.why_staying(lease) {
-        None => "there is room: it is tried again soon, and goes if its project can pay for two \
-                 leases at once"
-            .to_owned(),
-        Some(why) if matches!(caller.owner, KeyOwner::Operator) => why.to_string(),
-        Some(_) => "no other node has room for it on its tenant's terms".to_owned(),
+    if !matches!(caller.owner, KeyOwner::Operator) {
+        return "it has no other place on its tenant's terms yet; it is tried again".to_owned();
     }
+    if network.state().is_of_gang(lease) {
+        return "it is one of a gang, which does not move: deploy the workload again elsewhere"
+            .to_owned();
+    }
+    network.why_staying(lease).map_or_else(
+        || {
+            "there is room: it is tried again soon, and goes if its project can pay for two leases \
+             at once"
+                .to_owned()
+        },
+        |why| why.to_string(),
+    )
 }
 
-/// How far it is, and why what stays does so.
+/// How far it is, and why what stays does so: looked at one by one, so that the follower may go on
+/// between them.
 async fn explained(api: &Api, caller: &Caller, id: SiteId) -> Result<SiteDrain, Problem> {
     let (core, caller) = (api.app.core.clone(), caller.clone());
     // A look at every state that nodes are in: not on an async thread.
     let look = move || {
-        core.read(|network| {
-            let why_staying = whys(network, &caller, id);
-            let view = drain_view(network, id)?;
-            Some(SiteDrain {
-                why_staying,
-                ..view
-            })
+        let found = core.read(|network| Some((drain_view(network, id)?, staying(network, id))));
+        let (view, staying) = found?;
+        let why_staying = staying.into_iter().map(|(lease, node)| Staying {
+            lease,
+            node,
+            why: core.read(|network| why(network, &caller, lease)),
+        });
+        Some(SiteDrain {
+            why_staying: why_staying.collect(),
+            ..view
         })
     };
     let looked = tokio::task::spawn_blocking(look).await;

@@ -173,7 +173,7 @@ async fn a_site_is_drained_at_once_by_its_provider_or_the_operator() {
         .post(&market.provider_key, &path, &json!(null))
         .await
         .expect(200);
-    let none = "no other node has room for it on its tenant's terms";
+    let none = "it has no other place on its tenant's terms yet; it is tried again";
     let stays = json!([{"lease": placement["lease"], "node": placement["node"], "why": none}]);
     let expected = json!({
         "site": market.site, "draining": 2, "open": 0, "leases": 1, "moving": 0, "staying": 1,

@@ -293,8 +293,11 @@ fn close(draft: &mut Draft<'_>, id: LeaseId, lease: &Lease, reason: EndReason) {
     draft.release(id, lease);
 }
 
-/// Notes when to look for a node again.
+/// Notes when to look for a node again. Who was tried out of turn keeps its turn.
 pub(super) fn retry_later(draft: &mut Draft<'_>, id: ReplicaId, replica: &Replica) {
+    if replica.retry.is_some_and(|retry| retry > draft.now) {
+        return;
+    }
     let retry = draft.now + backoff(draft, replica.attempts);
     draft.push(Event::ReplicaUnplaced { replica: id, retry });
 }
@@ -340,7 +343,15 @@ pub(super) fn place_again(
     } else {
         Standby::Last
     };
-    let granted = wanted.and_then(|wanted| seek(draft, &of, &wanted, standby).ok().flatten());
+    let mut granted = None;
+    if let Some(mut wanted) = wanted {
+        granted = seek(draft, &of, &wanted, standby).ok().flatten();
+        let at_most = workload.terms.spread_at_most(workload.replica_count());
+        if granted.is_none() && at_most != wanted.spread {
+            wanted.spread = at_most;
+            granted = seek(draft, &of, &wanted, standby).ok().flatten();
+        }
+    }
     if granted.is_none() {
         retry_later(draft, id, replica);
     } else if leads {

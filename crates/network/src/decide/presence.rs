@@ -263,11 +263,22 @@ pub(super) fn drain_all(draft: &mut Draft<'_>, nodes: impl IntoIterator<Item = N
     for (id, _) in &nodes {
         draft.close(*id);
     }
-    for (id, _) in &nodes {
+    for (id, node) in &nodes {
         present(draft, *id, Presence::Draining(draft.now));
         standby::vacate(draft, *id);
+        turn_back(draft, node);
     }
     move_away(draft, nodes.into_iter().map(|(_, node)| node));
+}
+
+/// Ends the leases of a node that replicas are about to move to: they stay where they are.
+fn turn_back(draft: &mut Draft<'_>, node: &Node) {
+    for (id, held) in held_by(draft, node) {
+        let replica = draft.state.replicas.get(&held.replica);
+        if replica.is_some_and(|replica| replica.successor == Some(id)) {
+            lease::end(draft, id, &held, EndReason::Drained, draft.now);
+        }
+    }
 }
 
 /// Grants successors to leases of draining nodes that have none, to so many in one batch. The old

@@ -204,7 +204,9 @@ pub(super) fn due(draft: &mut Draft<'_>, id: ClaimId) {
     if draft.disposed_of(id) || draft.recounts(claim.workload) || claim.place.is_some() {
         return;
     }
-    if !claim_node(draft, id, of) {
+    // Who was tried out of turn keeps its turn.
+    let is_its_turn = claim.retry.is_none_or(|retry| retry <= draft.now);
+    if !claim_node(draft, id, of) && is_its_turn {
         let retry = draft.now + backoff(draft, claim);
         draft.push(Event::ClaimSought {
             claim: id,

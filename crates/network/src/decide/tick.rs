@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use remuda_ledger::{Account, Entry, Purpose};
-use remuda_types::{LeaseId, NodeKey, ProviderId, ReplicaId, WorkloadId};
+use remuda_types::{LeaseId, NodeKey, ProviderId, ReplicaId, Together, WorkloadId};
 
 use super::draft::Draft;
 use super::leave::{gone, nodes_of};
@@ -11,7 +11,7 @@ use super::observe::{after_end, drained};
 use super::{lease, order, presence, reserve, standby, tranche};
 use crate::event::Event;
 use crate::index::{Due, Layer};
-use crate::state::{EndReason, Phase, Presence, Standing};
+use crate::state::{EndReason, Phase, Presence, Standing, Terms};
 
 /// So many standing orders are tried in one tick at most, and so many of their replicas, but one order
 /// always: each is a search, and all others wait. As many again may be tried that room has woken, and
@@ -19,6 +19,8 @@ use crate::state::{EndReason, Phase, Presence, Standing};
 const ORDERS_AT_ONCE: usize = 50;
 const ORDERED_AT_ONCE: u64 = 500;
 const SEEKERS_AT_ONCE: usize = 50;
+/// Among so many of them, those whose own turn comes next.
+const SEEKERS_SEEN: usize = 1_000;
 
 pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     draft.spares_spot |= adopting;
@@ -30,8 +32,8 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     due.extend(orders_due(draft));
     // Who leaves goes first: a lease that ends with its provider must not be renewed before, for
     // then it would be settled twice in one batch.
-    // Standbys go last, and before them who has waited for a place: who has lost one goes first, spot
-    // after those for whom it would have to make room again, and then what is booked.
+    // Standbys go last, and before them who has waited for a place: who has lost one goes first, then
+    // what is booked and spot, which would have to make room again for the others.
     // What is over goes before what begins, for it may be in its place.
     let begins = |id: &WorkloadId| draft.state.reservations.get(id).is_some_and(|of| !of.begun);
     due.sort_by_key(|item| match item {
@@ -71,9 +73,44 @@ fn orders_due(draft: &Draft<'_>) -> Vec<Due> {
     let due = draft.index.due_orders(draft.now);
     let due = due.filter(|order| !woken.contains(order));
     let due: Vec<_> = at_once(draft, due.take(ORDERS_AT_ONCE)).collect();
-    let seekers = if woken.is_empty() { 0 } else { SEEKERS_AT_ONCE };
-    let seekers = draft.index.seekers_after(draft.now).take(seekers);
-    seekers.chain(woken).chain(due).collect()
+    let seekers = seekers_beside(draft, &woken);
+    seekers.into_iter().chain(woken).chain(due).collect()
+}
+
+/// Who has lost a place and could use room of the kinds that these orders were woken by.
+fn seekers_beside(draft: &Draft<'_>, woken: &[Due]) -> Vec<Due> {
+    let state = draft.state;
+    let orders = woken.iter().filter_map(|due| match due {
+        Due::Order(id) => state.orders.get(id),
+        _ => None,
+    });
+    let classes: Vec<_> = orders.map(|order| &order.terms.classes).collect();
+    let any = classes.iter().any(|classes| classes.is_empty());
+    let classes: BTreeSet<_> = classes.into_iter().flatten().collect();
+    let could_use = |terms: &Terms| {
+        any || terms.classes.is_empty() || terms.classes.iter().any(|one| classes.contains(one))
+    };
+    let seeks = |due: &Due| match due {
+        Due::Replica(id) => {
+            let replica = state.replicas.get(id);
+            let workload = replica.and_then(|of| state.workloads.get(&of.workload));
+            // Of a gang the first looks for all.
+            workload.is_some_and(|of| {
+                let is_behind =
+                    of.terms.together == Together::Fabric && of.replicas.first() != Some(id);
+                could_use(&of.terms) && !is_behind
+            })
+        }
+        Due::Claim(id) => {
+            let claim = state.claims.get(id);
+            let of = claim.and_then(|claim| state.reservations.get(&claim.workload));
+            of.is_some_and(|of| could_use(&of.terms))
+        }
+        _ => false,
+    };
+    let looked_at = if woken.is_empty() { 0 } else { SEEKERS_SEEN };
+    let seekers = draft.index.seekers_after(draft.now).take(looked_at);
+    seekers.filter(seeks).take(SEEKERS_AT_ONCE).collect()
 }
 
 /// The first of these orders that together have few enough replicas.

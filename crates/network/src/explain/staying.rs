@@ -1,7 +1,7 @@
 //! What stays on nodes that drain, and why it has nowhere to go. How it is moved does not belong here.
 
 use remuda_placement::{Replicas, Unplaced};
-use remuda_types::LeaseId;
+use remuda_types::{LeaseId, Together};
 
 use crate::Network;
 use crate::state::{Lease, State};
@@ -13,6 +13,13 @@ impl State {
         let workload = self.workloads.get(&lease.workload);
         replica.is_some_and(|replica| replica.lease == Some(id) && replica.successor.is_none())
             && workload.is_some_and(|workload| !workload.stopping)
+    }
+
+    /// Whether a lease is of a workload whose replicas must stand together, and not the only one.
+    pub fn is_of_gang(&self, id: LeaseId) -> bool {
+        let lease = self.leases.get(&id);
+        let workload = lease.and_then(|lease| self.workloads.get(&lease.workload));
+        workload.is_some_and(|of| of.terms.together == Together::Fabric && of.replicas.len() > 1)
     }
 }
 

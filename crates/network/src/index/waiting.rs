@@ -196,12 +196,13 @@ impl Index {
         self.waiting.next(most)
     }
 
-    /// Room came free on a node, or may have.
+    /// Room came free on a node, or may have; on one that takes nobody it is of no use.
     pub(super) fn wake_orders(&mut self, state: &State, node: NodeKey) {
         if self.waiting.standing.is_empty() {
             return;
         }
-        if let Some(node) = state.nodes.get(&node) {
+        let node = state.nodes.get(&node);
+        if let Some(node) = node.filter(|node| node.presence.is_open()) {
             self.waiting.wake(Some(node.class));
             self.waiting.wake(None);
         }

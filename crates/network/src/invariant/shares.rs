@@ -42,7 +42,7 @@ pub(super) fn check_grants(state: &State, events: &[Event]) -> Result<(), Violat
         let Some(workload) = state.workloads.get(&id) else {
             continue;
         };
-        let most = workload.terms.spread(workload.replica_count());
+        let most = workload.terms.spread_at_most(workload.replica_count());
         if most == Spread::default() {
             continue;
         }

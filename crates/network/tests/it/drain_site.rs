@@ -71,6 +71,28 @@ fn no_replica_of_a_site_goes_to_another_of_its_nodes() {
     assert!(again.is_empty(), "{again:?}");
 }
 
+#[test]
+fn who_was_about_to_move_to_a_site_that_drains_stays_and_goes_elsewhere() {
+    let mut world = World::new(lax());
+    let (_, site) = site(&mut world, 1);
+    let (_, project) = world.project(1, "1000.00");
+    let (_, from) = world.node(2, "0.50");
+    let workload = world.deploy(project, &terms(1), 1);
+    world.all_ready(workload);
+    let lease = world.only(workload);
+    assert_eq!(world.lease(lease).node, from);
+    world.run(Command::DrainNode { node: from });
+    assert_eq!(successors(&world, workload), [site]);
+    let events = world.run(Command::DrainSite { site });
+    assert!(successors(&world, workload).is_empty(), "{events:?}");
+    assert_eq!(world.only(workload), lease, "it serves where it did");
+    let (_, other) = world.node(3, "3.00");
+    world.tick_after(secs(60));
+    let replicas = world.held(workload);
+    let next = world.state().replicas[&replicas[0].0].successor.unwrap();
+    assert_eq!(world.lease(next).node, other);
+}
+
 /// One by one they go round: what this command is for.
 #[test]
 fn nodes_drained_one_by_one_hand_their_replicas_to_each_other() {

@@ -1,11 +1,11 @@
 //! What cannot be had now is deployed as soon as it can.
 
-use remuda_network::command::ObservedPhase;
+use remuda_network::command::{EnrolNode, ObservedPhase};
 use remuda_network::state::{EndReason, OrderEnd, Terms};
 use remuda_network::{Command, Event, Network};
-use remuda_types::{ProjectId, Span, WorkloadId};
+use remuda_types::{Capacity, ProjectId, Span, WorkloadId};
 
-use crate::world::{World, lax, per_hour, secs, terms};
+use crate::world::{World, capacity, key, lax, per_hour, secs, terms};
 
 /// Stands for an hour at most.
 fn order(world: &World, project: ProjectId, terms: &Terms, replicas: u32) -> Command {
@@ -355,6 +355,49 @@ fn who_has_lost_a_place_goes_before_who_waits_for_a_first_one() {
     world.node(3, "4.00");
     let events = world.tick_after(secs(1));
     assert_eq!(ends(&events), [OrderEnd::Filled]);
+}
+
+/// Or room that others leave would have it wait ever longer for room of its own.
+#[test]
+fn who_is_tried_out_of_turn_in_vain_keeps_its_turn() {
+    let mut world = World::new(lax());
+    let (_, node) = world.node(1, "4.00");
+    let (_, project) = world.project(1, "100.00");
+    let running = world.deploy(project, &terms(1), 2);
+    world.all_ready(running);
+    stands(&world.run(order(&world, project, &terms(2), 1)));
+    let last_seen = world.now;
+    world.run(Command::NodeLost { node, last_seen });
+    pass(&mut world, 30);
+    let (replica, _) = world.held(running)[0];
+    let before = world.state().replicas[&replica].clone();
+    assert!(before.retry > Some(world.now));
+    // Room for none of them; an order is woken by it all the same.
+    let provider = world.provider(2);
+    let site = world.site(provider, 2);
+    let small = Capacity {
+        gpus: 0,
+        gpu_memory_mib: 0,
+        ..capacity()
+    };
+    world.run(Command::EnrolNode(Box::new(EnrolNode {
+        node: key(2),
+        provider,
+        site,
+        class: "h100-sxm-80".parse().unwrap(),
+        capacity: small,
+        price: per_hour("1.00"),
+    })));
+    world.run(Command::NodeConnected {
+        node: key(2),
+        capacity: small,
+    });
+    let events = world.run(Command::Tick { adopting: false });
+    assert!(
+        matches!(events[..], [Event::OrderWaits { .. }]),
+        "{events:?}"
+    );
+    assert_eq!(world.state().replicas[&replica], before);
 }
 
 #[test]

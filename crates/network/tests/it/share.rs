@@ -487,6 +487,28 @@ fn what_serves_from_many_sites_has_a_sixth_at_most_with_one_owner() {
 }
 
 #[test]
+fn what_shrank_by_one_still_finds_its_place_again() {
+    let (mut world, project) = world(6);
+    let of_many = Terms {
+        max_owner_share: None,
+        tier: Tier::MultiSite,
+        ..shared(1, 1)
+    };
+    let workload = world.deploy(project, &of_many, 12);
+    assert_eq!(of_owners(&world, workload), [2; 6]);
+    world.run(scale(workload, 11));
+    world.all_ready(workload);
+    // Of eleven one each is a sixth; every owner that is left has one at least.
+    for n in 1..=6 {
+        lose(&mut world, node(n, 0));
+        assert_eq!(waiting(&world, workload), 0, "{n}");
+        assert_eq!(of_owners(&world, workload).iter().max(), Some(&2));
+        world.all_ready(workload);
+        connect(&mut world, node(n, 0));
+    }
+}
+
+#[test]
 fn one_fabric_and_shares_are_not_asked_together() {
     let (mut world, project) = world(1);
     let gang = Terms {

@@ -9,7 +9,7 @@ use remuda_types::{CommandId, ProjectId, Span, Tier};
 use super::dice::Dice;
 use super::service::Kind;
 use super::wants::Wants;
-use crate::scenario::{self, Redundancy};
+use crate::scenario;
 
 /// Something that a tenant wants run.
 #[derive(Clone, Debug)]
@@ -80,16 +80,11 @@ impl Tenants {
             Tier::Standard | Tier::Spot => Some(self.dice.wait(self.wanted.lifetime.0)),
             Tier::Enterprise | Tier::MultiSite => None,
         };
-        let redundancy = self.wanted.redundancy;
-        let bought = if redundancy == Redundancy::Full {
-            replicas
+        let bought = if kind.tier.spreads_owners() {
+            self.wanted.bought(kind.needed, &mut terms)
         } else {
-            kind.needed
+            replicas
         };
-        if redundancy == Redundancy::None && kind.tier.spreads_owners() {
-            terms.tier = Tier::Standard;
-            (terms.max_owner_share, terms.max_site_share) = (None, None);
-        }
         let command = Command::Deploy {
             project,
             terms: Box::new(terms),

@@ -1,5 +1,6 @@
 //! Who buys: how much, of what, and what tenants do beside deploying and stopping.
 
+use remuda_network::state::Terms;
 use remuda_types::{Share, Span, Tier};
 use serde::Deserialize;
 
@@ -28,7 +29,7 @@ pub struct Demand {
     /// Replicas of a service beyond those it needs.
     pub spare: u32,
     /// The most of its replicas, in percent, that an owner or a site may have of such a service; where
-    /// nothing is said, one.
+    /// nothing is said, what the tier says.
     pub max_share_pct: Option<u32>,
     /// For comparison: what such a service has of it.
     pub redundancy: Redundancy,
@@ -129,7 +130,20 @@ impl Demand {
         per_day("demand.scales_per_day", self.scales_per_day)
     }
 
-    /// The same, as a share.
+    /// What is bought where such a service is wanted, `spare` replicas and all: how many replicas, and
+    /// on what terms.
+    pub(crate) fn bought(&self, needed: u32, terms: &mut Terms) -> u32 {
+        if self.redundancy == Redundancy::Full {
+            return needed + self.spare;
+        }
+        if self.redundancy == Redundancy::None {
+            terms.tier = Tier::Standard;
+            (terms.max_owner_share, terms.max_site_share) = (None, None);
+        }
+        needed
+    }
+
+    /// The most that an owner and a site may have, as a share.
     pub(crate) fn max_share(&self) -> Result<Option<Share>, ScenarioError> {
         let Some(percent) = self.max_share_pct else {
             return Ok(None);

@@ -73,8 +73,8 @@ impl Wishes {
 
     /// Capacity from a time on and before another.
     pub(super) fn reservation(&mut self, id: CommandId, now: Time, state: &State) -> Option<Asked> {
-        let (kind, replicas) = self.drawn(&[Tier::Standard, Tier::Enterprise, Tier::MultiSite])?;
-        let mut terms = self.wants.terms(kind.tier)?;
+        let tiers = [Tier::Standard, Tier::Enterprise, Tier::MultiSite];
+        let (kind, replicas, mut terms) = self.drawn(&tiers)?;
         if self.dice.falls(0.5) {
             terms.max_price = self.limit(&terms, RESERVATION_PAYS, state);
         }
@@ -100,8 +100,7 @@ impl Wishes {
         (now, last): (Time, Time),
         state: &State,
     ) -> Option<Asked> {
-        let (kind, replicas) = self.drawn(Tier::ALL)?;
-        let mut terms = self.wants.terms(kind.tier)?;
+        let (kind, replicas, mut terms) = self.drawn(Tier::ALL)?;
         terms.max_price = self.limit(&terms, ORDER_PAYS, state);
         let stands = LENGTH_LEAST.saturating_add(self.lifetime());
         let stands = stands.min(state.policy.order_stands_max.saturating_sub(Span::HOUR));
@@ -155,16 +154,19 @@ impl Wishes {
         self.projects[self.dice.below(self.projects.len())]
     }
 
-    /// What it is sold as, and how many replicas are wanted.
-    fn drawn(&mut self, tiers: &[Tier]) -> Option<(Kind, u32)> {
+    /// What it is sold as, how many replicas are wanted, and on what terms.
+    fn drawn(&mut self, tiers: &[Tier]) -> Option<(Kind, u32, Terms)> {
         let tier = *tiers.get(self.dice.below(tiers.len()))?;
         if tier.spreads_owners() {
             let services = &self.wanted.services;
             let needed = services.get(self.dice.below(services.len()))?.needs;
-            return Some((Kind { tier, needed }, needed + self.wanted.spare));
+            let mut terms = self.wants.terms(tier)?;
+            let replicas = self.wanted.bought(needed, &mut terms);
+            return Some((Kind { tier, needed }, replicas, terms));
         }
         let replicas = 1 + u32::from(self.dice.falls(0.4)) + u32::from(self.dice.falls(0.2));
-        Some((Kind { tier, needed: 1 }, replicas))
+        let terms = self.wants.terms(tier)?;
+        Some((Kind { tier, needed: 1 }, replicas, terms))
     }
 
     /// The most that a replica may cost: about what a node that would do asks for its GPUs.
