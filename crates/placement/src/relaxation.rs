@@ -32,7 +32,7 @@ pub enum Relaxation {
     DiskMib(u64),
     /// Pay up to this much by the hour.
     MaxPrice(Price),
-    /// Let an owner have so many replicas.
+    /// Let an owner have so many replicas, and each of its sites.
     PerOwner(NonZeroU32),
     /// Let a site have so many replicas.
     PerSite(NonZeroU32),
@@ -77,7 +77,11 @@ impl Relaxation {
             Self::Class(class) => relaxed.classes.push(class),
             Self::Country(country) => relaxed.countries.push(country),
             Self::MaxPrice(price) => relaxed.max_price = Some(price),
-            Self::PerOwner(most) => relaxed.spread.per_owner = Some(most),
+            Self::PerOwner(most) => {
+                relaxed.spread.per_owner = Some(most);
+                let per_site = relaxed.spread.per_site;
+                relaxed.spread.per_site = per_site.map(|at_site| at_site.max(most));
+            }
             Self::PerSite(most) => relaxed.spread.per_site = Some(most),
             Self::ShareNoFabric => {
                 (relaxed.together, relaxed.fabric) = (Together::Anywhere, None);

@@ -316,7 +316,10 @@ impl View<'_> {
 
     /// The constraint that alone keeps the nodes out.
     pub(crate) fn only_failure(&self) -> Option<Constraint> {
-        let mut failures = self.failures();
+        // A site has one owner: where that has too many it is let have more of both.
+        let by_owner = self.fails(Constraint::OwnerSpread);
+        let failures = self.failures();
+        let mut failures = failures.filter(|one| !(by_owner && *one == Constraint::SiteSpread));
         let first = failures.next()?;
         // Where none of them would do no single change admits one.
         let alone = failures.next().is_none() && self.has.is_some();
