@@ -571,10 +571,11 @@ impl Index {
     }
 
     fn refresh(&mut self, state: &State, due: Due) {
+        let at = due_at(state, due);
         if matches!(due, Due::Replica(_) | Due::Claim(_)) {
-            self.note_seeker(state, due);
+            self.note_seeker(state, due, at);
         }
-        self.set_due(due, due_at(state, due));
+        self.set_due(due, at);
     }
 
     fn set_due(&mut self, due: Due, at: Option<Time>) {

@@ -6,14 +6,14 @@
 
 use remuda_types::Time;
 
-use super::due::{Due, due_at};
+use super::due::Due;
 use super::{Index, Layer};
 use crate::state::{EndReason, Replica, State};
 
 impl Index {
-    /// Takes note of whether one seeks room, as the state has it now.
-    pub(super) fn note_seeker(&mut self, state: &State, due: Due) {
-        let at = due_at(state, due).filter(|_| seeks_room(state, due));
+    /// Takes note of whether one seeks room, as the state has it now, and when its turn is.
+    pub(super) fn note_seeker(&mut self, state: &State, due: Due, at: Option<Time>) {
+        let at = at.filter(|_| seeks_room(state, due));
         self.seekers.set(due, at);
     }
 

@@ -1,19 +1,16 @@
 //! What a spec's types do not say. Control checks it again; here it is found without asking.
 
-use remuda_types::{Money, Share, Together};
+use remuda_types::Money;
 use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::problem::FieldError;
 use remuda_wire::api::workload::ModelSpec;
 
 /// Everything that is wrong.
 pub(super) fn check(spec: &WorkloadSpec) -> Vec<FieldError> {
-    let checks = [
-        runs_one_thing(spec),
-        replicas(spec),
-        command(spec),
-        together(spec),
-    ];
-    let checks = checks.into_iter().flatten().chain(shares(spec));
+    let checks = [runs_one_thing(spec), replicas(spec), command(spec)];
+    let spread = spec.spread_faults();
+    let spread = spread.map(|(pointer, detail)| wrong(pointer, detail));
+    let checks = checks.into_iter().flatten().chain(spread);
     checks.chain(engine(spec)).chain(amounts(spec)).collect()
 }
 
@@ -37,51 +34,6 @@ fn runs_one_thing(spec: &WorkloadSpec) -> Option<FieldError> {
 
 fn replicas(spec: &WorkloadSpec) -> Option<FieldError> {
     (spec.replicas == 0).then(|| wrong("/replicas", "at least 1 is expected"))
-}
-
-fn together(spec: &WorkloadSpec) -> Option<FieldError> {
-    let fabric = spec.placement.together == Together::Fabric;
-    (fabric && spec.tier.spreads_owners()).then(|| {
-        wrong(
-            "/placement/together",
-            "one fabric is at one site, and the tier has each copy at a site of its own: \
-             choose another tier, or leave it out",
-        )
-    })
-}
-
-/// The most that one owner and one site may have.
-fn shares(spec: &WorkloadSpec) -> impl Iterator<Item = FieldError> {
-    let placement = &spec.placement;
-    let given = [
-        (
-            "/placement/max_owner_share_pct",
-            placement.max_owner_share_pct,
-        ),
-        (
-            "/placement/max_site_share_pct",
-            placement.max_site_share_pct,
-        ),
-    ];
-    let (tier, most) = (spec.tier, spec.tier.max_share_percent());
-    let fabric = placement.together == Together::Fabric;
-    given.into_iter().filter_map(move |(pointer, percent)| {
-        let percent = percent?;
-        if let Err(error) = Share::of_percent(percent) {
-            return Some(wrong(pointer, error.to_string()));
-        }
-        if fabric {
-            let detail = "one fabric is at one site, of one owner: leave this out, or `together`";
-            return Some(wrong(pointer, detail));
-        }
-        (percent > most).then(|| {
-            let detail = format!(
-                "{percent}: the tier {tier} is kept by two owners and sites at least: ask for at \
-                 most {most}, or choose another tier"
-            );
-            wrong(pointer, detail)
-        })
-    })
 }
 
 fn command(spec: &WorkloadSpec) -> Option<FieldError> {

@@ -29,7 +29,7 @@ fn booked(outcome: &Outcome) {
     // Budgets are ample, so nothing lapses.
     assert_eq!(of.lapsed, 0, "{of:?}");
     assert!(of.filled_at_once > 10 && of.filled_later > 0, "{of:?}");
-    assert!(of.unfilled > 0 && of.recalled > 0, "{of:?}");
+    assert!(of.unfilled > 0, "{of:?}");
     assert!(of.scaled > 50 && of.without_room > 10, "{of:?}");
 }
 
@@ -40,6 +40,8 @@ fn begun(outcomes: &[Outcome]) {
     let late = sum(outcomes, |outcome| outcome.bookings.begun_late);
     let in_part = sum(outcomes, |outcome| outcome.bookings.begun_in_part);
     assert!(whole > 5 * (late + in_part), "{whole}, {late}, {in_part}");
+    let recalled = sum(outcomes, |outcome| outcome.bookings.recalled);
+    assert!(recalled > 0, "no order was cancelled");
 }
 
 /// What came of the requests: none is lost while a replica serves, and none of their money is.

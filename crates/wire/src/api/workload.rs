@@ -1,5 +1,7 @@
 //! The workload spec: what `remuda deploy` reads as YAML and `POST /v1/workloads` takes as JSON.
 
+mod spread;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -8,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::schema;
+
+pub use spread::Fault;
 
 /// What a tenant wants run. Exactly one of `model` and `process` is given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

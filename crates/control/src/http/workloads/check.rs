@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use remuda_network::placement::Request;
 use remuda_network::state::{Near, TokenPrices};
-use remuda_types::{Place, Price, Share, Together, WorkloadKind};
+use remuda_types::{Place, Price, Share, WorkloadKind};
 use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::problem::FieldError;
 use remuda_wire::api::workload::{ModelSpec, NearSpec, ProcessSpec};
@@ -93,13 +93,6 @@ pub(super) fn checked(spec: &WorkloadSpec) -> Result<Asked, Problem> {
         few,
         "/placement",
         "at most 64 classes and 64 countries are expected",
-    );
-    let apart = spec.tier.spreads_owners() && placement.together == Together::Fabric;
-    errors.expect(
-        !apart,
-        "/placement/together",
-        "fabric: one fabric is at one site, and this tier has each copy at a site of its own; \
-         choose another tier, or leave it out",
     );
     let max_price = placement
         .max_price_usd_per_hour

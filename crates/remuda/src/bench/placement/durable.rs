@@ -219,7 +219,6 @@ impl Run {
 
     /// Makes ready what tenants ask next: what that takes is theirs, and is not counted.
     fn draw(&mut self) -> anyhow::Result<()> {
-        self.ids.make_ready()?;
         while self.asked.len() < BATCH_MAX {
             let asked = self.one_asked()?;
             self.asked.push_back(asked);

@@ -1,46 +1,19 @@
-//! The shares of a workload that one owner and one site may have, checked.
+//! How the copies of a workload are to stand to each other, checked, and the shares that one owner and
+//! one site may have of it.
 
-use remuda_types::{Share, Together};
+use remuda_types::Share;
 use remuda_wire::api::WorkloadSpec;
 
 use super::Errors;
 
 /// The most that one owner and one site may have.
 pub(super) fn shares(errors: &mut Errors, spec: &WorkloadSpec) -> [Option<Share>; 2] {
-    let placement = &spec.placement;
-    let given = [
-        (
-            "/placement/max_owner_share_pct",
-            placement.max_owner_share_pct,
-        ),
-        (
-            "/placement/max_site_share_pct",
-            placement.max_site_share_pct,
-        ),
-    ];
-    given.map(|(pointer, percent)| share(errors, spec, (pointer, percent?)))
-}
-
-fn share(
-    errors: &mut Errors,
-    spec: &WorkloadSpec,
-    (pointer, percent): (&str, u32),
-) -> Option<Share> {
-    let share = Share::of_percent(percent);
-    let share = share.map_err(|error| errors.push(pointer, error.to_string()));
-    let most = spec.tier.max_share_percent();
-    if spec.placement.together == Together::Fabric {
-        let detail = "one fabric is at one site, of one owner: leave this out, or `together`";
-        errors.push(pointer, detail);
-    } else if share.is_ok() && percent > most {
-        let detail = format!(
-            "{percent}: the tier {} is kept by two owners and sites at least: ask for at most \
-             {most}, or choose another tier",
-            spec.tier
-        );
+    for (pointer, detail) in spec.spread_faults() {
         errors.push(pointer, detail);
     }
-    share.ok()
+    let placement = &spec.placement;
+    let given = [placement.max_owner_share_pct, placement.max_site_share_pct];
+    given.map(|percent| Share::of_percent(percent?).ok())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Ids of commands. Clients choose them, so what it costs to make one is not control's: many are made
-//! ready at once, in time that is not counted.
+//! Ids of commands. Clients choose them, so what it costs to make one is not control's: the entropy
+//! of many is asked for at once.
 
 use anyhow::Context as _;
 use remuda_types::{CommandId, Entropy};
@@ -14,28 +14,19 @@ const AT_ONCE: usize = 1_000;
 /// Ids, one after another.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
-    ready: Vec<CommandId>,
+    ready: Vec<[u8; EACH]>,
 }
 
 impl Ids {
-    /// Makes as many ready as one batch may take, born now.
-    pub(super) fn make_ready(&mut self) -> anyhow::Result<()> {
-        let mut bytes = [0; EACH * AT_ONCE];
-        getrandom::fill(&mut bytes)?;
-        let born = clock::now();
-        let each = bytes.as_chunks().0.iter();
-        self.ready = each
-            .map(|entropy| CommandId::new(born, Entropy(*entropy)))
-            .collect();
-        Ok(())
-    }
-
-    /// The next one.
+    /// The next one, born now.
     pub(super) fn next(&mut self) -> anyhow::Result<CommandId> {
         if self.ready.is_empty() {
-            self.make_ready()?;
+            let mut bytes = [0; EACH * AT_ONCE];
+            getrandom::fill(&mut bytes)?;
+            self.ready = bytes.as_chunks().0.to_vec();
         }
-        self.ready.pop().context("no id was made ready")
+        let entropy = self.ready.pop().context("no entropy was given")?;
+        Ok(CommandId::new(clock::now(), Entropy(entropy)))
     }
 }
 
