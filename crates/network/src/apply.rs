@@ -15,17 +15,20 @@ use crate::state::{
     Provider, Replica, Site, Standing, State, Tenant, Tranche, Workload,
 };
 
+/// After a pause many ids are too old at once: with each command so many are forgotten.
+const FORGOTTEN_AT_ONCE: usize = 1_000;
+
 impl State {
     /// Remembers a committed command and the time it carried.
     pub fn remember(&mut self, now: Time, id: CommandId) {
         self.clock = self.clock.max(now);
         self.recent.insert(id);
         self.forgotten = self.forgotten.max(self.clock - self.policy.id_window);
-        while self
-            .recent
-            .first()
-            .is_some_and(|oldest| oldest.born() < self.forgotten)
-        {
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            let oldest = self.recent.first();
+            if oldest.is_none_or(|oldest| oldest.born() >= self.forgotten) {
+                return;
+            }
             self.recent.pop_first();
         }
     }

@@ -20,12 +20,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use remuda_placement::{DemandClass, Fleet, NodeOffer};
 use remuda_types::{
-    ApiKeyId, ClaimId, Digest, Label, LeaseId, NodeKey, ProjectId, ProviderId, SiteId, TenantId,
-    Time, WorkloadId,
+    ApiKeyId, ClaimId, Digest, Label, LeaseId, Lookup, NodeKey, ProjectId, ProviderId, SiteId,
+    TenantId, Time, WorkloadId,
 };
 use smallvec::SmallVec;
 
-use crate::map::Map;
 use crate::state::{AdoptedPlan, KeyOwner, Node, Presence, Site, State};
 
 pub use due::Due;
@@ -78,7 +77,7 @@ pub struct Index {
     keys_of: BTreeSet<(KeyOwner, ApiKeyId)>,
     nodes_of: BTreeSet<(ProviderId, NodeKey)>,
     /// Every live lease, those included that their replica has left and that still drain.
-    leases_of: Map<WorkloadId, Leases>,
+    leases_of: Lookup<WorkloadId, Leases>,
     /// What facts changed since it was last said when it is due.
     changed: SmallVec<[Due; 8]>,
     dues: Dues,
@@ -266,7 +265,7 @@ impl Index {
     }
 
     fn note_lease(&mut self, workload: WorkloadId, lease: LeaseId) {
-        let leases = self.leases_of.entry(workload).or_default();
+        let leases = self.leases_of.or_default(workload);
         if let Err(at) = leases.binary_search(&lease) {
             leases.insert(at, lease);
         }

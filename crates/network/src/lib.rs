@@ -23,7 +23,6 @@ pub mod state;
 mod apply;
 mod decide;
 mod explain;
-mod map;
 mod terms;
 
 pub use command::Command;

@@ -91,11 +91,11 @@ pub struct State {
     /// Money in gateways' hands.
     #[n(15)]
     pub tranches: Table<TrancheId, Tranche>,
-    /// Commands of the last minutes.
+    /// Commands of the last minutes, and some that are on their way out.
     #[n(16)]
     pub recent: BTreeSet<CommandId>,
-    /// Ids born before this are no longer in `recent`; never goes back, even when a policy asks
-    /// for a longer memory.
+    /// Ids born before this are refused, and leave `recent`; never goes back, even when a policy
+    /// asks for a longer memory.
     #[n(17)]
     pub forgotten: Time,
     /// The plan that placement follows; none was made yet is none.

@@ -7,7 +7,9 @@
 pub mod class;
 pub mod digest;
 pub mod id;
+pub mod lookup;
 pub mod money;
+mod parts;
 pub mod place;
 pub mod promise;
 pub mod shape;
@@ -22,6 +24,7 @@ pub use id::{
     ApiKeyId, ClaimId, CommandId, Entropy, GatewayKey, IdError, LeaseId, NodeKey, ProjectId,
     ProviderId, ReplicaId, RequestId, SiteId, TenantId, TrancheId, TransferId, WorkloadId,
 };
+pub use lookup::Lookup;
 pub use money::{Money, MoneyError, Price};
 pub use place::{Country, Place, PlaceError};
 pub use promise::Credit;

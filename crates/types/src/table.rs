@@ -3,21 +3,24 @@
 //! It answers as a `BTreeMap` does, and is walked in the order of its keys. Entries lie side by
 //! side and do not move; a look-up goes by hash and touches the entry alone. The order is a list
 //! of keys beside it, in pieces, that a removal does not touch: a key that is gone is passed over,
-//! and the list is cleared of such when they are as many as the others. Nothing is ever iterated
-//! by hash. What does not belong here: what the entries mean.
+//! and where such are more than the others, each removal clears a piece of them. Nothing is ever
+//! iterated by hash, and no step takes long, however many entries there are. What does not belong
+//! here: what the entries mean.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::iter::{Flatten, Skip};
 use std::ops::{Bound, Index, RangeBounds};
 use std::slice;
 
-use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use minicbor::decode::{self, Decoder};
 use minicbor::encode::{self, Encoder, Write};
 use minicbor::{Decode, Encode};
+
+use crate::lookup::hash;
+use crate::parts::Parts;
 
 /// A piece of the order that would have more keys becomes two.
 const PIECE_MAX: usize = 512;
@@ -28,7 +31,7 @@ const GONE_MIN: usize = 1_024;
 #[derive(Clone)]
 pub struct Table<K, V> {
     /// Where the entry of a key is.
-    places: HashTable<u32>,
+    places: Parts<HashTable<u32>>,
     entries: Vec<Option<(K, V)>>,
     unused: Vec<u32>,
     order: Order<K>,
@@ -51,25 +54,19 @@ struct Order<K> {
     /// None of them empty.
     pieces: Vec<Vec<K>>,
     keys: usize,
+    /// The piece that is cleared next.
+    next: usize,
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
         Self {
-            places: HashTable::new(),
+            places: Parts::default(),
             entries: Vec::new(),
             unused: Vec::new(),
-            order: Order {
-                firsts: Vec::new(),
-                pieces: Vec::new(),
-                keys: 0,
-            },
+            order: Order::default(),
         }
     }
-}
-
-fn hash<K: Hash>(key: &K) -> u64 {
-    FixedState::default().hash_one(key)
 }
 
 impl<K, V> Table<K, V> {
@@ -80,21 +77,18 @@ impl<K, V> Table<K, V> {
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.entries.len() - self.unused.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.len() == 0
     }
 }
 
 impl<K: Copy + Ord + Hash, V> Table<K, V> {
     fn place(&self, key: &K) -> Option<usize> {
-        let entries = &self.entries;
-        let is_it = |place: &u32| is_at(entries, *place, key);
-        let place = self.places.find(hash(key), is_it)?;
-        Some(*place as usize)
+        place_of(&self.places, &self.entries, key)
     }
 
     /// The value of a key.
@@ -120,7 +114,8 @@ impl<K: Copy + Ord + Hash, V> Table<K, V> {
         let entries = &mut self.entries;
         let is_it = |place: &u32| is_at(entries, *place, &key);
         let hash_at = |place: &u32| hash_of(entries, *place);
-        let free = match self.places.entry(hash(&key), is_it, hash_at) {
+        let at = hash(&key);
+        let free = match self.places.of_mut(at).entry(at, is_it, hash_at) {
             Entry::Occupied(found) => {
                 let (_, known) = entries.get_mut(*found.get() as usize)?.as_mut()?;
                 return Some(std::mem::replace(known, value));
@@ -141,7 +136,8 @@ impl<K: Copy + Ord + Hash, V> Table<K, V> {
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let entries = &self.entries;
         let is_it = |place: &u32| is_at(entries, *place, key);
-        let found = self.places.find_entry(hash(key), is_it).ok()?;
+        let at = hash(key);
+        let found = self.places.of_mut(at).find_entry(at, is_it).ok()?;
         let (place, _) = found.remove();
         let (_, value) = self.entries.get_mut(place as usize)?.take()?;
         self.unused.push(place);
@@ -149,16 +145,14 @@ impl<K: Copy + Ord + Hash, V> Table<K, V> {
         Some(value)
     }
 
-    /// Clears the order of keys that are gone once they are as many as those that are there, so
-    /// that each removal pays for one of them.
+    /// Clears a piece of the order where more of its keys are gone than are there.
     fn forget_gone(&mut self) {
         let gone = self.order.keys - self.len();
-        if gone <= self.len().max(GONE_MIN) {
-            return;
+        if gone > self.len().max(GONE_MIN) {
+            let (entries, places) = (&self.entries, &self.places);
+            self.order
+                .clear_piece(|key| place_of(places, entries, key).is_some());
         }
-        let mut order = std::mem::take(&mut self.order);
-        order.retain(|key| self.contains_key(key));
-        self.order = order;
     }
 
     /// The entries, by key.
@@ -214,6 +208,17 @@ impl<'a, K: Copy + Ord + Hash, V> Iterator for Iter<'a, K, V> {
     }
 }
 
+fn place_of<K: Hash + PartialEq, V>(
+    places: &Parts<HashTable<u32>>,
+    entries: &[Option<(K, V)>],
+    key: &K,
+) -> Option<usize> {
+    let hash = hash(key);
+    let is_it = |place: &u32| is_at(entries, *place, key);
+    let place = places.of(hash).find(hash, is_it)?;
+    Some(*place as usize)
+}
+
 fn is_at<K: PartialEq, V>(entries: &[Option<(K, V)>], place: u32, key: &K) -> bool {
     let entry = entries.get(place as usize);
     entry.is_some_and(|entry| entry.as_ref().is_some_and(|(at, _)| at == key))
@@ -230,6 +235,7 @@ impl<K> Default for Order<K> {
             firsts: Vec::new(),
             pieces: Vec::new(),
             keys: 0,
+            next: 0,
         }
     }
 }
@@ -286,20 +292,34 @@ impl<K: Copy + Ord> Order<K> {
         self.pieces.push(piece);
     }
 
-    /// Keeps only these keys.
-    fn retain(&mut self, wanted: impl Fn(&K) -> bool) {
-        let old = std::mem::take(self);
-        let kept = old.pieces.into_iter().flatten().filter(wanted);
-        let mut piece = Vec::new();
-        for key in kept {
-            self.keys += 1;
-            piece.push(key);
-            if piece.len() == PIECE_MAX / 2 {
-                self.append(std::mem::take(&mut piece));
+    /// Keeps only these keys of the piece whose turn it is.
+    fn clear_piece(&mut self, is_there: impl Fn(&K) -> bool) {
+        let at = self.next % self.pieces.len().max(1);
+        let Some(piece) = self.pieces.get_mut(at) else {
+            return;
+        };
+        self.keys -= piece.len();
+        piece.retain(is_there);
+        self.keys += piece.len();
+        self.next = at + 1;
+        self.settle(at);
+    }
+
+    /// Puts a piece that has fewer keys than it had right: it has a first key, or is one with the
+    /// piece before it.
+    fn settle(&mut self, at: usize) {
+        let before = at.checked_sub(1).map(|before| &self.pieces[before]);
+        let is_small = |before: &Vec<K>| before.len() + self.pieces[at].len() <= PIECE_MAX / 2;
+        match self.pieces[at].first() {
+            Some(first) if !before.is_some_and(is_small) => self.firsts[at] = *first,
+            _ => {
+                let piece = self.pieces.remove(at);
+                self.firsts.remove(at);
+                self.next = at;
+                if let Some(before) = at.checked_sub(1) {
+                    self.pieces[before].extend(piece);
+                }
             }
-        }
-        if !piece.is_empty() {
-            self.append(piece);
         }
     }
 
@@ -454,6 +474,7 @@ mod tests {
                 table.remove(&key);
             }
             prop_assert!(table.order.keys <= 2 * GONE_MIN);
+            prop_assert!(table.order.pieces.len() <= 2 * table.order.keys / (PIECE_MAX / 2) + 1);
             prop_assert!(table.keys().eq(kept.iter()));
         }
     }

@@ -28,11 +28,6 @@ pub enum Due {
     Order(WorkloadId),
 }
 
-impl Due {
-    /// Before all others.
-    pub(super) const FIRST: Self = Self::Lease(LeaseId::from_u128(0));
-}
-
 /// When it is due, as the state has it; nothing where it never is.
 pub(super) fn due_at(state: &State, due: Due) -> Option<Time> {
     match due {

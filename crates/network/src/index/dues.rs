@@ -1,35 +1,41 @@
 //! What the clock brings about, and when.
 //!
 //! Most of what is due never comes: a lease that begins to serve is no longer one that fails to. So
-//! the order is left alone when something changes, and what no longer holds is passed over; it is
-//! cleared away where it comes first, and all of it when it is as much as the rest. What does not
-//! belong here: when something is due, which the state says.
+//! the order is left alone when something changes, and what no longer holds is passed over. It is
+//! cleared away where it comes first; and where it is more than the rest, each change clears some of
+//! it, so that none takes long. What does not belong here: when something is due, which the state says.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::hash::Hash;
+use std::ops::{Bound, RangeBounds};
 
-use remuda_types::{LeaseId, Span, Time};
+use remuda_types::{LeaseId, Lookup, Time};
 
 use super::Due;
-use crate::map::Map;
 
 /// So much that no longer holds is never too much.
 const STALE_MIN: usize = 1_024;
+/// Of so much, and what is due at the same time, a change sees whether it still holds.
+const SEEN_AT_ONCE: usize = 8;
 
 /// What is due when.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dues {
     at: At,
-    /// All that holds, and some that no longer does; the first one holds.
-    order: BTreeSet<(Time, Due)>,
+    /// All that holds, and some that no longer does; the last one of the first time holds.
+    order: BTreeMap<Time, Vec<Due>>,
+    /// How much that is.
+    listed: usize,
+    /// From where on it is seen next whether it still holds.
+    next_seen: Time,
 }
 
 /// When each thing is due, the many of a kind by themselves.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct At {
-    leases: Map<LeaseId, Time>,
-    ended: Map<LeaseId, Time>,
-    others: Map<Due, Time>,
+    leases: Lookup<LeaseId, Time>,
+    ended: Lookup<LeaseId, Time>,
+    others: Lookup<Due, Time>,
 }
 
 impl At {
@@ -55,10 +61,10 @@ impl At {
     }
 }
 
-fn set<K: Eq + Hash>(map: &mut Map<K, Time>, key: K, at: Option<Time>) -> Option<Time> {
+fn set<K: Eq + Hash>(lookup: &mut Lookup<K, Time>, key: K, at: Option<Time>) -> Option<Time> {
     match at {
-        Some(at) => map.insert(key, at),
-        None => map.remove(&key),
+        Some(at) => lookup.insert(key, at),
+        None => lookup.remove(&key),
     }
 }
 
@@ -69,46 +75,86 @@ impl Dues {
         if before == at {
             return;
         }
-        self.order.extend(at.map(|at| (at, due)));
+        if let Some(at) = at {
+            self.order.entry(at).or_default().push(due);
+            self.listed += 1;
+        }
         if before.is_some() {
-            self.clear_away();
+            self.clear_first();
+            self.clear_some();
         }
     }
 
-    fn clear_away(&mut self) {
-        while let Some(first) = self.order.first().filter(|first| !self.holds(first)) {
-            let first = *first;
-            self.order.remove(&first);
-        }
-        let stale = self.order.len() - self.at.len();
-        if stale > self.at.len().max(STALE_MIN) {
-            let at = &self.at;
-            self.order.retain(|(time, due)| at.get(due) == Some(*time));
+    /// Takes away what comes first and no longer holds.
+    fn clear_first(&mut self) {
+        while let Some(mut first) = self.order.first_entry() {
+            let (time, dues) = (*first.key(), first.get_mut());
+            while let Some(due) = dues.last() {
+                if self.at.get(due) == Some(time) {
+                    return;
+                }
+                dues.pop();
+                self.listed -= 1;
+            }
+            first.remove();
         }
     }
 
-    fn holds(&self, (time, due): &(Time, Due)) -> bool {
-        self.at.get(due) == Some(*time)
+    /// Takes away some of what no longer holds, if that is most.
+    fn clear_some(&mut self) {
+        let mut seen = 0;
+        while seen < SEEN_AT_ONCE && self.listed - self.at.len() > self.at.len().max(STALE_MIN) {
+            seen += self.clear_next().max(1);
+        }
+    }
+
+    /// Takes away what no longer holds of the next time, and what is there twice; says how much was
+    /// there.
+    fn clear_next(&mut self) -> usize {
+        let Some((time, dues)) = self.order.range_mut(self.next_seen..).next() else {
+            self.next_seen = Time::EPOCH;
+            return 0;
+        };
+        let (time, before) = (*time, dues.len());
+        dues.retain(|due| self.at.get(due) == Some(time));
+        dues.sort_unstable();
+        dues.dedup();
+        self.listed -= before - dues.len();
+        if dues.is_empty() {
+            self.order.remove(&time);
+        }
+        // After the last of all times comes the first.
+        self.next_seen = Time::from_millis(time.as_millis().wrapping_add(1));
+        before
     }
 
     /// When the next of them is.
     pub(crate) fn next(&self) -> Option<Time> {
-        self.order.first().map(|(at, _)| *at)
+        self.order.first_key_value().map(|(at, _)| *at)
     }
 
     /// Those of `now` and before, earliest first.
     pub(crate) fn until(&self, now: Time) -> impl Iterator<Item = Due> + '_ {
-        let passed = self.order.iter().take_while(move |(at, _)| *at <= now);
-        passed.filter(|one| self.holds(one)).map(|(_, due)| *due)
+        self.within(..=now)
     }
-}
 
-impl Dues {
     /// Those after `now`, earliest first.
     pub(crate) fn after(&self, now: Time) -> impl Iterator<Item = Due> + '_ {
-        let first = (now + Span::from_millis(1), Due::FIRST);
-        let later = self.order.range(first..);
-        later.filter(|one| self.holds(one)).map(|(_, due)| *due)
+        self.within((Bound::Excluded(now), Bound::Unbounded))
+    }
+
+    fn within(&self, times: impl RangeBounds<Time>) -> impl Iterator<Item = Due> + '_ {
+        let of_times = self.order.range(times);
+        of_times.flat_map(|(time, dues)| self.holding(*time, dues))
+    }
+
+    /// Those that hold, in their order.
+    fn holding(&self, time: Time, dues: &[Due]) -> Vec<Due> {
+        let holds = |due: &&Due| self.at.get(due) == Some(time);
+        let mut holding: Vec<_> = dues.iter().filter(holds).copied().collect();
+        holding.sort_unstable();
+        holding.dedup();
+        holding
     }
 }
 
@@ -162,7 +208,9 @@ mod tests {
             for (due, at) in expected {
                 anew.set(due, Some(at));
             }
-            prop_assert!(dues.order.len() <= 2 * dues.at.len() + STALE_MIN);
+            prop_assert_eq!(dues.listed, dues.order.values().map(Vec::len).sum::<usize>());
+            prop_assert!(dues.order.values().all(|dues| !dues.is_empty()));
+            prop_assert!(dues.listed <= 3 * dues.at.len() + 2 * STALE_MIN);
             prop_assert_eq!(dues, anew);
         }
     }

@@ -3,15 +3,13 @@
 //! Workloads come and go more often than anything else, and under names that are in no order. So a
 //! name is found by its hash, and nobody walks a project's names.
 
-use remuda_types::{Label, Price, ProjectId, WorkloadId};
-
-use crate::map::Map;
+use remuda_types::{Label, Lookup, Price, ProjectId, WorkloadId};
 
 /// All projects that have anything.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Projects {
-    names: Map<(ProjectId, Label), WorkloadId>,
-    holdings: Map<ProjectId, Holdings>,
+    names: Lookup<(ProjectId, Label), WorkloadId>,
+    holdings: Lookup<ProjectId, Holdings>,
 }
 
 /// What one has.
@@ -65,7 +63,7 @@ impl Projects {
     }
 
     fn change(&mut self, project: ProjectId, change: impl FnOnce(&mut Holdings)) {
-        let has = self.holdings.entry(project).or_default();
+        let has = self.holdings.or_default(project);
         change(has);
         if *has == Holdings::default() {
             self.holdings.remove(&project);

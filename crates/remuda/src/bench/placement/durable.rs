@@ -30,7 +30,7 @@ use remuda_types::{Span, Tier, Together, WorkloadId, WorkloadKind};
 use serde::Serialize;
 
 use super::Args;
-use super::head::Head;
+use super::head::{Head, reach};
 use super::trial::{histogram, record};
 use crate::bench::folder;
 use crate::bench::usage::{self, rate};
@@ -59,6 +59,8 @@ struct Figures {
     /// What else was made durable counted too.
     commands: u64,
     refused: u64,
+    /// The longest that any command took, departures and those that filled the network counted.
+    pause_max_us: f64,
     events_per_placement: f64,
     durable_per_s: u64,
     /// All that was done counted: departures and refusals too.
@@ -93,6 +95,7 @@ struct Run {
     /// The first of those that were refused.
     unplaced: Vec<Refusal>,
     shares: Shares,
+    pause_max: Duration,
     /// The CPU's time that it took to draw what tenants ask.
     drawing: Duration,
 }
@@ -127,6 +130,7 @@ pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<
         },
         commands,
         refused: run.refused,
+        pause_max_us: ratio(nanos(run.pause_max), 1_000),
         events_per_placement: ratio(run.events, run.placed),
         durable_per_s: rate(run.placed, wall),
         durable_per_cpu_s: rate(run.placed, cpu),
@@ -175,6 +179,7 @@ impl Run {
             refused: 0,
             unplaced: Vec::new(),
             shares: Shares::default(),
+            pause_max: Duration::ZERO,
             drawing: Duration::ZERO,
         };
         while run.used_gpu_milli < run.gpus * 10 * args.load && run.refused < run.gpus {
@@ -299,6 +304,7 @@ impl Run {
     ) -> anyhow::Result<Option<(Vec<Event>, usize)>> {
         let (now, id) = (clock::now(), self.ids.next()?);
         let network = &mut self.world.network;
+        let begun = Instant::now();
         let events = match network.decide(now, id, command) {
             Ok(Decision::New(events)) => events,
             Ok(Decision::Repeat) => anyhow::bail!("an id was given twice"),
@@ -311,6 +317,7 @@ impl Run {
             Err(refusal) => return Err(refusal.into()),
         };
         network.commit(now, id, &events);
+        self.pause_max = self.pause_max.max(begun.elapsed());
         let mut bytes = 0;
         if let Some(batch) = batch {
             let body = recover::encode(&events);
@@ -327,6 +334,10 @@ impl Run {
 
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn enrol(world: &mut World, drawn: &made::World) -> anyhow::Result<()> {
@@ -373,6 +384,10 @@ impl Figures {
             (
                 "commands per CPU-second, departures counted",
                 self.commands_per_cpu_s.to_string(),
+            ),
+            (
+                "the longest pause, of whatever command",
+                reach(self.pause_max_us, 5_000),
             ),
             ("refused", self.refused.to_string()),
             ("why, for one who asks", format!("{} us", self.explained_us)),
