@@ -1,6 +1,6 @@
 //! A list of entries tried out over a ledger that does not change: holds only what the list touches.
 
-use std::collections::BTreeMap;
+mod touched;
 
 use remuda_types::{Money, TransferId};
 
@@ -10,20 +10,21 @@ use crate::entry::{Entry, Pending};
 use crate::ledger::Ledger;
 use crate::refusal::Refusal;
 use crate::step::{Reservation, Step};
+use touched::Touched;
 
 /// What the ledger would be after the entries so far.
 pub(crate) struct Draft<'a> {
     ledger: &'a Ledger,
-    balances: BTreeMap<Account, Balance>,
-    reservations: BTreeMap<TransferId, Option<Pending>>,
+    balances: Touched<Account, Balance>,
+    reservations: Touched<TransferId, Option<Pending>>,
 }
 
 impl<'a> Draft<'a> {
     pub(crate) fn of(ledger: &'a Ledger) -> Self {
         Self {
             ledger,
-            balances: BTreeMap::new(),
-            reservations: BTreeMap::new(),
+            balances: Touched::default(),
+            reservations: Touched::default(),
         }
     }
 
@@ -40,16 +41,16 @@ impl<'a> Draft<'a> {
         self.balances.insert(step.debit, debit);
         self.balances.insert(step.credit, credit);
         match step.reservation {
-            Reservation::None => None,
+            Reservation::None => {}
             Reservation::Open(pending) => self.reservations.insert(step.id, Some(pending)),
             Reservation::Closed => self.reservations.insert(step.id, None),
-        };
+        }
         Ok(())
     }
 
     /// The end of the list: money may pass through settlement, never rest there.
     pub(crate) fn close(&self) -> Result<(), Refusal> {
-        match self.balances.get(&Account::Settlement) {
+        match self.balances.get(Account::Settlement) {
             Some(balance) if !balance.posted.is_zero() => Err(Refusal::SettlementOpen {
                 left: balance.posted,
             }),
@@ -78,14 +79,14 @@ impl<'a> Draft<'a> {
     }
 
     fn balance(&self, account: Account) -> Balance {
-        match self.balances.get(&account) {
+        match self.balances.get(account) {
             Some(balance) => *balance,
             None => self.ledger.balance(account),
         }
     }
 
     fn pending(&self, id: TransferId) -> Option<Pending> {
-        match self.reservations.get(&id) {
+        match self.reservations.get(id) {
             Some(drafted) => *drafted,
             None => self.ledger.pending(id).copied(),
         }

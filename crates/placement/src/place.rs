@@ -211,6 +211,9 @@ impl Group {
 
     /// Gives back what is held, the youngest first.
     fn release(&mut self, fleet: &mut Fleet, request: &Request) {
+        if self.held == 0 {
+            return;
+        }
         let class = DemandClass::of(request);
         for member in self.placements[..self.held].iter().rev() {
             let released = fleet.release_on(member.node, request.shape(), member.gpus);

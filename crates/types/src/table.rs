@@ -7,6 +7,8 @@
 //! iterated by hash, and no step takes long, however many entries there are. What does not belong
 //! here: what the entries mean.
 
+mod chunks;
+
 use std::fmt;
 use std::hash::Hash;
 use std::iter::{Flatten, Skip};
@@ -21,6 +23,7 @@ use minicbor::{Decode, Encode};
 
 use crate::lookup::hash;
 use crate::parts::Parts;
+use chunks::Chunks;
 
 /// A piece of the order that would have more keys becomes two.
 const PIECE_MAX: usize = 512;
@@ -32,7 +35,7 @@ const GONE_MIN: usize = 1_024;
 pub struct Table<K, V> {
     /// Where the entry of a key is.
     places: Parts<HashTable<u32>>,
-    entries: Vec<Option<(K, V)>>,
+    entries: Chunks<Option<(K, V)>>,
     unused: Vec<u32>,
     order: Order<K>,
 }
@@ -62,7 +65,7 @@ impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
         Self {
             places: Parts::default(),
-            entries: Vec::new(),
+            entries: Chunks::default(),
             unused: Vec::new(),
             order: Order::default(),
         }
@@ -126,8 +129,10 @@ impl<K: Copy + Ord + Hash, V> Table<K, V> {
             entries.push(None);
             u32::try_from(entries.len() - 1).unwrap_or(u32::MAX)
         });
-        entries[place as usize] = Some((key, value));
         free.insert(place);
+        if let Some(entry) = entries.get_mut(place as usize) {
+            *entry = Some((key, value));
+        }
         self.order.insert(key);
         None
     }
@@ -210,7 +215,7 @@ impl<'a, K: Copy + Ord + Hash, V> Iterator for Iter<'a, K, V> {
 
 fn place_of<K: Hash + PartialEq, V>(
     places: &Parts<HashTable<u32>>,
-    entries: &[Option<(K, V)>],
+    entries: &Chunks<Option<(K, V)>>,
     key: &K,
 ) -> Option<usize> {
     let hash = hash(key);
@@ -219,12 +224,12 @@ fn place_of<K: Hash + PartialEq, V>(
     Some(*place as usize)
 }
 
-fn is_at<K: PartialEq, V>(entries: &[Option<(K, V)>], place: u32, key: &K) -> bool {
+fn is_at<K: PartialEq, V>(entries: &Chunks<Option<(K, V)>>, place: u32, key: &K) -> bool {
     let entry = entries.get(place as usize);
     entry.is_some_and(|entry| entry.as_ref().is_some_and(|(at, _)| at == key))
 }
 
-fn hash_of<K: Hash, V>(entries: &[Option<(K, V)>], place: u32) -> u64 {
+fn hash_of<K: Hash, V>(entries: &Chunks<Option<(K, V)>>, place: u32) -> u64 {
     let entry = entries.get(place as usize).and_then(Option::as_ref);
     entry.map_or(0, |(key, _)| hash(key))
 }
