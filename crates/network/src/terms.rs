@@ -23,6 +23,8 @@ impl Terms {
         request.max_price = self.max_price;
         request.near = self.near;
         request.spread = spread;
+        let most = Share::of_percent(self.tier.max_share_percent()).ok();
+        request.spread_max = most.map(|most| most.of(replicas));
         request.together = self.together;
         Ok(request)
     }

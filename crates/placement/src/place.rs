@@ -55,7 +55,7 @@ pub fn place(fleet: &mut Fleet, request: &Request) -> Result<Placement, Unplaced
 
 /// Why there is no node for one replica, as the fleet is now: a look at every state that nodes are in.
 pub fn explain(fleet: &Fleet, request: &Request) -> Unplaced {
-    Unplaced::explain(fleet, request, &Taken::default(), (0, 1))
+    Unplaced::explain(fleet, request)
 }
 
 /// Why there is no node for one more replica of a group of so many, of which some are placed with
@@ -112,18 +112,11 @@ pub fn place_group(
     request: &Request,
     replicas: Replicas,
 ) -> Result<Vec<Placement>, GroupError> {
-    request.check_group()?;
-    if request.together == Together::Fabric {
-        return fabric::place(fleet, request, replicas).map_err(GroupError::from);
-    }
-    let mut group = Group::default();
-    let whole = group.grow(fleet, request, replicas, Where::Anywhere);
-    let unplaced = (!whole).then(|| group.explain(fleet, request, replicas));
-    group.release(fleet, request);
-    match unplaced {
-        Some(unplaced) => Err(unplaced.into()),
-        None => Ok(group.placements),
-    }
+    let found = find_group(fleet, request, replicas)?;
+    found.ok_or_else(|| {
+        let why = explain_group((fleet, &Fleet::new()), request, replicas);
+        GroupError::from(why.unwrap_or_else(|| Unplaced::explain(fleet, request)))
+    })
 }
 
 /// [`place_group`] for those who do not ask why there is no place.
@@ -134,7 +127,7 @@ pub fn find_group(
 ) -> Result<Option<Vec<Placement>>, RequestError> {
     request.check_group()?;
     if request.together == Together::Fabric {
-        return Ok(fabric::find(fleet, request, replicas).ok());
+        return Ok(fabric::find(fleet, request, replicas));
     }
     let mut group = Group::default();
     let whole = group.grow(fleet, request, replicas, Where::Anywhere);
@@ -201,12 +194,6 @@ impl Group {
 
     fn members(&self) -> u32 {
         u32::try_from(self.placements.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Why the group has no further member.
-    fn explain(&self, fleet: &Fleet, request: &Request, wanted: Replicas) -> Unplaced {
-        let progress = (self.members(), wanted.get());
-        Unplaced::explain(fleet, request, &self.taken, progress)
     }
 
     /// Gives back what is held, the youngest first.

@@ -1,5 +1,6 @@
-//! The smallest single change to a request that would give a replica a place.
+//! The smallest single change to a request that would give it a place, all of it.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::num::NonZeroU32;
 
@@ -32,44 +33,133 @@ pub enum Relaxation {
     DiskMib(u64),
     /// Pay up to this much by the hour.
     MaxPrice(Price),
-    /// Let an owner have so many replicas, and each of its sites.
+    /// Let an owner have so many replicas.
     PerOwner(NonZeroU32),
     /// Let a site have so many replicas.
     PerSite(NonZeroU32),
+    /// Let an owner have so many replicas, and a site too.
+    PerOwnerAndSite(NonZeroU32),
     /// Let replicas stand on several fabrics.
     ShareNoFabric,
     /// Avoid nothing.
     AvoidNothing,
+    /// Ask for only so many replicas.
+    Replicas(NonZeroU32),
 }
 
 /// How large a change is: in thousandths of what was asked, where that is a number.
 type Size = u64;
 
-/// How the changes that would help are ordered; the least is named.
-type Order = (Size, Constraint, Price);
+/// How changes that would help are ordered, the least first: by size; then by the order of the
+/// constraints; then by the change as it is, in its own unit; then by the price of what it admits.
+type Order = (Size, Constraint, u64, Price);
+
+/// Changes that would admit a node each, and their order.
+#[derive(Debug, Default)]
+pub(crate) struct Changes(BTreeMap<Relaxation, Order>);
+
+/// Of changes of one kind that are not less or more than each other so many are tried.
+const TRIED: usize = 16;
 
 /// The size of a change that is not one of number: as large as half again of what was asked.
 const OTHER_KIND: Size = 500;
 /// The size of giving up a promise: as large as doubling or dropping what was asked.
 const LESS_SAFE: Size = 1_000;
 
-impl Relaxation {
-    /// The smallest change that would admit one of the nodes. Only a node that a single constraint
-    /// keeps out is admitted by a single change. Equal sizes: the order of the constraints, then
-    /// the lower price, then the change that sorts first.
-    pub(crate) fn smallest<'a>(views: impl Iterator<Item = View<'a>>) -> Option<Self> {
-        let change = |view: View<'a>| {
-            let constraint = view.only_failure()?;
-            let has = view.has()?;
-            let (size, relaxation) = admitting(&view, has, constraint)?;
-            let order: Order = (size, constraint, has.offering.quote(view.request.shape()));
-            Some((order, relaxation))
-        };
-        let smallest = views.filter_map(change).min();
-        smallest.map(|(_, relaxation)| relaxation)
+impl Changes {
+    /// Notes what would admit these nodes. Only nodes that a single constraint keeps out are
+    /// admitted by a single change; `missing` replicas are to have a place in all.
+    pub(crate) fn note(&mut self, view: &View<'_>) {
+        let change = view
+            .only_failure()
+            .zip(view.has())
+            .and_then(|(constraint, has)| {
+                let price = has.offering.quote(view.request.shape());
+                let change = admitting(view, has, constraint)?;
+                Some(((change.size, constraint, change.by, price), change.to))
+            });
+        if let Some((order, to)) = change {
+            let known = self.0.entry(to).or_insert(order);
+            *known = order.min(*known);
+        }
     }
 
-    /// The request with this change made.
+    /// The smallest of those that help so many replicas of the request.
+    pub(crate) fn smallest(
+        self,
+        (request, replicas): (&Request, u32),
+        helps: impl Fn(Relaxation) -> bool,
+    ) -> Option<Relaxation> {
+        // Those of a kind lie side by side.
+        let all: Vec<_> = self.0.into_iter().map(|(to, order)| (order, to)).collect();
+        let is_like = |(_, one): &Change, (_, other): &Change| {
+            std::mem::discriminant(one) == std::mem::discriminant(other)
+        };
+        let kinds = all.chunk_by(is_like).map(|kind| {
+            let wider = kind
+                .first()
+                .and_then(|first| wider(*first, request, replicas));
+            wider.unwrap_or_else(|| kind.to_vec())
+        });
+        let smallest = kinds.filter_map(|kind| first_that(kind, &helps)).min();
+        smallest.map(|(_, to)| to)
+    }
+}
+
+/// Where an owner or a site is let have one more, all the numbers that it may be let have of so many
+/// more replicas.
+fn wider((order, least): Change, request: &Request, replicas: u32) -> Option<Vec<Change>> {
+    let (least, to): (NonZeroU32, fn(NonZeroU32) -> Relaxation) = match least {
+        Relaxation::PerOwner(least) => (least, Relaxation::PerOwner),
+        Relaxation::PerSite(least) => (least, Relaxation::PerSite),
+        Relaxation::PerOwnerAndSite(least) => (least, Relaxation::PerOwnerAndSite),
+        _ => return None,
+    };
+    let numbers = (0..replicas).filter_map(|more| least.checked_add(more));
+    let may = |most: &NonZeroU32| request.spread_max.is_none_or(|max| *most <= max);
+    let (size, constraint, _, price) = order;
+    let wider = numbers.take_while(may).map(|most| {
+        let order = (size, constraint, u64::from(most.get()), price);
+        (order, to(most))
+    });
+    Some(wider.collect())
+}
+
+type Change = (Order, Relaxation);
+
+/// The first of a kind that helps. Where one is more than another it helps whenever that does.
+fn first_that(mut kind: Vec<Change>, helps: impl Fn(Relaxation) -> bool) -> Option<Change> {
+    kind.sort_unstable();
+    let is_graded = kind.first().is_some_and(|(_, to)| to.is_graded());
+    if is_graded {
+        let first = kind.partition_point(|(_, to)| !helps(*to));
+        return kind.get(first).copied();
+    }
+    kind.into_iter().take(TRIED).find(|(_, to)| helps(*to))
+}
+
+impl Relaxation {
+    /// Whether of two of its kind one is more than the other.
+    const fn is_graded(self) -> bool {
+        match self {
+            Self::Class(_) | Self::Country(_) => false,
+            Self::DistanceKm(_)
+            | Self::GpuMilli(_)
+            | Self::GpuMemoryMib(_)
+            | Self::CpuMilli(_)
+            | Self::MemoryMib(_)
+            | Self::DiskMib(_)
+            | Self::MaxPrice(_)
+            | Self::PerOwner(_)
+            | Self::PerSite(_)
+            | Self::PerOwnerAndSite(_)
+            | Self::ShareNoFabric
+            | Self::AvoidNothing
+            | Self::Replicas(_) => true,
+        }
+    }
+
+    /// The request with this change made; how many replicas there are is not in it.
     #[must_use]
     pub fn applied_to(self, request: &Request) -> Request {
         let mut relaxed = request.clone();
@@ -77,12 +167,12 @@ impl Relaxation {
             Self::Class(class) => relaxed.classes.push(class),
             Self::Country(country) => relaxed.countries.push(country),
             Self::MaxPrice(price) => relaxed.max_price = Some(price),
-            Self::PerOwner(most) => {
-                relaxed.spread.per_owner = Some(most);
-                let per_site = relaxed.spread.per_site;
-                relaxed.spread.per_site = per_site.map(|at_site| at_site.max(most));
-            }
+            Self::PerOwner(most) => relaxed.spread.per_owner = Some(most),
             Self::PerSite(most) => relaxed.spread.per_site = Some(most),
+            Self::PerOwnerAndSite(most) => {
+                (relaxed.spread.per_owner, relaxed.spread.per_site) = (Some(most), Some(most));
+            }
+            Self::Replicas(_) => {}
             Self::ShareNoFabric => {
                 (relaxed.together, relaxed.fabric) = (Together::Anywhere, None);
             }
@@ -122,26 +212,54 @@ impl Relaxation {
             | Self::MaxPrice(_)
             | Self::PerOwner(_)
             | Self::PerSite(_)
+            | Self::PerOwnerAndSite(_)
             | Self::ShareNoFabric
-            | Self::AvoidNothing => shape,
+            | Self::AvoidNothing
+            | Self::Replicas(_) => shape,
         };
         Ask::new(smaller).unwrap_or(ask)
     }
 }
 
-/// The change that admits a node which only `constraint` keeps out, and its size. `None` where no
-/// request could have the node: it is not open, or has none of what is asked.
+/// A change that admits a node.
+struct Admitting {
+    size: Size,
+    /// By how much what is asked changes, in its own unit.
+    by: u64,
+    to: Relaxation,
+}
+
+impl Admitting {
+    /// A change of a number.
+    fn by(by: u64, asked: u64, to: Relaxation) -> Self {
+        let size = size(by, asked);
+        Self { size, by, to }
+    }
+
+    const fn of_other_kind(size: Size, to: Relaxation) -> Self {
+        Self { size, by: 0, to }
+    }
+}
+
+/// The change that admits a node which only `constraint` keeps out. `None` where no request could have
+/// the node: it is not open, or has none of what is asked.
 fn admitting(
     view: &View<'_>,
     Has { free, offering }: Has<'_>,
     constraint: Constraint,
-) -> Option<(Size, Relaxation)> {
+) -> Option<Admitting> {
     let (request, common) = (view.request, view.common);
     let shape = request.shape();
     match constraint {
         Constraint::NotOpen => None,
-        Constraint::Class => Some((OTHER_KIND, Relaxation::Class(common.class))),
-        Constraint::Country => Some((OTHER_KIND, Relaxation::Country(common.country))),
+        Constraint::Class => {
+            let to = Relaxation::Class(common.class);
+            Some(Admitting::of_other_kind(OTHER_KIND, to))
+        }
+        Constraint::Country => {
+            let to = Relaxation::Country(common.country);
+            Some(Admitting::of_other_kind(OTHER_KIND, to))
+        }
         Constraint::Distance => farther(view),
         Constraint::Gpu => {
             let most = free.most_gpu_milli(request.ask.gpus());
@@ -156,33 +274,47 @@ fn admitting(
         Constraint::Memory => less(shape.memory_mib, free.memory_mib(), Relaxation::MemoryMib),
         Constraint::Disk => less(shape.disk_mib, free.disk_mib(), Relaxation::DiskMib),
         Constraint::Price => {
-            let (max, quote) = (request.max_price?.micros_per_hour(), offering.quote(shape));
-            let size = size(quote.micros_per_hour().saturating_sub(max), max);
-            Some((size, Relaxation::MaxPrice(quote)))
+            let quote = offering.quote(shape);
+            request.max_price.map(|max| {
+                let (quoted, max) = (quote.micros_per_hour(), max.micros_per_hour());
+                Admitting::by(quoted.saturating_sub(max), max, Relaxation::MaxPrice(quote))
+            })
         }
-        Constraint::OwnerSpread => one_more(view.siblings().0, Relaxation::PerOwner),
-        Constraint::SiteSpread => one_more(view.siblings().1, Relaxation::PerSite),
-        Constraint::Fabric => Some((LESS_SAFE, Relaxation::ShareNoFabric)),
-        Constraint::Avoided => Some((LESS_SAFE, Relaxation::AvoidNothing)),
+        Constraint::OwnerSpread | Constraint::SiteSpread => one_more(view),
+        Constraint::Fabric => {
+            let to = Relaxation::ShareNoFabric;
+            Some(Admitting::of_other_kind(LESS_SAFE, to))
+        }
+        Constraint::Avoided => {
+            let to = Relaxation::AvoidNothing;
+            Some(Admitting::of_other_kind(LESS_SAFE, to))
+        }
     }
 }
 
 /// Asking for less, but for something.
-fn less(asked: u64, has: u64, relaxation: fn(u64) -> Relaxation) -> Option<(Size, Relaxation)> {
-    (has > 0).then(|| (size(asked.saturating_sub(has), asked), relaxation(has)))
+fn less(asked: u64, has: u64, to: fn(u64) -> Relaxation) -> Option<Admitting> {
+    (has > 0).then(|| Admitting::by(asked.saturating_sub(has), asked, to(has)))
 }
 
 /// Letting an owner or a site that has so many replicas have one more.
-fn one_more(has: u32, relaxation: fn(NonZeroU32) -> Relaxation) -> Option<(Size, Relaxation)> {
+fn one_more(view: &View<'_>) -> Option<Admitting> {
+    let (of_owner, at_site) = view.siblings();
+    let (has, to): (u32, fn(NonZeroU32) -> Relaxation) = match view.full() {
+        (true, false) => (of_owner, Relaxation::PerOwner),
+        (true, true) => (of_owner.max(at_site), Relaxation::PerOwnerAndSite),
+        (false, _) => (at_site, Relaxation::PerSite),
+    };
     let most = NonZeroU32::new(has)?.checked_add(1)?;
-    Some((LESS_SAFE, relaxation(most)))
+    Some(Admitting::of_other_kind(LESS_SAFE, to(most)))
 }
 
-fn farther(view: &View<'_>) -> Option<(Size, Relaxation)> {
+fn farther(view: &View<'_>) -> Option<Admitting> {
     let max = view.request.near?.max_distance_km;
     let needed = rounded_up_km(view.distance_km()?);
-    let size = size(u64::from(needed.saturating_sub(max)), u64::from(max));
-    Some((size, Relaxation::DistanceKm(needed)))
+    let by = u64::from(needed.saturating_sub(max));
+    let to = Relaxation::DistanceKm(needed);
+    Some(Admitting::by(by, u64::from(max), to))
 }
 
 /// `change` in thousandths of `asked`, rounded up; the largest there is where nothing was asked.
@@ -212,12 +344,18 @@ impl Display for Relaxation {
             Self::DistanceKm(km) => write!(f, "allowing {km} km"),
             Self::GpuMilli(milli) => write!(f, "{}", Gpus(*milli)),
             Self::GpuMemoryMib(mib) => write!(f, "GPUs of {}", Mib(*mib)),
+            Self::CpuMilli(1_000) => f.write_str("1 core"),
             Self::CpuMilli(milli) => write!(f, "{} cores", Milli(*milli)),
             Self::MemoryMib(mib) => write!(f, "{} of memory", Mib(*mib)),
             Self::DiskMib(mib) => write!(f, "{} of disk", Mib(*mib)),
             Self::MaxPrice(price) => write!(f, "a maximum price of {}", Usd(*price)),
             Self::PerOwner(most) => write!(f, "letting an owner have {most} replicas"),
             Self::PerSite(most) => write!(f, "letting a site have {most} replicas"),
+            Self::PerOwnerAndSite(most) => {
+                write!(f, "letting an owner and a site have {most} replicas each")
+            }
+            Self::Replicas(NonZeroU32::MIN) => f.write_str("1 replica"),
+            Self::Replicas(most) => write!(f, "{most} replicas"),
             Self::ShareNoFabric => f.write_str("letting replicas stand on several fabrics"),
             Self::AvoidNothing => f.write_str("avoiding nothing"),
         }

@@ -24,6 +24,8 @@ pub struct Request {
     pub near: Option<Near>,
     /// How many replicas an owner and a site may have.
     pub spread: Spread,
+    /// The most that a refusal may say to let them have; nothing where any number will do.
+    pub spread_max: Option<NonZeroU32>,
     /// How many they have already: those that earlier calls placed.
     pub siblings: Siblings,
     /// Whether the replicas of one group must stand together.
@@ -146,6 +148,7 @@ impl Request {
             max_price: None,
             near: None,
             spread: Spread::default(),
+            spread_max: None,
             siblings: Siblings::default(),
             together: Together::Anywhere,
             fabric: None,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
+use std::num::NonZeroU32;
 
 use remuda_types::{ProviderId, SiteId};
 
 use crate::constraint::Constraint;
 use crate::fleet::Fleet;
 use crate::quotas::Cell;
-use crate::relaxation::Relaxation;
+use crate::relaxation::{Changes, Relaxation};
 use crate::request::{Replicas, Request, Together};
 use crate::text::Nodes;
 use crate::view::{Elsewhere, Taken, View, views};
@@ -25,105 +26,135 @@ pub struct Unplaced {
     /// How many nodes each constraint eliminated, in the order of [`Constraint::ALL`], those that
     /// eliminated none left out. Each node is counted once, under its first: the sum is `nodes`.
     pub eliminated: Vec<(Constraint, usize)>,
-    /// The smallest single change that would place this replica, if one would.
+    /// The smallest single change that would place this replica and all after it, if one would; else
+    /// to ask for those only that have a place.
     pub relaxation: Option<Relaxation>,
     /// What was asked for.
     pub request: Box<Request>,
 }
 
 impl Unplaced {
-    /// Why the replica after the `placed` first has no place.
-    pub(crate) fn explain(
-        fleet: &Fleet,
-        request: &Request,
-        taken: &Taken,
-        (placed, replicas): (u32, u32),
-    ) -> Self {
-        let nowhere = Elsewhere::default();
-        let seen = views(fleet, nowhere, request, taken);
-        Self::of_views(seen, fleet.len(), request, (placed, replicas))
+    /// Why one replica has no place.
+    pub(crate) fn explain(fleet: &Fleet, request: &Request) -> Self {
+        let nothing = Taken::default();
+        let one = (&nothing, (&nothing, 1));
+        Self::of(Fleets(fleet, None), request, one, (0, 1))
     }
 
-    /// The same, where `instead` says what is free on the nodes that it has.
+    /// Why the replica after the `placed` first has no place beside them. Of a node that `instead`
+    /// has, it says what is free.
     pub(crate) fn explain_with(
-        fleets: (&Fleet, &Fleet),
+        (fleet, instead): (&Fleet, &Fleet),
         request: &Request,
         taken: &Taken,
         progress: (u32, u32),
     ) -> Self {
-        let seen = seen(fleets, request, taken);
-        Self::of_views(seen, fleets.0.len(), request, progress)
+        let fleets = Fleets(fleet, Some(instead));
+        let missing = progress.1.saturating_sub(progress.0);
+        Self::of(fleets, request, (taken, (taken, missing)), progress)
     }
 
     /// Why the members of a group do not all have a place, if they have not. Since they have not,
     /// those that do take all the room that there is: nodes that one of them could have are full
     /// for the next.
     pub(crate) fn of_group(
-        fleets: (&Fleet, &Fleet),
+        (fleet, instead): (&Fleet, &Fleet),
         request: &Request,
         replicas: Replicas,
     ) -> Option<Self> {
-        let (room, taken) = room(fleets, request);
+        let (fleets, nothing) = (Fleets(fleet, Some(instead)), Taken::default());
+        let (room, taken) = fleets.room(request, &nothing);
         if room >= u64::from(replicas.get()) {
             return None;
         }
         let progress = (u32::try_from(room).unwrap_or(u32::MAX), replicas.get());
-        let seen = seen(fleets, request, &taken);
-        Some(Self::of_views(seen, fleets.0.len(), request, progress))
+        let all = (&nothing, replicas.get());
+        Some(Self::of(fleets, request, (&taken, all), progress))
     }
 
-    fn of_views<'a>(
-        seen: impl Iterator<Item = View<'a>>,
-        nodes: usize,
+    /// Why the next has no place beside those that are `taken`. Those that are `held` take room in
+    /// the fleets; so many others are to have room once a change is made.
+    fn of(
+        fleets: Fleets<'_>,
         request: &Request,
+        (taken, (held, missing)): (&Taken, (&Taken, u32)),
         (placed, replicas): (u32, u32),
     ) -> Self {
-        let mut eliminated = BTreeMap::new();
-        let seen = seen.inspect(|view| {
+        let (mut eliminated, mut changes) = (BTreeMap::new(), Changes::default());
+        for view in fleets.seen(request, taken) {
             let first = view.first_failure();
             if let Some(constraint) = first.or_else(|| view.short_when_full()) {
                 *eliminated.entry(constraint).or_insert(0) += view.nodes;
             }
-        });
-        let relaxation = Relaxation::smallest(seen);
+            changes.note(&view);
+        }
+        // What admits a node admits one replica.
+        let helps = |change| missing == 1 || fleets.have_room(change, request, (held, missing));
+        let relaxation = changes.smallest((request, missing), helps);
         Self {
-            nodes,
+            nodes: fleets.0.len(),
             placed,
             replicas,
             eliminated: eliminated.into_iter().collect(),
-            relaxation,
+            relaxation: relaxation.or_else(|| fewer(request, placed)),
             request: Box::new(request.clone()),
         }
     }
 }
 
-/// All nodes, those looked at in `instead` that it has.
-fn seen<'a>(
-    (fleet, instead): (&'a Fleet, &'a Fleet),
-    request: &'a Request,
-    taken: &'a Taken,
-) -> impl Iterator<Item = View<'a>> {
-    let (elsewhere, nowhere) = (Elsewhere::of(instead), Elsewhere::default());
-    let seen = views(fleet, elsewhere, request, taken);
-    seen.chain(views(instead, nowhere, request, taken))
+/// As many as have a place. Fewer that are spread may be with fewer owners, so nothing is known of them.
+fn fewer(request: &Request, placed: u32) -> Option<Relaxation> {
+    let placed = NonZeroU32::new(placed).filter(|_| !request.spreads());
+    placed.map(Relaxation::Replicas)
 }
 
-/// How many members of a group have room, and where they then are.
-fn room(fleets: (&Fleet, &Fleet), request: &Request) -> (u64, Taken) {
-    let mut rooms = Rooms::default();
-    let nothing = Taken::default();
-    for view in seen(fleets, request, &nothing).filter(|view| view.first_failure().is_none()) {
-        rooms.add(&view);
+/// All nodes: those of the first, but as the second has those that it has.
+#[derive(Clone, Copy)]
+struct Fleets<'a>(&'a Fleet, Option<&'a Fleet>);
+
+impl<'a> Fleets<'a> {
+    fn seen(self, request: &'a Request, taken: &'a Taken) -> impl Iterator<Item = View<'a>> {
+        let nowhere = Elsewhere::default();
+        let elsewhere = self.1.map_or(nowhere, Elsewhere::of);
+        let seen = views(self.0, elsewhere, request, taken);
+        let instead = self.1.into_iter();
+        seen.chain(instead.flat_map(move |fleet| views(fleet, nowhere, request, taken)))
     }
-    if request.spreads() {
-        rooms.apart(request)
-    } else if request.together == Together::Fabric {
-        let most = rooms.fabrics.into_iter().rev();
-        let most = most.max_by_key(|(_, room)| *room);
-        let (fabric, room) = most.map_or((None, 0), |(fabric, room)| (Some(fabric), room));
-        (room, Taken { fabric, ..nothing })
-    } else {
-        (rooms.all, nothing)
+
+    /// Whether so many more than are held have room once the request is changed.
+    fn have_room(self, change: Relaxation, request: &Request, (held, more): (&Taken, u32)) -> bool {
+        let mut held = held.clone();
+        if change == Relaxation::ShareNoFabric {
+            held.fabric = None;
+        }
+        let (room, _) = self.room(&change.applied_to(request), &held);
+        room >= u64::from(more)
+    }
+
+    /// How many more have room beside those that are held, and where all are then.
+    fn room(self, request: &Request, held: &Taken) -> (u64, Taken) {
+        let mut rooms = Rooms::default();
+        for view in self.seen(request, held) {
+            if view.first_failure().is_none() {
+                rooms.add(&view);
+            }
+        }
+        if request.spreads() {
+            return rooms.apart(request, held);
+        }
+        if request.together == Together::Fabric {
+            let most = rooms.fabrics.into_iter().rev();
+            let most = most.max_by_key(|(_, room)| *room);
+            let (fabric, room) = most.map_or((None, 0), |(fabric, room)| (Some(fabric), room));
+            return (
+                room,
+                Taken {
+                    fabric,
+                    ..held.clone()
+                },
+            );
+        }
+        (rooms.all, held.clone())
     }
 }
 
@@ -150,8 +181,8 @@ impl Rooms {
 
     /// The same of a group whose members are spread: site after site takes as many as it may. What
     /// takes less than it has room for has reached its limit, or its owner has.
-    fn apart(self, request: &Request) -> (u64, Taken) {
-        let (mut all, mut taken) = (0_u64, Taken::default());
+    fn apart(self, request: &Request, held: &Taken) -> (u64, Taken) {
+        let (mut all, mut taken) = (0_u64, held.clone());
         for ((owner, site), room) in self.sites {
             let may = request.may_take((owner, site), &taken.members);
             let takes = u32::try_from(room).unwrap_or(u32::MAX).min(may);

@@ -316,7 +316,7 @@ impl View<'_> {
 
     /// The constraint that alone keeps the nodes out.
     pub(crate) fn only_failure(&self) -> Option<Constraint> {
-        // A site has one owner: where that has too many it is let have more of both.
+        // A site has one owner: where both have too many, both may be let have more at once.
         let by_owner = self.fails(Constraint::OwnerSpread);
         let failures = self.failures();
         let mut failures = failures.filter(|one| !(by_owner && *one == Constraint::SiteSpread));
@@ -356,6 +356,15 @@ impl View<'_> {
             | Constraint::SiteSpread
             | Constraint::Fabric => self.shared.has(constraint),
         }
+    }
+
+    /// Whether their owner has as many replicas as it may, and whether their site has.
+    pub(crate) const fn full(&self) -> (bool, bool) {
+        let shared = self.shared;
+        (
+            shared.has(Constraint::OwnerSpread),
+            shared.has(Constraint::SiteSpread),
+        )
     }
 
     /// How many replicas their owner has, and how many their site.

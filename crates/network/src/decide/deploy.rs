@@ -1,6 +1,6 @@
 //! Workloads: deployed, scaled, stopped.
 
-use remuda_placement::{GroupError, Placement, Replicas, Request};
+use remuda_placement::{Placement, Replicas, Request};
 use remuda_types::{ProjectId, ProviderId, ReplicaId, SiteId, Together, WorkloadId};
 
 use super::demand::known_project;
@@ -32,14 +32,7 @@ pub(super) fn deploy(
         return Err(Refusal::NameTaken { kind: "workload" });
     }
     let workload = WorkloadId::derived(draft.id, 0);
-    accept(draft, (workload, project), terms, (replicas, Why::Tenant))
-}
-
-/// Who asks why there is no room, which takes a look at every state that nodes are in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    Tenant,
-    Nobody,
+    accept(draft, (workload, project), terms, replicas)
 }
 
 /// Deploys a workload of which all else was checked, if there is a place for all of it.
@@ -47,11 +40,11 @@ pub(super) fn accept(
     draft: &mut Draft<'_>,
     (workload, project): (WorkloadId, ProjectId),
     terms: &Terms,
-    (replicas, why): (u32, Why),
+    replicas: u32,
 ) -> Result<(), Refusal> {
     let group = Replicas::new(replicas)?;
     terms.check_shares()?;
-    let placements = free_places(draft, terms, (group, why))?;
+    let placements = free_places(draft, terms, group)?;
     let accepted = Event::WorkloadAccepted {
         workload,
         project,
@@ -74,7 +67,7 @@ pub(super) fn accept(
     match placements {
         Some(_) => Ok(()),
         None if terms.together == Together::Fabric => on_one_fabric(draft, &of, group),
-        None => one_by_one(draft, &of, (group, why)),
+        None => one_by_one(draft, &of, group),
     }
 }
 
@@ -84,66 +77,34 @@ pub(super) fn accept(
 fn free_places(
     draft: &mut Draft<'_>,
     terms: &Terms,
-    (group, why): (Replicas, Why),
+    group: Replicas,
 ) -> Result<Option<Vec<Placement>>, Refusal> {
     let wanted = terms.request(group.get())?;
     let spot = Layer::of(terms.tier) == Layer::Spot;
     let index = &mut *draft.index;
     let only_free = index.layers.of(Layer::of(terms.tier)).is_empty();
-    if only_free && (group.get() == 1 || why == Why::Nobody) {
-        // Why a single replica has no room is left to whoever asks.
-        let placed = remuda_placement::find_group(index.fleet.now(), &wanted, group)?;
-        return placed.map_or_else(|| Err(no_room(terms, group)), |placed| Ok(Some(placed)));
-    }
-    if only_free {
-        let placed = remuda_placement::place_group(index.fleet.now(), &wanted, group);
-        return placed.map(Some).map_err(|error| match error {
-            GroupError::Request(error) => Refusal::Request(error),
-            GroupError::Unplaced(unplaced) => Refusal::NoCapacity(unplaced),
-        });
-    }
-    if spot && terms.together == Together::Anywhere {
+    if spot && !only_free && terms.together == Together::Anywhere {
         return Ok(None);
     }
-    let found = remuda_placement::find_group(index.fleet.now(), &wanted, group);
-    Ok(found?)
+    let found = remuda_placement::find_group(index.fleet.now(), &wanted, group)?;
+    if found.is_none() && only_free {
+        return Err(no_room(terms, group));
+    }
+    Ok(found)
 }
 
 /// The replicas of a group that has no place where all is free. Members are alike, so the group has
 /// room if they find it one by one.
-fn one_by_one(
-    draft: &mut Draft<'_>,
-    of: &Owner<'_>,
-    (group, why): (Replicas, Why),
-) -> Result<(), Refusal> {
+fn one_by_one(draft: &mut Draft<'_>, of: &Owner<'_>, group: Replicas) -> Result<(), Refusal> {
     let mut wanted = lease::request(draft, (of.workload, of.terms), group.get(), None)?;
     for _ in 0..group.get() {
         let grant = of.new_replica(draft);
         if seek(draft, &grant, &wanted, Standby::Never)?.is_none() {
-            return Err(no_room_for_next(draft, of, (group, why)));
+            return Err(no_room(of.terms, group));
         }
         lease::count_in(draft, &mut wanted, grant.replica);
     }
     Ok(())
-}
-
-/// Why there is no place for another of a group, of which those that were granted leases have one.
-fn no_room_for_next(
-    draft: &mut Draft<'_>,
-    of: &Owner<'_>,
-    (group, why): (Replicas, Why),
-) -> Refusal {
-    if why == Why::Nobody || group.get() == 1 {
-        return no_room(of.terms, group);
-    }
-    let members = draft.granted_to(of.workload);
-    let placed: Vec<_> = members
-        .map(|member| (member.provider, member.site))
-        .collect();
-    match of.terms.request(group.get()) {
-        Ok(wanted) => no_capacity(draft, of.terms, &wanted, &placed, group),
-        Err(error) => error.into(),
-    }
 }
 
 /// All replicas of a gang on a fabric where not all is free that they may have: spot gives way, or
@@ -177,7 +138,8 @@ fn all_there(
     Ok(true)
 }
 
-/// A refusal that is explained to those who ask.
+/// A refusal that is explained to those who ask: why there is no room takes a look at every state that
+/// nodes are in, for which nobody else waits.
 fn no_room(terms: &Terms, group: Replicas) -> Refusal {
     Refusal::NoRoom(Box::new(Wanted {
         terms: terms.clone(),

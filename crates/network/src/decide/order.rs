@@ -6,7 +6,7 @@
 
 use remuda_types::{ProjectId, Span, Time, WorkloadId};
 
-use super::deploy::{self, Why};
+use super::deploy;
 use super::draft::Draft;
 use super::lease::doubled;
 use crate::event::Event;
@@ -24,7 +24,7 @@ pub(super) fn place(
     check_until(draft, until)?;
     let mark = draft.mark();
     match deploy::deploy(draft, project, terms, replicas) {
-        Err(Refusal::NoRoom(_) | Refusal::NoCapacity(_)) => draft.back_to(mark),
+        Err(Refusal::NoRoom(_)) => draft.back_to(mark),
         Err(refusal) => return Err(refusal),
         Ok(()) => {
             end(draft, WorkloadId::derived(draft.id, 0), OrderEnd::Filled);
@@ -104,7 +104,7 @@ fn wait(draft: &Draft<'_>, attempts: u32) -> Span {
 
 fn fill(draft: &mut Draft<'_>, id: WorkloadId, order: &StandingOrder) -> Result<(), Refusal> {
     let of = (id, order.project);
-    deploy::accept(draft, of, &order.terms, (order.replicas, Why::Nobody))?;
+    deploy::accept(draft, of, &order.terms, order.replicas)?;
     end(draft, id, OrderEnd::Filled);
     Ok(())
 }

@@ -9,7 +9,6 @@ use crate::pool::{PoolId, Slot};
 use crate::quotas::Cell;
 use crate::request::{Replicas, Request};
 use crate::search::Where;
-use crate::unplaced::Unplaced;
 use crate::view::{Taken, admits, keeps_away, suits};
 
 /// The pools of one fabric that the request goes to.
@@ -22,29 +21,18 @@ pub(super) struct Fabric {
 
 /// Places the group on the fabric where it costs least in all, of those that are not shunned if it
 /// has room on any.
-pub(super) fn place(
-    fleet: &mut Fleet,
-    request: &Request,
-    replicas: Replicas,
-) -> Result<Vec<Placement>, Unplaced> {
-    find(fleet, request, replicas).map_err(|fabrics| explain(fleet, request, replicas, &fabrics))
-}
-
-/// The same for those who do not ask why: the fabrics that do not have room are what is left.
 pub(super) fn find(
     fleet: &mut Fleet,
     request: &Request,
     replicas: Replicas,
-) -> Result<Vec<Placement>, Vec<Fabric>> {
+) -> Option<Vec<Placement>> {
     let mut fabrics = fabrics(fleet, request, replicas);
     fabrics.sort_by_key(|fabric| fabric.least);
     let (shunned, apart): (Vec<_>, Vec<_>) = fabrics
         .iter()
         .partition(|fabric| request.shun.contains(&fabric.at.site));
     let found = cheapest(fleet, request, replicas, &apart);
-    found
-        .or_else(|| cheapest(fleet, request, replicas, &shunned))
-        .ok_or(fabrics)
+    found.or_else(|| cheapest(fleet, request, replicas, &shunned))
 }
 
 /// The group on the fabric where it costs least in all. Fabrics come in the order of the least that
@@ -161,24 +149,4 @@ impl Fabric {
         let whole = group.grow(fleet, request, replicas, Where::Pools(&self.pools));
         (group, whole)
     }
-}
-
-/// The fabric with most room says how far the group came, and what keeps the next from it. Where
-/// none has any, each node says what is against one replica.
-fn explain(
-    fleet: &mut Fleet,
-    request: &Request,
-    replicas: Replicas,
-    fabrics: &[Fabric],
-) -> Unplaced {
-    let rooms = fabrics.iter().map(|of| (of.room(fleet, request), of));
-    let most = rooms.rev().max_by_key(|(room, _)| *room);
-    let Some((_, roomiest)) = most.filter(|(room, _)| *room > 0) else {
-        return Group::default().explain(fleet, request, replicas);
-    };
-    let (mut group, _) = roomiest.group(fleet, request, replicas);
-    group.taken.fabric = Some(roomiest.at);
-    let unplaced = group.explain(fleet, request, replicas);
-    group.release(fleet, request);
-    unplaced
 }

@@ -4,8 +4,9 @@ use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 use remuda_placement::{
-    Constraint, Fleet, GroupError, Placement, Replicas, Request, Spread, Together, Unplaced,
-    explain_group, fabrics_with_room, find, find_group, invariant, place, place_group, quote, whys,
+    Constraint, Fleet, GroupError, Placement, Relaxation, Replicas, Request, Spread, Together,
+    Unplaced, explain_group, fabrics_with_room, find, find_group, invariant, place, place_group,
+    quote, whys,
 };
 use remuda_types::{NodeKey, Shape};
 
@@ -293,47 +294,43 @@ proptest! {
     }
 
     #[test]
-    fn the_relaxation_of_a_fabric_places_one_more(
-        fleet in prop_oneof![fleets(), roomy_fleets()], request in fabric_requests(), replicas in 1_u32..4,
+    fn the_relaxation_of_a_fabric_places_all(
+        fleet in prop_oneof![fleets(), roomy_fleets()], request in fabric_requests(), replicas in 1_u32..6,
+    ) {
+        helps(&fleet, &request, replicas)?;
+    }
+
+    #[test]
+    fn the_relaxation_places_all(fleet in fleets(), request in requests(), replicas in 1_u32..6) {
+        helps(&fleet, &request, replicas)?;
+    }
+
+    #[test]
+    fn a_relaxation_is_named_wherever_dropping_one_limit_helps(
+        fleet in fleets(), request in requests(), replicas in 1_u32..4,
     ) {
         let Err(unplaced) = group(&fleet, &request, replicas) else { return Ok(()) };
-        let Some(relaxation) = unplaced.relaxation else { return Ok(()) };
-        let relaxed = relaxation.applied_to(&request);
-        prop_assert_ne!(&relaxed, &request);
-        prop_assert!(group(&fleet, &relaxed, unplaced.placed + 1).is_ok(), "{}", relaxation);
-    }
-
-    #[test]
-    fn the_relaxation_places_one_more(fleet in fleets(), request in requests(), replicas in 1_u32..4) {
-        let Err(unplaced) = group(&fleet, &request, replicas) else { return Ok(()) };
-        let Some(relaxation) = unplaced.relaxation else { return Ok(()) };
-        let relaxed = relaxation.applied_to(&request);
-        prop_assert_ne!(&relaxed, &request);
-        prop_assert!(group(&fleet, &relaxed, unplaced.placed + 1).is_ok(), "{}", relaxation);
-    }
-
-    #[test]
-    fn a_relaxation_is_named_wherever_dropping_one_limit_helps(fleet in fleets(), request in requests()) {
-        let Err(unplaced) = place(&mut fleet.clone(), &request) else { return Ok(()) };
         let without = |change: fn(&mut Request)| {
             let mut changed = request.clone();
             change(&mut changed);
-            place(&mut fleet.clone(), &changed).is_ok()
+            group(&fleet, &changed, replicas).is_ok()
         };
-        let helps = without(|r| r.classes.clear())
-            || without(|r| r.countries.clear())
+        // To drop all of a list is more than one change of it where there are several replicas.
+        let alone = replicas == 1;
+        let helps = alone && (without(|r| r.classes.clear()) || without(|r| r.countries.clear()))
             || without(|r| r.max_price = None)
             || without(|r| r.near = None)
             || without(|r| r.spread.per_owner = None)
             || without(|r| r.spread.per_site = None)
             || without(|r| r.avoid = remuda_placement::Avoid::default());
-        prop_assert!(!helps || unplaced.relaxation.is_some());
+        let named = unplaced.relaxation;
+        prop_assert!(!helps || named.is_some_and(|one| !matches!(one, Relaxation::Replicas(_))));
     }
 
     #[test]
     fn no_smaller_rise_of_the_price_would_do(fleet in fleets(), request in requests()) {
         let Err(unplaced) = place(&mut fleet.clone(), &request) else { return Ok(()) };
-        let Some(remuda_placement::Relaxation::MaxPrice(price)) = unplaced.relaxation else { return Ok(()) };
+        let Some(Relaxation::MaxPrice(price)) = unplaced.relaxation else { return Ok(()) };
         let mut less = request.clone();
         less.max_price = Some(remuda_types::Price::from_micros_per_hour(price.micros_per_hour() - 1));
         prop_assert!(place(&mut fleet.clone(), &less).is_err());
@@ -374,6 +371,26 @@ proptest! {
         }
         prop_assert_eq!(rebuilt, lived);
     }
+}
+
+/// Whoever does what a refusal says is not refused again.
+fn helps(fleet: &Fleet, request: &Request, replicas: u32) -> Result<(), TestCaseError> {
+    let Err(unplaced) = group(fleet, request, replicas) else {
+        return Ok(());
+    };
+    let Some(relaxation) = unplaced.relaxation else {
+        return Ok(());
+    };
+    let relaxed = relaxation.applied_to(request);
+    let asked = if let Relaxation::Replicas(fewer) = relaxation {
+        prop_assert!(fewer.get() < replicas);
+        fewer.get()
+    } else {
+        prop_assert_ne!(&relaxed, request);
+        replicas
+    };
+    prop_assert!(group(fleet, &relaxed, asked).is_ok(), "{}", relaxation);
+    Ok(())
 }
 
 /// The generators reach every constraint and every kind of answer, else the above says little.

@@ -153,7 +153,7 @@ fn a_group_says_how_far_it_came() {
     let unplaced = group_refusal(&mut fleet(nodes), &request, 2);
     assert_eq!(
         unplaced.to_string(),
-        "placed 1 of 2; for the next: 3 nodes: 2 without 1 GPU free, 1 of an owner that has 1 already",
+        "placed 1 of 2; for the next: 3 nodes: 1 without 1 GPU free, 2 of an owner that has 1 already",
     );
     let way_out = unplaced.relaxation.unwrap();
     assert_eq!(way_out.to_string(), "try letting an owner have 2 replicas");
@@ -170,7 +170,7 @@ fn sites_are_kept_apart_without_their_owners() {
         both_of(&unplaced),
         both(
             "placed 2 of 4; for the next: 1 node: 1 at a site that has 2 already",
-            "try letting a site have 3 replicas"
+            "try letting a site have 4 replicas"
         ),
     );
 }
@@ -234,10 +234,8 @@ fn a_gang_says_how_much_of_it_one_fabric_takes() {
     request.countries = vec![country(DE)];
     assert_eq!(
         both_of(&group_refusal(&mut avoided, &request, 2)),
-        both(
-            "placed 0 of 2; for the next: 2 nodes: 2 not in DE",
-            "try allowing KR"
-        ),
+        both("placed 0 of 2; for the next: 2 nodes: 2 not in DE", ""),
+        "in KR there is room for one of them only",
     );
 }
 
@@ -503,5 +501,95 @@ fn a_group_shares_a_node_until_it_is_full() {
         unplaced.to_string(),
         "placed 2 of 3; for the next: 1 node: 1 without 2 GPUs free"
     );
-    assert_eq!(unplaced.relaxation, None);
+    assert_eq!(unplaced.relaxation.unwrap().to_string(), "try 2 replicas");
+}
+
+#[test]
+fn what_is_tried_helps_all_of_a_group() {
+    let with = |node, change: fn(&mut NodeOffer)| {
+        let mut offer = offer(node);
+        change(&mut offer);
+        offer
+    };
+    let way_out = |fleet: &mut Fleet, request: &Request, replicas| {
+        let unplaced = group_refusal(fleet, request, replicas);
+        unplaced.relaxation.unwrap().to_string()
+    };
+    // The second of two is dearer still than the first.
+    let mut dear = fleet([
+        with(1, |of| of.price = dollars(300)),
+        with(2, |of| of.price = dollars(400)),
+    ]);
+    let mut request = one_gpu();
+    request.max_price = Some(dollars(200));
+    assert_eq!(
+        way_out(&mut dear, &request, 2),
+        "try a maximum price of 4.00 USD/h"
+    );
+    // One country has room for one, another for both.
+    let mut abroad = fleet([
+        offer(1),
+        with(2, |of| {
+            of.country = country(1);
+            of.capacity.gpus = 2;
+            of.price = dollars(900);
+        }),
+    ]);
+    let mut request = one_gpu();
+    request.countries = vec![country(DE)];
+    let other = country(1);
+    assert_eq!(
+        way_out(&mut abroad, &request, 2),
+        format!("try allowing {other}")
+    );
+    // A core and a half would help one of them.
+    let cores = |node, cpu_milli| {
+        let mut offer = offer(node);
+        offer.capacity.cpu_milli = cpu_milli;
+        offer
+    };
+    let mut cores = fleet([cores(1, 2_000), cores(2, 1_500), cores(3, 1_000)]);
+    let shape = Shape {
+        cpu_milli: 1_900,
+        ..Shape::default()
+    };
+    let request = Request::new(shape).unwrap();
+    assert_eq!(way_out(&mut cores, &request, 3), "try 1 core");
+    // One owner has all sites, and at each of them there is room for three.
+    let site_of = |node| {
+        with(node, |of| {
+            (of.provider, of.capacity.gpus) = (provider(1), 3)
+        })
+    };
+    let mut owned = fleet([site_of(1), site_of(2)]);
+    let mut request = one_gpu();
+    request.spread = Spread::ONE_EACH;
+    assert_eq!(
+        way_out(&mut owned, &request, 2),
+        "try letting an owner have 2 replicas"
+    );
+    assert_eq!(
+        way_out(&mut owned, &request, 5),
+        "try letting an owner and a site have 5 replicas each"
+    );
+    request.spread_max = NonZeroU32::new(4);
+    assert_eq!(group_refusal(&mut owned, &request, 5).relaxation, None);
+}
+
+#[test]
+fn the_nearest_is_tried_where_no_distance_was_allowed() {
+    // The farther it is, the cheaper.
+    let far = |node, degrees: u8| NodeOffer {
+        place: place_east(degrees),
+        price: Price::from_micros_per_hour(1_000_000 / u64::from(degrees)),
+        ..offer(node)
+    };
+    let fleet = fleet([far(1, 1), far(2, 50)]);
+    let mut request = one_gpu();
+    request.near = Some(Near {
+        place: place_east(0),
+        max_distance_km: 0,
+    });
+    let (_, way_out) = said(&fleet, &request);
+    assert_eq!(way_out, "try allowing 112 km");
 }
