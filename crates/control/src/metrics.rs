@@ -316,6 +316,8 @@ pub const fn kind(command: &Command) -> &'static str {
         Command::NodeLost { .. } => "node-lost",
         Command::DrainNode { .. } => "drain-node",
         Command::DrainSite { .. } => "drain-site",
+        Command::ResumeNode { .. } => "resume-node",
+        Command::ResumeSite { .. } => "resume-site",
         Command::LeaveProvider { .. } => "leave-provider",
         Command::CreateTenant { .. } => "create-tenant",
         Command::TopUp { .. } => "top-up",

@@ -121,6 +121,7 @@ mod tests {
             enrolled: Time::EPOCH,
             presence: Presence::Up(Time::EPOCH),
             leases: leases.keys().copied().collect(),
+            drain_tried: None,
         };
         State {
             nodes: Table::from([(NODE, node)]),

@@ -117,12 +117,18 @@ impl State {
                     enrolled: *at,
                     presence: Presence::Away(*at),
                     leases: BTreeSet::new(),
+                    drain_tried: None,
                 };
                 self.nodes.insert(*node, enrolled);
             }
             Event::NodePresent { node, presence } => {
                 if let Some(node) = self.nodes.get_mut(node) {
-                    node.presence = *presence;
+                    (node.presence, node.drain_tried) = (*presence, None);
+                }
+            }
+            Event::DrainTried { node, at } => {
+                if let Some(node) = self.nodes.get_mut(node) {
+                    node.drain_tried = Some(*at);
                 }
             }
             Event::NodeResized { node, capacity } => {

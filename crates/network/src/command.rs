@@ -105,6 +105,16 @@ pub enum Command {
         /// Which.
         site: SiteId,
     },
+    /// A node that drains is to take leases again.
+    ResumeNode {
+        /// Which.
+        node: NodeKey,
+    },
+    /// Those of a site's nodes that drain are to take leases again.
+    ResumeSite {
+        /// Which.
+        site: SiteId,
+    },
     /// A provider leaves.
     LeaveProvider {
         /// Who.

@@ -84,6 +84,8 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
         Command::NodeLost { node, last_seen } => presence::lost(draft, *node, *last_seen),
         Command::DrainNode { node } => presence::drain(draft, *node),
         Command::DrainSite { site } => presence::drain_site(draft, *site),
+        Command::ResumeNode { node } => presence::resume(draft, *node),
+        Command::ResumeSite { site } => presence::resume_site(draft, *site),
         Command::LeaveProvider { provider, manner } => leave::leave(draft, *provider, *manner),
         Command::CreateTenant { label } => demand::create_tenant(draft, *label),
         Command::TopUp {

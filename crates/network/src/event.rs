@@ -109,6 +109,14 @@ pub enum Event {
         #[n(1)]
         presence: Presence,
     },
+    /// Leases of a node that drains were looked for other nodes for; some may have found none.
+    #[n(73)]
+    DrainTried {
+        #[n(0)]
+        node: NodeKey,
+        #[n(1)]
+        at: Time,
+    },
     /// A node has more or less than it had.
     #[n(8)]
     NodeResized {

@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(get))
-        .routes(routes!(drain))
+        .routes(routes!(drain, resume))
         .routes(routes!(offers))
 }
 
@@ -149,18 +149,35 @@ async fn drain(
     once: Once,
     Id(node): Id<NodeKey>,
 ) -> Result<Response, Problem> {
+    change(&api, &caller, once, (node, Command::DrainNode { node })).await
+}
+
+/// A node that drains takes leases again; what moves already goes on moving. Scope `supply`.
+#[utoipa::path(delete, path = "/v1/nodes/{id}/drain", tag = "nodes", security(("key" = [])),
+    params(("id" = String, Path, description = "The node")), responses((status = 200, body = Node)))]
+async fn resume(
+    State(api): State<Api>,
+    caller: Caller,
+    once: Once,
+    Id(node): Id<NodeKey>,
+) -> Result<Response, Problem> {
+    change(&api, &caller, once, (node, Command::ResumeNode { node })).await
+}
+
+/// What only a node's provider may ask of it.
+async fn change(
+    api: &Api,
+    caller: &Caller,
+    once: Once,
+    (node, command): (NodeKey, Command),
+) -> Result<Response, Problem> {
     caller.needs(Scope::Supply)?;
-    let known = seen(&api, &caller, node)?;
+    let known = seen(api, caller, node)?;
     if !caller.sees_provider(known.provider) {
         return Err(Problem::wrong_owner("a key of the node's provider"));
     }
-    let act = Act::new(&api, once);
-    act.answer(
-        Command::DrainNode { node },
-        StatusCode::OK,
-        Thing::Node(node),
-    )
-    .await
+    let act = Act::new(api, once);
+    act.answer(command, StatusCode::OK, Thing::Node(node)).await
 }
 
 /// Which offers.

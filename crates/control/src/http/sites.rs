@@ -24,7 +24,7 @@ use super::thing::{Thing, respond};
 const EXPLAINED: usize = 16;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(drain_site, site_drain))
+    OpenApiRouter::new().routes(routes!(drain_site, site_drain, resume_site))
 }
 
 /// The nodes of a site, in the order of their keys.
@@ -142,13 +142,35 @@ async fn drain_site(
     once: Once,
     Id(site): Id<SiteId>,
 ) -> Result<Response, Problem> {
+    change(&api, &caller, once, (site, Command::DrainSite { site })).await
+}
+
+/// The nodes of a site that drain take leases again; what moves already goes on moving. Scope
+/// `supply`.
+#[utoipa::path(delete, path = "/v1/sites/{id}/drain", tag = "providers", security(("key" = [])),
+    params(("id" = String, Path, description = "The site")),
+    responses((status = 200, body = SiteDrain)))]
+async fn resume_site(
+    State(api): State<Api>,
+    caller: Caller,
+    once: Once,
+    Id(site): Id<SiteId>,
+) -> Result<Response, Problem> {
+    change(&api, &caller, once, (site, Command::ResumeSite { site })).await
+}
+
+/// What only a site's provider may ask of it; answers how far the site is.
+async fn change(
+    api: &Api,
+    caller: &Caller,
+    once: Once,
+    (site, command): (SiteId, Command),
+) -> Result<Response, Problem> {
     caller.needs(Scope::Supply)?;
-    seen(&api, &caller, site)?;
+    seen(api, caller, site)?;
     let (status, thing) = (StatusCode::OK, Thing::SiteDrain(site));
-    let act = Act::new(&api, once);
-    act.commit(Command::DrainSite { site }, status, &thing)
-        .await?;
-    let view = explained(&api, &caller, site).await?;
+    Act::new(api, once).commit(command, status, &thing).await?;
+    let view = explained(api, caller, site).await?;
     let body = serde_json::to_value(view).map_err(|error| Problem::internal(&error))?;
     Ok(respond(status, body))
 }

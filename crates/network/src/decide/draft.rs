@@ -46,7 +46,13 @@ pub(super) struct Draft<'a> {
     /// Whether leases may be ended for another's sake. Not while control does not know yet what its
     /// nodes served in its absence: they would be charged for all of it.
     pub(super) spares_spot: bool,
+    /// For so many leases on nodes that drain this batch may still look for another node.
+    moves: usize,
 }
+
+/// For so many leases at most one batch looks for another node when theirs drain: each is a search, and
+/// all else waits. The rest stay until their nodes are tried again.
+const MOVES_AT_ONCE: usize = 2_000;
 
 enum Undo {
     Kept(NodeKey, Kept),
@@ -111,6 +117,7 @@ impl<'a> Draft<'a> {
             claims: Changes::default(),
             ordinal: 0,
             spares_spot: false,
+            moves: MOVES_AT_ONCE,
         }
     }
 
@@ -121,6 +128,17 @@ impl<'a> Draft<'a> {
         }
         self.index.settle();
         self.events
+    }
+
+    /// Whether any more leases may move from nodes that drain.
+    pub(super) const fn may_move(&self) -> bool {
+        self.moves > 0
+    }
+
+    /// Leaves so many out of those that are to move from nodes that drain as are too many for a batch.
+    pub(super) fn limit_moves<T>(&mut self, moves: &mut Vec<T>) {
+        moves.truncate(self.moves);
+        self.moves -= moves.len();
     }
 
     /// Where the batch stands, to come back to.

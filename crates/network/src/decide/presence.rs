@@ -8,17 +8,13 @@ use super::draft::Draft;
 use super::kin;
 use super::lease::{self, Grant};
 use super::leave::nodes_of;
-use super::observe::after_end;
+use super::observe::{after_end, drained};
 use super::seek::{Standby, seek};
 use super::standby;
 use crate::event::Event;
 use crate::index::{Layer, offer};
 use crate::refusal::Refusal;
 use crate::state::{EndReason, Lease, Node, Phase, Presence, Standing};
-
-/// For so many leases at most one batch looks for another node when theirs drain: each is a search, and
-/// all else waits. The rest stay until their nodes are tried again.
-const MOVES_AT_ONCE: usize = 2_000;
 
 fn known<'a>(draft: &Draft<'a>, id: NodeKey) -> Result<&'a Node, Refusal> {
     draft
@@ -51,6 +47,7 @@ pub(super) fn connected(
     }
     match node.presence {
         Presence::Up(_) | Presence::Left(_) => {}
+        // A session that broke is not the end of a drain.
         Presence::Draining(_) | Presence::Suspect(_) => clear(draft, id, node),
         Presence::Away(_) | Presence::Lost(_) => {
             let presence = back(draft, node);
@@ -155,7 +152,26 @@ pub(super) fn suspected(
             at: last_seen,
         });
     }
+    end_draining(draft, node, last_seen);
     Ok(())
+}
+
+/// Ends what only finishes what it has. Whether it still does nobody knows, so it is not charged; and
+/// what it had is elsewhere by now.
+fn end_draining(draft: &mut Draft<'_>, node: &Node, last_seen: Time) {
+    let mut held = held_by(draft, node);
+    held.retain(|(_, lease)| matches!(lease.phase, Phase::Draining(_)));
+    let ended: Vec<_> = held
+        .into_iter()
+        .map(|(id, lease)| {
+            let reason = drained(draft, &lease);
+            lease::end(draft, id, &lease, reason, last_seen);
+            (lease, reason)
+        })
+        .collect();
+    for (lease, reason) in &ended {
+        after_end(draft, lease, *reason);
+    }
 }
 
 fn leases_in(draft: &Draft<'_>, node: &Node, is_it: fn(&Lease) -> bool) -> Vec<LeaseId> {
@@ -238,6 +254,42 @@ pub(super) fn drain(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
 
 /// Drains all of a site at once: one by one, a replica could move to a node that drains next.
 pub(super) fn drain_site(draft: &mut Draft<'_>, id: SiteId) -> Result<(), Refusal> {
+    let nodes = nodes_at(draft, id)?;
+    drain_all(draft, nodes);
+    Ok(())
+}
+
+/// A node that drains takes leases again. What moves already goes on moving. Should the node be silent,
+/// its end is near: until then it is believed.
+pub(super) fn resume(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
+    let node = known(draft, id)?;
+    if let Presence::Draining(_) = node.presence {
+        check_stays(draft, node)?;
+        present(draft, id, Presence::Up(draft.now));
+    }
+    Ok(())
+}
+
+/// All nodes of a site that drain take leases again.
+pub(super) fn resume_site(draft: &mut Draft<'_>, id: SiteId) -> Result<(), Refusal> {
+    let nodes = nodes_at(draft, id)?;
+    nodes.into_iter().try_for_each(|node| resume(draft, node))
+}
+
+/// Refuses for a node whose provider is about to leave: it drains until then.
+fn check_stays(draft: &Draft<'_>, node: &Node) -> Result<(), Refusal> {
+    match back(draft, node) {
+        Presence::Draining(_) => Err(Refusal::WrongState {
+            kind: "the node",
+            state: "draining because its provider has given notice",
+            way_out: "join again with new keys after the provider has left",
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The nodes of a site.
+fn nodes_at(draft: &Draft<'_>, id: SiteId) -> Result<Vec<NodeKey>, Refusal> {
     let site = draft.state.sites.get(&id);
     let site = site.ok_or_else(|| Refusal::not_found("site", id))?;
     let mut nodes = nodes_of(draft, site.provider);
@@ -250,8 +302,7 @@ pub(super) fn drain_site(draft: &mut Draft<'_>, id: SiteId) -> Result<(), Refusa
             problem: problem.to_owned(),
         });
     }
-    drain_all(draft, nodes);
-    Ok(())
+    Ok(nodes)
 }
 
 /// Drains those of some nodes that serve.
@@ -288,7 +339,7 @@ pub(super) fn move_away<'a>(draft: &mut Draft<'a>, nodes: impl IntoIterator<Item
     let held = held.filter(|(id, lease)| draft.state.stays(*id, lease));
     let mut held: Vec<_> = held.collect();
     held.sort_by_key(|(_, lease)| Layer::of_workload(draft.state, lease.workload));
-    held.truncate(MOVES_AT_ONCE);
+    draft.limit_moves(&mut held);
     for (_, held) in held {
         let Some(replica) = draft.state.replicas.get(&held.replica) else {
             continue;

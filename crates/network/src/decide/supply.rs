@@ -163,6 +163,7 @@ fn check_offer(
         enrolled: draft.now,
         presence: Presence::Away(draft.now),
         leases: BTreeSet::new(),
+        drain_tried: None,
     };
     let offered = draft.offer(&offer(terms.node, &node, site));
     offered.map_err(|error| Refusal::Invalid {

@@ -11,7 +11,7 @@ use super::observe::{after_end, drained};
 use super::{lease, order, presence, reserve, standby, tranche};
 use crate::event::Event;
 use crate::index::{Due, Layer};
-use crate::state::{EndReason, Phase, Presence, Standing, Terms};
+use crate::state::{EndReason, Phase, Standing, Terms};
 
 /// So many standing orders are tried in one tick at most, and so many of their replicas, but one order
 /// always: each is a search, and all others wait. As many again may be tried that room has woken, and
@@ -229,10 +229,12 @@ fn node_due(draft: &mut Draft<'_>, id: NodeKey) {
     if presence::held_by(draft, node).is_empty() {
         return;
     }
-    // Says when it was tried last, so that the next attempt waits its turn.
-    draft.push(Event::NodePresent {
-        node: id,
-        presence: Presence::Draining(draft.now),
-    });
-    presence::move_away(draft, [node]);
+    // Where too much moves in this batch already, the node stays due.
+    if draft.may_move() {
+        draft.push(Event::DrainTried {
+            node: id,
+            at: draft.now,
+        });
+        presence::move_away(draft, [node]);
+    }
 }

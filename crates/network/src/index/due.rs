@@ -3,7 +3,7 @@
 
 use remuda_types::{ClaimId, LeaseId, NodeKey, ProviderId, ReplicaId, Time, TrancheId, WorkloadId};
 
-use crate::state::{Presence, Replica, Standing, State};
+use crate::state::{Replica, Standing, State};
 
 /// Something the clock brings about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,12 +60,10 @@ pub(super) fn due_at(state: &State, due: Due) -> Option<Time> {
             };
             release.into_iter().chain(leave).min()
         }),
-        Due::Node(id) => state.nodes.get(&id).and_then(|node| match node.presence {
-            Presence::Draining(at) if !node.leases.is_empty() => {
-                Some(at + state.policy.drain_retry)
-            }
-            _ => None,
-        }),
+        Due::Node(id) => {
+            let node = state.nodes.get(&id);
+            node.and_then(|node| node.drain_due(state.policy.drain_retry))
+        }
         Due::Reservation(id) => state.reservations.get(&id).map(|reservation| {
             if reservation.begun {
                 reservation.to

@@ -137,6 +137,7 @@ impl Index {
                 }
                 self.changed.push(Due::Node(*node));
             }
+            Event::DrainTried { node, .. } => self.changed.push(Due::Node(*node)),
             Event::NodeResized { node, .. } => {
                 if let Some(found) = state.nodes.get(node) {
                     self.place_node(state, *node, found);

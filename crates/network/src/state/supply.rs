@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode};
 use remuda_placement::Cell;
 use remuda_types::{
     Capacity, Class, Country, Label, LeaseId, Money, NodeKey, Place, Price, ProviderId, SiteId,
-    Time,
+    Span, Time,
 };
 
 use super::State;
@@ -90,6 +90,26 @@ pub struct Node {
     /// Its live leases.
     #[n(7)]
     pub leases: BTreeSet<LeaseId>,
+    /// When it was last tried to empty it, since it drains.
+    #[n(8)]
+    pub drain_tried: Option<Time>,
+}
+
+/// The longest between two attempts to empty a node that drains.
+const DRAIN_RETRY_MAX: Span = Span::from_secs(60);
+
+impl Node {
+    /// When it is tried next to empty it, if it drains and has something: the longer it took so far,
+    /// the later.
+    pub(crate) fn drain_due(&self, first_retry: Span) -> Option<Time> {
+        let Presence::Draining(since) = self.presence else {
+            return None;
+        };
+        let tried = self.drain_tried.unwrap_or(since);
+        let quarter = Span::from_millis(tried.since(since).as_millis() / 4);
+        let pause = quarter.min(DRAIN_RETRY_MAX).max(first_retry);
+        (!self.leases.is_empty()).then(|| tried + pause)
+    }
 }
 
 /// Whether a node is there.

@@ -1,6 +1,6 @@
 //! Nodes that drain: a successor serves before the old lease goes.
 
-use remuda_network::command::ObservedPhase;
+use remuda_network::command::{LeaveManner, ObservedPhase};
 use remuda_network::state::{EndReason, Phase, Presence};
 use remuda_network::{Command, Event};
 use remuda_types::{LeaseId, NodeKey, Span, WorkloadId};
@@ -145,6 +145,73 @@ fn an_empty_node_that_drained_is_open_when_it_comes_back() {
     world.run(Command::NodeDisconnected { node });
     world.connect(node);
     assert!(matches!(world.presence(node), Presence::Up(_)));
+}
+
+#[test]
+fn a_node_that_drained_is_open_when_that_is_undone() {
+    let (mut world, node, workload, old) = draining(true);
+    let next = successor(&world, workload).unwrap();
+    world.run(Command::ResumeNode { node });
+    assert!(matches!(world.presence(node), Presence::Up(_)));
+    assert_eq!(world.state().nodes[&node].drain_tried, None);
+    // What moved goes on moving.
+    world.see(next, ObservedPhase::Ready);
+    world.tick_after(secs(30));
+    assert_eq!(world.only(workload), next);
+    assert!(!world.state().leases.contains_key(&old));
+    // Nothing is to be undone any more.
+    assert_eq!(world.run(Command::ResumeNode { node }), []);
+}
+
+#[test]
+fn who_leaves_does_not_resume() {
+    let mut world = World::new(lax());
+    let (provider, node) = world.node(1, "1.00");
+    world.run(Command::LeaveProvider {
+        provider,
+        manner: LeaveManner::Notice,
+    });
+    let refused = world.refused(Command::ResumeNode { node });
+    assert!(refused.contains("has given notice"), "{refused}");
+}
+
+#[test]
+fn the_longer_a_node_drains_in_vain_the_less_often_it_is_tried() {
+    let (mut world, node, _, _) = draining(false);
+    let begun = world.now;
+    let tried = |world: &mut World, within: u64| {
+        let steps = (0..within).map(|_| world.tick_after(secs(1)));
+        let events: Vec<_> = steps.flatten().collect();
+        let tries = events.iter();
+        tries
+            .filter(|event| matches!(event, Event::DrainTried { .. }))
+            .count()
+    };
+    assert_eq!(tried(&mut world, 40), 4, "first every ten seconds");
+    let in_an_hour = tried(&mut world, 3_600);
+    assert!((58..90).contains(&in_an_hour), "{in_an_hour}");
+    // Since when it drains is not forgotten.
+    assert_eq!(world.presence(node), Presence::Draining(begun));
+}
+
+#[test]
+fn what_drains_on_a_node_that_falls_silent_ends_with_its_last_sign_of_life() {
+    let (mut world, node, workload, old) = draining(true);
+    let next = successor(&world, workload).unwrap();
+    world.wait(secs(20));
+    world.see(next, ObservedPhase::Ready);
+    assert!(matches!(world.phase(old), Phase::Draining(_)));
+    let ready = world.lease(old).meter.ready;
+    let last_seen = world.now + secs(4);
+    world.wait(secs(10));
+    let events = world.run(Command::NodeSuspected { node, last_seen });
+    let charged = events.iter().find_map(|event| match event {
+        Event::LeaseSettled { lease, meter, .. } if *lease == old => Some(meter.ready),
+        _ => None,
+    });
+    assert_eq!(charged, Some(ready.saturating_add(secs(4))));
+    assert!(!world.state().leases.contains_key(&old));
+    assert_eq!(world.only(workload), next);
 }
 
 #[test]

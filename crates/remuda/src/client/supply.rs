@@ -83,6 +83,16 @@ impl Client {
         self.post(&format!("/v1/sites/{site}/drain"), &()).await
     }
 
+    /// Has a node that drains take leases again.
+    pub(crate) async fn resume(&self, node: NodeKey) -> Result<Node, Error> {
+        self.delete(&format!("/v1/nodes/{node}/drain")).await
+    }
+
+    /// Has those of a site's nodes that drain take leases again.
+    pub(crate) async fn resume_site(&self, site: SiteId) -> Result<SiteDrain, Error> {
+        self.delete(&format!("/v1/sites/{site}/drain")).await
+    }
+
     /// What could be rented now.
     pub(crate) async fn offers(&self, query: &[(&str, String)]) -> Result<Vec<Offer>, Error> {
         self.list("/v1/offers", query).await

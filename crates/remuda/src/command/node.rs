@@ -1,6 +1,6 @@
 //! `remuda node`: the node daemon, and the machines of the network.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use remuda_wire::api::node::Node;
 use remuda_wire::api::provider::SiteDrain;
 
@@ -10,23 +10,20 @@ use crate::{find, view};
 
 mod run;
 
-/// Machines: run the daemon, list, show, drain
+/// Machines: run the daemon, list, show, drain, resume
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the node daemon: what this machine offers, and what is assigned to it
     Run(Box<run::Args>),
     /// Move the leases of a node, or of all nodes of a site, away and give them no new ones
     ///
-    /// What runs serves where it is until it serves elsewhere; what has no place elsewhere stays. A node
-    /// that is empty and connects again takes leases again.
-    Drain {
-        /// Its key, or the beginning of it
-        #[arg(required_unless_present = "site")]
-        node: Option<String>,
-        /// All nodes of this site at once, by its id or name: nothing moves from one of them to another
-        #[arg(long, conflicts_with = "node")]
-        site: Option<String>,
-    },
+    /// What runs serves where it is until it serves elsewhere; what has no place elsewhere stays. `remuda
+    /// node resume` ends it; so does stopping the daemon of a node that is empty, and starting it again.
+    Drain(Which),
+    /// Give leases again to a node that drains, or to all nodes of a site that drain
+    ///
+    /// What already moves away goes on moving.
+    Resume(Which),
     /// List nodes
     Ls,
     /// Show one node
@@ -34,6 +31,24 @@ pub(crate) enum Command {
         /// Its key, or the beginning of it
         node: String,
     },
+}
+
+/// A node, or a site's nodes.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Its key, or the beginning of it
+    #[arg(required_unless_present = "site")]
+    node: Option<String>,
+    /// All nodes of this site at once, by its id or name: nothing moves from one of them to another
+    #[arg(long, conflicts_with = "node")]
+    site: Option<String>,
+}
+
+impl Which {
+    /// The name of the node; clap has it that there is one where there is no site.
+    fn node(self) -> String {
+        self.node.unwrap_or_default()
+    }
 }
 
 impl Command {
@@ -50,18 +65,30 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
             let nodes = context.client()?.nodes().await?;
             return Ok(context.output.table(&nodes, |nodes| view::nodes(nodes))?);
         }
-        Command::Drain {
+        Command::Drain(Which {
             site: Some(site), ..
-        } => {
+        }) => {
             let client = context.client()?;
             let drain = client.drain_site(find::site(&client, &site).await?).await?;
             return Ok(context.output.show(&drain, show_drain)?);
         }
-        Command::Drain { node, site: None } => {
+        Command::Resume(Which {
+            site: Some(site), ..
+        }) => {
             let client = context.client()?;
-            // clap has it that one of the two is there.
-            let node = node.unwrap_or_default();
-            client.drain(find::node(&client, &node).await?).await?
+            let drain = client.resume_site(find::site(&client, &site).await?);
+            return Ok(context.output.show(&drain.await?, show_drain)?);
+        }
+        Command::Drain(which) => {
+            let client = context.client()?;
+            client
+                .drain(find::node(&client, &which.node()).await?)
+                .await?
+        }
+        Command::Resume(which) => {
+            let client = context.client()?;
+            let node = find::node(&client, &which.node()).await?;
+            client.resume(node).await?
         }
         Command::Show { node } => {
             let client = context.client()?;

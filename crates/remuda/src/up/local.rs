@@ -150,7 +150,9 @@ impl Local {
         };
         alive_until(process, || async {
             let nodes = self.client.nodes().await?;
-            let is_it = |node: &&Node| node.site == seller.site && node.presence == "up";
+            // One that drains is there too, and is left to drain.
+            let is_there = |node: &Node| ["up", "draining"].contains(&node.presence.as_str());
+            let is_it = |node: &&Node| node.site == seller.site && is_there(node);
             Ok(nodes.iter().find(is_it).map(|node| node.id))
         })
         .await

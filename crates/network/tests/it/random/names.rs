@@ -127,6 +127,8 @@ impl Names<'_> {
             },
             Ask::Drain(n) => Command::DrainNode { node: key(n) },
             Ask::DrainSite => Command::DrainSite { site: self.site() },
+            Ask::Resume(n) => Command::ResumeNode { node: key(n) },
+            Ask::ResumeSite => Command::ResumeSite { site: self.site() },
             Ask::Leave(manner) => Command::LeaveProvider {
                 provider: self.provider(),
                 manner,

@@ -38,6 +38,8 @@ pub(super) enum Ask {
     Lost(u8, u64),
     Drain(u8),
     DrainSite,
+    Resume(u8),
+    ResumeSite,
     Leave(LeaveManner),
     Tenant(u8),
     TopUp(Money, Rail),
@@ -191,6 +193,8 @@ fn supply() -> impl Strategy<Value = Ask> {
         2 => (0_u8..6, ago).prop_map(|(n, ago)| Ask::Lost(n, ago)),
         2 => (0_u8..6).prop_map(Ask::Drain),
         1 => Just(Ask::DrainSite),
+        1 => (0_u8..6).prop_map(Ask::Resume),
+        1 => Just(Ask::ResumeSite),
         1 => manners.prop_map(Ask::Leave),
     ]
 }

@@ -115,6 +115,7 @@ fn network() -> State {
         enrolled: Time::EPOCH,
         presence: Presence::Up(Time::EPOCH),
         leases: BTreeSet::new(),
+        drain_tried: None,
     };
     let mut state = State::default();
     state.nodes.insert(NODE, node);
