@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use clap::error::ErrorKind;
+use remuda_sim::file::ReadError;
 use remuda_wire::api::problem::FieldError;
 use serde::Serialize;
 
@@ -123,6 +124,9 @@ impl Report {
 fn known(cause: &(dyn Error + 'static), message: &str) -> Option<Report> {
     if let Some(failure) = cause.downcast_ref::<Failure>() {
         return Some(Report::new(failure.exit, message, &failure.way_out));
+    }
+    if let Some(error) = cause.downcast_ref::<ReadError>() {
+        return Some(Report::new(Exit::Usage, message, &error.way_out()));
     }
     if let Some((exit, way_out)) = of_files(cause) {
         return Some(Report::new(exit, message, way_out));

@@ -26,6 +26,8 @@ use crate::table::{self, LineError, Row};
 /// More people than live anywhere, or everywhere.
 const POPULATION_MAX: f64 = 1e10;
 
+const COLUMNS: &str = "city, Lat, Long and Population";
+
 /// A city.
 #[derive(Clone, Debug, PartialEq)]
 pub struct City {
@@ -39,12 +41,15 @@ pub struct City {
 
 /// The cities of a file, in its order.
 pub fn cities(path: &Path) -> Result<Vec<City>, ReadError> {
-    let cities = file::read(path, parse_cities)?;
+    let cities = file::read(path, COLUMNS, parse_cities)?;
     if cities.is_empty() {
-        return Err(ReadError::empty(path, "no city in it"));
+        let way_out = "a line for each city is expected, with city, Lat, Long and Population";
+        return Err(ReadError::empty(path, "no city in it", way_out));
     }
     if cities.iter().all(|city| city.population == 0.0) {
-        return Err(ReadError::empty(path, "nobody living in any of its cities"));
+        let problem = "nobody living in any of its cities";
+        let way_out = "one at least is to have a Population above 0";
+        return Err(ReadError::empty(path, problem, way_out));
     }
     Ok(cities)
 }

@@ -16,7 +16,7 @@ pub use published::{Published, published};
 
 pub use crate::file;
 use crate::table::LineError;
-use crate::table::{self, Row};
+use crate::table::{self, Names, Row};
 
 /// The most GPUs of one node that the trace's nodes may have.
 const NODE_GPUS_MAX: u64 = 64;
@@ -52,16 +52,16 @@ pub struct Variant {
 
 const NODES: &str = "openb_node_list_gpu_node";
 const TASKS: &str = "openb_pod_list_";
-const NO_TASKS: &str = "no openb_pod_list_*.csv: they are in `data/csv` of \
-    hkust-adsl/kubernetes-scheduler-simulator";
+const NO_TASKS: &str = "no openb_pod_list_*.csv, plain or with .gz";
+const NO_NODES: &str = "no openb_node_list_gpu_node.csv, plain or with .gz";
+const WHERE: &str = "name a folder as `data/csv` of hkust-adsl/kubernetes-scheduler-simulator";
 const NO_GPUS: &str = "no GPU in it at all";
+const NODE_COLUMNS: &str = "cpu_milli, memory_mib, gpu and model";
+const TASK_COLUMNS: &str = "cpu_milli, memory_mib, num_gpu and gpu_milli";
 
 /// The task lists in a folder, by name.
 pub fn variants(dir: &Path) -> Result<Vec<Variant>, ReadError> {
-    let unread = |source| ReadError::Io {
-        path: dir.to_owned(),
-        source,
-    };
+    let unread = |source| ReadError::io(dir, source);
     let mut variants = Vec::new();
     for entry in fs::read_dir(dir).map_err(unread)? {
         let path = entry.map_err(unread)?.path();
@@ -75,43 +75,59 @@ pub fn variants(dir: &Path) -> Result<Vec<Variant>, ReadError> {
     variants.sort_unstable();
     variants.dedup_by(|a, b| a.name == b.name);
     if variants.is_empty() {
-        return Err(ReadError::empty(dir, NO_TASKS));
+        return Err(ReadError::empty(dir, NO_TASKS, WHERE));
     }
     Ok(variants)
 }
 
 /// The nodes listed in a folder, in the file's order.
 pub fn machines(dir: &Path) -> Result<Vec<Machine>, ReadError> {
-    let plain = dir.join(format!("{NODES}.csv"));
-    let path = if plain.exists() {
-        plain
-    } else {
-        dir.join(format!("{NODES}.csv.gz"))
-    };
-    let machines = file::read(&path, parse_machines)?;
+    let path = list_of_machines(dir)?;
+    let machines = file::read(&path, NODE_COLUMNS, parse_machines)?;
     if machines.iter().all(|machine| machine.capacity.gpus == 0) {
-        return Err(ReadError::empty(&path, NO_GPUS));
+        let way_out = "one node at least is to have some in its column gpu";
+        return Err(ReadError::empty(&path, NO_GPUS, way_out));
     }
     Ok(machines)
 }
 
+fn list_of_machines(dir: &Path) -> Result<PathBuf, ReadError> {
+    for ending in ["csv", "csv.gz"] {
+        let path = dir.join(format!("{NODES}.{ending}"));
+        let is_there = path.try_exists();
+        if is_there.map_err(|source| ReadError::io(&path, source))? {
+            return Ok(path);
+        }
+    }
+    Err(ReadError::empty(dir, NO_NODES, WHERE))
+}
+
 /// The tasks of a file, in its order.
 pub fn tasks(path: &Path) -> Result<Vec<Task>, ReadError> {
-    let tasks = file::read(path, parse_tasks)?;
+    let tasks = file::read(path, TASK_COLUMNS, parse_tasks)?;
     if tasks.iter().all(|task| task.shape.gpu_milli == 0) {
-        return Err(ReadError::empty(path, NO_GPUS));
+        let way_out = "one task at least is to ask for some in its column num_gpu";
+        return Err(ReadError::empty(path, NO_GPUS, way_out));
     }
     Ok(tasks)
 }
 
 /// The nodes of such a file's content.
 pub fn parse_machines(bytes: &[u8]) -> Result<Vec<Machine>, LineError> {
-    table::rows(bytes, machine)
+    let mut names = Names::of("sn");
+    table::rows(bytes, |row| {
+        names.take(row)?;
+        machine(row)
+    })
 }
 
 /// The tasks of such a file's content.
 pub fn parse_tasks(bytes: &[u8]) -> Result<Vec<Task>, LineError> {
-    table::rows(bytes, task)
+    let mut names = Names::of("name");
+    table::rows(bytes, |row| {
+        names.take(row)?;
+        task(row)
+    })
 }
 
 fn machine(row: &Row<'_>) -> Result<Machine, LineError> {

@@ -17,6 +17,7 @@ use rand::{RngExt, SeedableRng};
 use remuda_placement::GpuSet;
 
 use crate::openb::{Machine, Task};
+use cluster::Cluster;
 
 pub use arrivals::arrivals;
 pub use baseline::Baseline;
@@ -58,6 +59,14 @@ impl Scene {
     pub fn gpu_milli(&self) -> u64 {
         let gpus = self.machines.iter().map(|m| u64::from(m.capacity.gpus));
         gpus.sum::<u64>() * 1_000
+    }
+
+    /// The tasks that no machine could run, were it empty.
+    pub fn homeless(&self) -> Vec<&Task> {
+        let names: Vec<u32> = (0..).take(self.machines.len()).collect();
+        let empty = Cluster::new(self, &names);
+        let fits = |task: &&Task| empty.fitting(task).next().is_some();
+        self.tasks.iter().filter(|task| !fits(task)).collect()
     }
 }
 

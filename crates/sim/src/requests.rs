@@ -21,6 +21,7 @@ const REQUESTS_MAX: usize = 50_000_000;
 const LENGTH_MIN: Span = Span::from_secs(1);
 
 const WHEN: &str = "TIMESTAMP";
+const COLUMNS: &str = "TIMESTAMP, ContextTokens and GeneratedTokens";
 
 /// A request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +42,10 @@ pub struct Requests {
 
 /// The requests of a file, in its order.
 pub fn requests(path: &Path) -> Result<Requests, ReadError> {
-    let all = file::read(path, parse_requests)?;
+    let all = file::read(path, COLUMNS, parse_requests)?;
     if all.is_empty() {
-        return Err(ReadError::empty(path, "no request in it"));
+        let way_out = "a line for each is expected: TIMESTAMP,ContextTokens,GeneratedTokens";
+        return Err(ReadError::empty(path, "no request in it", way_out));
     }
     Ok(Requests { all })
 }

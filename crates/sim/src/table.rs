@@ -30,6 +30,14 @@ pub enum LineError {
         /// The columns that are there.
         header: String,
     },
+    /// A column's name is there twice, so that it is not known which of the two is meant.
+    #[error("line {line}: two columns are called `{column}`: leave one of them out")]
+    TwoColumns {
+        /// The header's line, from 1.
+        line: u64,
+        /// What both are called.
+        column: String,
+    },
     /// A field is wrong.
     #[error("line {line}, column `{column}`: `{value}`: {problem}")]
     Field {
@@ -65,7 +73,7 @@ pub(crate) fn rows<T>(
 ) -> Result<Vec<T>, LineError> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let mut reader = csv::Reader::from_reader(bytes);
-    let table = Table::new(reader.headers()?);
+    let table = Table::new(reader.headers()?)?;
     let mut rows = Vec::new();
     for record in reader.records() {
         rows.push(parse(&table.row(&record?))?);
@@ -85,10 +93,19 @@ pub(crate) struct Row<'a> {
 }
 
 impl Table {
-    fn new(header: &csv::StringRecord) -> Self {
+    fn new(header: &csv::StringRecord) -> Result<Self, LineError> {
         let names = header.iter().map(|name| name.trim().to_ascii_lowercase());
-        let columns = names.zip(0..).collect();
-        Self { columns }
+        let mut columns = BTreeMap::new();
+        // Nobody asks for a column without a name, so several do no harm.
+        for (name, at) in names.zip(0..).filter(|(name, _)| !name.is_empty()) {
+            if columns.insert(name.clone(), at).is_some() {
+                return Err(LineError::TwoColumns {
+                    line: line(header),
+                    column: name,
+                });
+            }
+        }
+        Ok(Self { columns })
     }
 
     const fn row<'a>(&'a self, record: &'a csv::StringRecord) -> Row<'a> {
@@ -168,10 +185,43 @@ impl Row<'_> {
 
     pub(crate) fn wrong(&self, column: &'static str, problem: &str) -> LineError {
         LineError::Field {
-            line: self.record.position().map_or(0, csv::Position::line),
+            line: line(self.record),
             column,
             value: self.optional(column).unwrap_or_default().to_owned(),
             problem: problem.to_owned(),
+        }
+    }
+}
+
+fn line(record: &csv::StringRecord) -> u64 {
+    record.position().map_or(0, csv::Position::line)
+}
+
+/// What lines are told apart by, where they say it: each name, and the line that has it.
+pub(crate) struct Names {
+    column: &'static str,
+    lines: BTreeMap<String, u64>,
+}
+
+impl Names {
+    pub(crate) const fn of(column: &'static str) -> Self {
+        Self {
+            column,
+            lines: BTreeMap::new(),
+        }
+    }
+
+    /// Refuses a line whose name an earlier one has.
+    pub(crate) fn take(&mut self, row: &Row<'_>) -> Result<(), LineError> {
+        let Some(name) = row.optional(self.column).filter(|name| !name.is_empty()) else {
+            return Ok(());
+        };
+        match self.lines.insert(name.to_owned(), line(row.record)) {
+            Some(earlier) => {
+                let problem = format!("line {earlier} has it too: leave one of them out");
+                Err(row.wrong(self.column, &problem))
+            }
+            None => Ok(()),
         }
     }
 }

@@ -12,6 +12,8 @@ use serde::Serialize;
 
 use super::usage;
 use crate::context::Context;
+use crate::error::Failure;
+use crate::exit::Exit;
 use crate::progress;
 use crate::strangers;
 use crate::table;
@@ -92,7 +94,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         forecast_error_percent: args.forecast_error,
     };
     let wheel = progress::wheel(context.output, "serving the world");
-    let scene = Scene::draw(settings, &cities, &measured)?;
+    let scene = Scene::draw(settings, &cities, &measured).map_err(|error| {
+        let way_out = "give more GPUs, or other cities";
+        Failure::new(Exit::Usage, "no world can be drawn of this", way_out).caused_by(error)
+    })?;
     let figures = measure(&scene, args)?;
     wheel.finish_and_clear();
     Ok(context.output.item(&figures, Figures::text)?)

@@ -48,7 +48,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         .dir
         .clone()
         .unwrap_or_else(|| context.environment.data_dir());
-    let folder = super::folder::make(&parent)?;
+    let folder = super::folder::make(&parent, "--dir")?;
     let topology = Topology::build(SEATS.len());
     let log = context.global.log.clone();
     let mut ground = Ground::prepare(folder.path(), args.port_base, &model, &topology, log).await?;

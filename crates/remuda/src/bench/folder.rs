@@ -9,16 +9,12 @@ use tempfile::TempDir;
 use crate::error::Failure;
 use crate::exit::Exit;
 
-/// A new folder in `parent`, gone when it is dropped.
-pub(super) fn make(parent: &Path) -> Result<TempDir, Failure> {
+/// A new folder in `parent`, which `flag` names; gone when it is dropped.
+pub(super) fn make(parent: &Path, flag: &str) -> Result<TempDir, Failure> {
     made(parent).map_err(|error| {
         let message = format!("cannot make a folder in {}", parent.display());
-        Failure::new(
-            Exit::Usage,
-            message,
-            "name a folder you may write with --dir",
-        )
-        .caused_by(error)
+        let way_out = format!("name a folder you may write with {flag}");
+        Failure::new(Exit::Usage, message, way_out).caused_by(error)
     })
 }
 

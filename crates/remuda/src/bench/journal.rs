@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         .dir
         .clone()
         .unwrap_or_else(|| context.environment.data_dir());
-    let folder = folder::make(&parent)?;
+    let folder = folder::make(&parent, "--dir")?;
     let figures = measure(folder.path(), args)?;
     wheel.finish_and_clear();
     Ok(context.output.item(&figures, Figures::text)?)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::thread;
 
-use remuda_sim::openb::{self, Published, Variant};
+use remuda_sim::openb::{self, Published, Task, Variant};
 use remuda_sim::packing::{Baseline, Ours, Packer, Scene, arrivals, churned, filled};
 use serde::Serialize;
 
@@ -43,6 +43,9 @@ struct Figures {
     bench: &'static str,
     variant: String,
     seeds: u64,
+    tasks: usize,
+    /// Of these, those that fit no node of the cluster, even of an empty one.
+    tasks_without_node: usize,
     at100: f64,
     at130: f64,
     fgd_at100: f64,
@@ -67,17 +70,13 @@ struct Figures {
 type Make<'a> = &'a (dyn Fn(u64) -> Box<dyn Packer> + Sync);
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let variants = chosen(args)?;
-    let machines = openb::machines(&args.data)?;
+    let scenes = scenes(args)?;
     let published = openb::published(&args.data)?;
-    let bar = progress::count(context.output, "packing", variants.len() as u64);
+    tell_of_homeless(&scenes, context);
+    let bar = progress::count(context.output, "packing", scenes.len() as u64);
     let mut all = Vec::new();
-    for variant in &variants {
-        let scene = Scene {
-            machines: machines.clone(),
-            tasks: openb::tasks(&variant.path)?,
-        };
-        let figures = measure(&variant.name, &scene, args.seeds, &published);
+    for (variant, scene) in &scenes {
+        let figures = measure(&variant.name, scene, args.seeds, &published);
         if context.output.is_json() {
             context.output.item(&figures, |_| String::new())?;
         }
@@ -111,6 +110,50 @@ fn chosen(args: &Args) -> anyhow::Result<Vec<Variant>> {
     Ok(found.into_iter().filter(wanted).collect())
 }
 
+/// What is to be packed, list by list: all of it is read before any is packed.
+fn scenes(args: &Args) -> anyhow::Result<Vec<(Variant, Scene)>> {
+    let variants = chosen(args)?;
+    let machines = openb::machines(&args.data)?;
+    let scenes = variants.into_iter().map(|variant| {
+        let scene = Scene {
+            machines: machines.clone(),
+            tasks: openb::tasks(&variant.path)?,
+        };
+        check_fit(&variant, &scene)?;
+        Ok((variant, scene))
+    });
+    scenes.collect()
+}
+
+/// Refuses a list of which no GPU can be sold on this cluster.
+fn check_fit(variant: &Variant, scene: &Scene) -> Result<(), Failure> {
+    let asks_gpus = |task: &&Task| task.shape.gpu_milli > 0;
+    let asking = scene.tasks.iter().filter(asks_gpus).count();
+    let homeless = scene.homeless().into_iter().filter(asks_gpus).count();
+    if homeless < asking {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: none of its tasks with GPUs fits any node of the cluster, even an empty one",
+        variant.path.display()
+    );
+    let way_out = "give tasks and nodes of one cluster: no task may ask for more CPU, memory or \
+                   GPUs than one node has, or for a model that none has";
+    Err(Failure::new(Exit::Usage, message, way_out))
+}
+
+fn tell_of_homeless(scenes: &[(Variant, Scene)], context: &Context) {
+    for (variant, scene) in scenes {
+        let (homeless, all) = (scene.homeless().len(), scene.tasks.len());
+        if homeless > 0 {
+            let name = &variant.name;
+            context.output.note(&format!(
+                "{name}: {homeless} of {all} tasks fit no node, even an empty one"
+            ));
+        }
+    }
+}
+
 fn measure(variant: &str, scene: &Scene, seeds: u64, published: &[Published]) -> Figures {
     let fill = |make: Make<'_>| {
         mean(seeds, |seed| {
@@ -129,6 +172,8 @@ fn measure(variant: &str, scene: &Scene, seeds: u64, published: &[Published]) ->
         bench: "packing",
         variant: variant.to_owned(),
         seeds,
+        tasks: scene.tasks.len(),
+        tasks_without_node: scene.homeless().len(),
         at100,
         at130,
         fgd_at100,

@@ -15,6 +15,7 @@ use remuda_control::core::recover;
 use remuda_journal::{Reader, Seq};
 use remuda_sim::availability::Availability;
 use remuda_sim::cities::{City, RoundTrips, cities, round_trips};
+use remuda_sim::file::ReadError;
 use remuda_sim::requests::{Requests, requests};
 use remuda_sim::run::{Detection, Inputs, Outcome, Replay, Simulation};
 use remuda_sim::scenario::{self, Redundancy, Scenario, Shipped};
@@ -236,46 +237,33 @@ impl Args {
         })
     }
 
-    fn cities(&self) -> Result<Vec<City>, Failure> {
-        let read = self.cities.iter().map(|path| {
-            cities(path).map_err(|error| {
-                let way_out = "the columns city, Lat, Long and Population are expected";
-                Failure::new(Exit::Usage, "the cities cannot be used", way_out).caused_by(error)
-            })
-        });
-        read.collect::<Result<Vec<_>, _>>()
-            .map(|read| read.concat())
+    fn cities(&self) -> Result<Vec<City>, ReadError> {
+        let read = self.cities.as_deref().map(cities);
+        Ok(read.transpose()?.unwrap_or_default())
     }
 
     fn round_trips(
         &self,
         cities: &[City],
         context: &Context,
-    ) -> Result<Option<RoundTrips>, Failure> {
+    ) -> Result<Option<RoundTrips>, ReadError> {
         let Some(path) = &self.rtt else {
             return Ok(None);
         };
-        let found = round_trips(path, cities).map_err(|error| {
-            let way_out =
-                "the columns from_city, to_city_country_continent and avg_ms are expected";
-            Failure::new(Exit::Usage, "the round trips cannot be used", way_out).caused_by(error)
-        })?;
+        let found = round_trips(path, cities)?;
         strangers::tell(&found, context);
         Ok(Some(found))
     }
 
-    fn requests(&self, scenario: &Scenario) -> Result<Option<Requests>, Failure> {
+    fn requests(&self, scenario: &Scenario) -> anyhow::Result<Option<Requests>> {
         let Some(path) = &self.requests else {
             return Ok(None);
         };
         if scenario.gateways.count == 0 {
             let message = "the scenario has no gateway that requests could come to";
-            return Err(Failure::new(Exit::Usage, message, "add --gateways 2"));
+            return Err(Failure::new(Exit::Usage, message, "add --gateways 2").into());
         }
-        requests(path).map(Some).map_err(|error| {
-            let way_out = "the columns TIMESTAMP, ContextTokens and GeneratedTokens are expected";
-            Failure::new(Exit::Usage, "the requests cannot be used", way_out).caused_by(error)
-        })
+        Ok(Some(requests(path)?))
     }
 
     fn traces(&self) -> Result<Vec<Availability>, Failure> {

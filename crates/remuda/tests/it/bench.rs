@@ -83,28 +83,133 @@ fn a_recorded_cluster_is_packed_by_all() {
         "{}",
         refused.stderr
     );
+    assert_eq!(one["tasks_without_node"], 0);
+    let odd = tasks() + "1000,2048,9,1000,\n";
+    program.file("trace/openb_pod_list_odd.csv", &odd);
+    let odd = run(&["--variant", "odd"]);
+    assert_eq!(odd.code, 0, "{}", odd.stderr);
+    let told = "odd: 1 of 301 tasks fit no node";
+    assert!(odd.stderr.contains(told), "{}", odd.stderr);
+}
+
+/// What is said of a file: the problem, and the way out.
+type Wrong<'a> = (&'a str, &'a str);
+
+/// `bench` with files of the home: asked wrongly, and said what is wrong and what to do.
+fn refused(program: &Program, bench: &str, arguments: &[&str], (problem, way_out): Wrong<'_>) {
+    let said = program.run(&[&["bench", bench], arguments].concat());
+    assert_eq!(said.code, 2, "{arguments:?}: {}", said.stderr);
+    for text in [problem, &format!("next: {way_out}")] {
+        assert!(said.stderr.contains(text), "no `{text}`: {}", said.stderr);
+    }
+}
+
+/// The same with a folder of these files: names, and what is in them.
+fn trace_refused(files: [(&str, &str); 2], wrong: Wrong<'_>) {
+    let program = Program::new();
+    for (name, rows) in files {
+        program.file(&format!("trace/{name}"), rows);
+    }
+    refused(&program, "packing", &["--data", "trace"], wrong);
 }
 
 #[test]
-fn a_trace_that_is_wrong_is_named_with_its_line() {
+fn a_trace_that_is_wrong_is_named_with_its_line_and_what_is_expected() {
+    const NODES: &str = "openb_node_list_gpu_node.csv";
+    const TASKS: &str = "openb_pod_list_mine.csv";
+    let (good_nodes, good_tasks) = (machines(), tasks());
+    let nodes = |row: &'static str| format!("sn,cpu_milli,memory_mib,gpu,model\n{row}\n");
+    let tasks =
+        |row: &'static str| format!("cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\n{row}\n");
+    let columns = "the columns cpu_milli, memory_mib, num_gpu and gpu_milli are expected";
+    for (row, problem, way_out) in [
+        ("1,2,1,NaN,", "line 2, column `gpu_milli`: `NaN`", columns),
+        ("1,2,1,1001,", "line 2, column `gpu_milli`: `1001`", columns),
+        ("1,2,65,1000,", "line 2, column `num_gpu`: `65`", columns),
+        ("1,2,0,0,", "mine.csv has no GPU in it", "one task at least"),
+        (
+            "1,2,9,1000,",
+            "fits any node",
+            "give tasks and nodes of one",
+        ),
+        (
+            "99999999,2,1,1000,",
+            "fits any node",
+            "give tasks and nodes",
+        ),
+        ("1,2,1,1000,XYZ", "fits any node", "give tasks and nodes"),
+    ] {
+        let files = [(NODES, &*good_nodes), (TASKS, &tasks(row))];
+        trace_refused(files, (problem, way_out));
+    }
+    let columns = "the columns cpu_milli, memory_mib, gpu and model are expected";
+    for (name, row, problem, way_out) in [
+        (NODES, "n1,1,2,65,G2", "line 2, column `gpu`: `65`", columns),
+        (NODES, "n1,1,2,0,", "gpu_node.csv has no GPU", "one node"),
+        (
+            NODES,
+            "n1,1,2,8,G2\nn1,1,2,8,G2",
+            "`n1`: line 2 has it",
+            columns,
+        ),
+        (
+            "openb_node_list_all_node.csv",
+            "",
+            "trace has no openb_node_list_gpu_node.csv",
+            "name a",
+        ),
+    ] {
+        let files = [(name, &*nodes(row)), (TASKS, &good_tasks)];
+        trace_refused(files, (problem, way_out));
+    }
+}
+
+#[test]
+fn what_is_no_trace_and_no_list_of_cities_is_asked_wrongly() {
     let program = Program::new();
-    program.file("openb_node_list_gpu_node.csv", &machines());
+    program.file("binary", "\u{7f}ELF\0\n\0\u{1}");
+    program.file("empty/readme", "");
     program.file(
-        "openb_pod_list_mine.csv",
-        "cpu_milli,memory_mib,num_gpu,gpu_milli\n1,2,1,NaN\n",
+        "cities.csv",
+        "city,Lat,Long,Population\nSeoul,37.5,127,10\nBusan,35,129,4\n",
     );
-    let said = program.run(&[
-        "bench",
-        "packing",
-        "--data",
-        program.home().to_str().unwrap(),
-    ]);
-    assert_ne!(said.code, 0);
-    assert!(
-        said.stderr.contains("line 2, column `gpu_milli`: `NaN`"),
-        "{}",
-        said.stderr
-    );
+    program.file("pole.csv", "city,Lat,Long,Population\nPole,91,0,1\n");
+    program.file("rtt.csv", "from_city,avg_ms\nSeoul,1\n");
+    let there = "name one that is there";
+    let cities = "the columns city, Lat, Long and Population are expected";
+    let trips = "the columns from_city, to_city_country_continent and avg_ms are expected";
+    for (bench, arguments, problem, way_out) in [
+        ("packing", &["--data", "nope"][..], "cannot read", there),
+        ("packing", &["--data", "binary"], "cannot read", there),
+        (
+            "packing",
+            &["--data", "empty"],
+            "no openb_pod_list_",
+            "name a folder",
+        ),
+        ("cost", &["--cities", "nope"], "cannot read", there),
+        ("cost", &["--cities", "empty"], "cannot read", there),
+        (
+            "cost",
+            &["--cities", "binary"],
+            "binary cannot be used",
+            cities,
+        ),
+        (
+            "cost",
+            &["--cities", "pole.csv"],
+            "line 2, column `Lat`: `91`",
+            cities,
+        ),
+        (
+            "cost",
+            &["--cities", "cities.csv", "--rtt", "rtt.csv"],
+            "`to_city_country_",
+            trips,
+        ),
+    ] {
+        refused(&program, bench, arguments, (problem, way_out));
+    }
 }
 
 #[test]
@@ -141,6 +246,14 @@ fn a_network_is_filled_and_its_decisions_are_timed() {
         "{line}"
     );
     assert_eq!(line["events_per_placement"], 4.0);
+    assert_eq!(
+        (line["bench"].as_str(), line["durable"].as_bool()),
+        (Some("placement"), Some(true))
+    );
+    let nowhere = [&first[..], &["--durable", "/proc/nowhere"]].concat();
+    let said = program.run(&nowhere);
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.contains("with --durable"), "{}", said.stderr);
 }
 
 #[test]
@@ -246,20 +359,6 @@ fn a_world_is_served_under_plans_and_by_rules_of_thumb() {
     ]);
     assert!(number(&exact, "over_lp_pct") < 0.001, "{exact}");
     assert_ne!(exact["pairs"], line["pairs"]);
-}
-
-#[test]
-fn cities_that_are_wrong_are_named_with_their_line() {
-    let program = Program::new();
-    program.file("cities.csv", "city,Lat,Long,Population\nPole,91,0,1\n");
-    let path = program.home().join("cities.csv");
-    let said = program.run(&["bench", "cost", "--cities", path.to_str().unwrap()]);
-    assert_ne!(said.code, 0);
-    assert!(
-        said.stderr.contains("cities.csv") && said.stderr.contains("line 2, column `Lat`: `91`"),
-        "{}",
-        said.stderr
-    );
 }
 
 #[test]

@@ -47,10 +47,11 @@ pub struct RoundTrips {
 
 /// The round trips of a file between these cities; those to other cities are left out.
 pub fn round_trips(path: &Path, cities: &[City]) -> Result<RoundTrips, ReadError> {
-    let found = file::read(path, |bytes| parse_round_trips(bytes, cities))?;
+    let found = file::read(path, COLUMNS, |bytes| parse_round_trips(bytes, cities))?;
     if found.is_empty() {
         let problem = "no round trip between any two of the cities";
-        return Err(ReadError::empty(path, problem));
+        let way_out = "it is to call them as the file of the cities does";
+        return Err(ReadError::empty(path, problem, way_out));
     }
     Ok(found)
 }
@@ -80,6 +81,7 @@ pub fn parse_round_trips(bytes: &[u8], cities: &[City]) -> Result<RoundTrips, Li
     Ok(found)
 }
 
+const COLUMNS: &str = "from_city, to_city_country_continent and avg_ms";
 const FROM: &str = "from_city";
 const TO: &str = "to_city_country_continent";
 const AVG: &str = "avg_ms";

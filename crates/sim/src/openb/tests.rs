@@ -65,6 +65,26 @@ fn what_is_wrong_is_named_with_its_line() {
 }
 
 #[test]
+fn what_is_there_twice_is_refused_with_both_lines() {
+    let nodes = |text: &str| parse_machines(text.as_bytes()).unwrap_err().to_string();
+    assert_eq!(
+        nodes("sn,cpu_milli,memory_mib,gpu,model\nn1,1,2,8,G2\nn2,1,2,8,G2\nn1,1,2,8,G2\n"),
+        "line 4, column `sn`: `n1`: line 2 has it too: leave one of them out"
+    );
+    assert_eq!(
+        nodes("cpu_milli,memory_mib,GPU,model,gpu \n1,2,0,G2,8\n"),
+        "line 1: two columns are called `gpu`: leave one of them out"
+    );
+    let tasks = parse_tasks(format!("{HEADER}a,1,2,1,500,\na,1,2,1,500,\n").as_bytes());
+    assert_eq!(
+        tasks.unwrap_err().to_string(),
+        "line 3, column `name`: `a`: line 2 has it too: leave one of them out"
+    );
+    let nameless = "name,,cpu_milli,memory_mib,num_gpu,gpu_milli,\n,,1,2,1,500,\n,,1,2,1,500,\n";
+    assert_eq!(parse_tasks(nameless.as_bytes()).unwrap().len(), 2);
+}
+
+#[test]
 fn machines_are_read() {
     let text = "sn,cpu_milli,memory_mib,gpu,model\nn0,96000,393216,8,G2\nn1,32000,262144,0,\n";
     let machines = parse_machines(text.as_bytes()).unwrap();

@@ -134,6 +134,24 @@ fn nobody_gives_out_what_is_not_there() {
 }
 
 #[test]
+fn tasks_that_no_machine_could_run_are_found() {
+    let mut scene = scene(1);
+    let rows = [
+        "1,1,9,1000,",
+        "99999999,1,1,1000,",
+        "1,1,1,500,XYZ",
+        "1,1,8,1000,G2",
+    ];
+    let text = format!(
+        "cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\n{}\n",
+        rows.join("\n")
+    );
+    scene.tasks = openb::parse_tasks(text.as_bytes()).unwrap();
+    let homeless: Vec<_> = scene.homeless().into_iter().cloned().collect();
+    assert_eq!(homeless, scene.tasks[..3]);
+}
+
+#[test]
 fn as_much_arrives_as_is_wanted_and_the_seed_says_in_which_order() {
     let scene = scene(1);
     let asked = |tasks: &[Task]| tasks.iter().map(|task| task.shape.gpu_milli).sum::<u64>();

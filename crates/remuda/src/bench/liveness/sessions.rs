@@ -49,7 +49,7 @@ struct Window {
 pub(super) async fn measure(args: &Args, context: &Context) -> anyhow::Result<Held> {
     let parent = args.dir.clone();
     let parent = parent.unwrap_or_else(|| context.environment.data_dir());
-    let folder = folder::make(&parent)?;
+    let folder = folder::make(&parent, "--dir")?;
     let programs = Programs {
         binary: std::env::current_exe()?,
         log: context.global.log.clone(),

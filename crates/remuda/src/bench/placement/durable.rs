@@ -56,6 +56,8 @@ struct Figures {
     /// Of deciding deployments that were made durable.
     #[serde(flatten)]
     head: Head,
+    /// It is: what tells these figures from those of decisions alone.
+    durable: bool,
     /// What else was made durable counted too.
     commands: u64,
     refused: u64,
@@ -102,7 +104,7 @@ struct Run {
 
 pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<()> {
     let wheel = progress::wheel(context.output, "making placements durable");
-    let folder = folder::make(dir)?;
+    let folder = folder::make(dir, "--durable")?;
     let mut journal = Journal::open(folder.path(), Claim::Alone)?;
     let mut run = Run::filled(args)?;
     let (wall, cpu) = (Instant::now(), usage::cpu()?);
@@ -126,8 +128,9 @@ pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<
             nodes: run.world.network.state().nodes.len(),
             rss_mib: usage::rss_mib()?,
             load_percent: ratio(run.used_gpu_milli, run.gpus * 10),
-            ..Head::of("placement-durable", &run.times)
+            ..Head::of("placement", &run.times)
         },
+        durable: true,
         commands,
         refused: run.refused,
         pause_max_us: ratio(nanos(run.pause_max), 1_000),
