@@ -20,6 +20,15 @@ pub(crate) fn span(length: Duration) -> Span {
     Span::from_millis(u64::try_from(length.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// A length of time that somebody gives as a flag: there is no use in none.
+pub(crate) fn length(text: &str) -> Result<Duration, String> {
+    let length = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match span(length) {
+        Span::ZERO => Err("longer than 0 is expected, as in `12h`".to_owned()),
+        _ => Ok(length),
+    }
+}
+
 /// An id for a command of this client.
 ///
 /// # Panics

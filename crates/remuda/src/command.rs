@@ -4,6 +4,7 @@
 
 mod amount;
 pub(crate) mod audit;
+mod cancelled;
 pub(crate) mod completions;
 pub(crate) mod control;
 pub(crate) mod deploy;

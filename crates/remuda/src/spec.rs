@@ -11,6 +11,8 @@ use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::problem::FieldError;
 
 use crate::client;
+use crate::error::Failure;
+use crate::exit::Exit;
 
 mod check;
 mod fault;
@@ -23,6 +25,9 @@ use tree::Tree;
 
 /// The largest file that is read.
 const BYTES_MAX: u64 = 1 << 20;
+
+/// Fields of what is asked beside the spec, as JSON pointers, and the flags that say them.
+pub(crate) type Flags = [(&'static str, &'static str)];
 
 /// A spec and where its fields stand in its file.
 #[derive(Debug)]
@@ -97,11 +102,19 @@ impl Spec {
         }
     }
 
-    /// An answer of control about it: what it found wrong is told at its place in the file.
-    pub(crate) fn explained<T>(&self, answer: Result<T, client::Error>) -> anyhow::Result<T> {
+    /// An answer of control about it: what it found wrong is told at its place in the file, or as
+    /// the flag that said it. Control looks at flags when all is well with the spec.
+    pub(crate) fn explained<T>(
+        &self,
+        answer: Result<T, client::Error>,
+        flags: &Flags,
+    ) -> anyhow::Result<T> {
         match answer {
             Err(client::Error::Problem(problem)) if !problem.errors.is_empty() => {
-                Err(self.refused(problem.errors).into())
+                match of_flags(&problem.errors, flags) {
+                    Some(failure) => Err(failure.into()),
+                    None => Err(self.refused(problem.errors).into()),
+                }
             }
             answer => Ok(answer?),
         }
@@ -115,6 +128,18 @@ impl Spec {
         faults.sort_by_key(|fault| (fault.line, fault.column));
         faults
     }
+}
+
+/// What is wrong with flags, if anything is.
+fn of_flags(errors: &[FieldError], flags: &Flags) -> Option<Failure> {
+    let flag_of = |error: &FieldError| flags.iter().find(|(of, _)| *of == error.pointer);
+    let wrong = errors
+        .iter()
+        .find_map(|error| Some((flag_of(error)?.1, error)));
+    wrong.map(|(flag, error)| {
+        let message = format!("{flag}: {}", error.detail);
+        Failure::new(Exit::Usage, message, format!("give another {flag}"))
+    })
 }
 
 /// A file's text; what is longer than any spec is not read to its end, which it may not have.

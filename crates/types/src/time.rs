@@ -104,6 +104,24 @@ impl Span {
         Self(self.0.saturating_sub(other.0))
     }
 
+    /// As people say it, in the largest unit of which it is a whole number: `90 days`, `1 minute`.
+    pub fn in_words(self) -> String {
+        const UNITS: [(&str, Span); 4] = [
+            ("day", Span::DAY),
+            ("hour", Span::HOUR),
+            ("minute", Span::from_secs(60)),
+            ("second", Span::from_secs(1)),
+        ];
+        let whole = |unit: &Self| self.0 > 0 && self.0.is_multiple_of(unit.0);
+        match UNITS.iter().find(|(_, unit)| whole(unit)) {
+            Some((name, unit)) => match self.0 / unit.0 {
+                1 => format!("1 {name}"),
+                many => format!("{many} {name}s"),
+            },
+            None => self.to_string(),
+        }
+    }
+
     /// The sum, or the longest span there is.
     #[must_use]
     pub const fn saturating_add(self, other: Self) -> Self {
@@ -143,5 +161,16 @@ mod tests {
         assert_eq!(Time::from_millis(5).since(Time::from_millis(9)), Span::ZERO);
         assert_eq!(Time::FOREVER + Span::DAY, Time::FOREVER);
         assert_eq!(Span::from_millis(12_345).to_string(), "12.345 s");
+    }
+
+    #[test]
+    fn a_span_is_said_in_its_largest_whole_unit() {
+        let said = |seconds| Span::from_secs(seconds).in_words();
+        assert_eq!(
+            [60, 90, 7_200, 86_400, 90 * 86_400].map(said),
+            ["1 minute", "90 seconds", "2 hours", "1 day", "90 days"]
+        );
+        assert_eq!(Span::from_millis(1_500).in_words(), "1.500 s");
+        assert_eq!(Span::ZERO.in_words(), "0.000 s");
     }
 }

@@ -175,7 +175,8 @@ pub(super) fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Ref
     if replicas <= maximum {
         return Ok(());
     }
-    let way_out = "deploy several workloads";
+    let way_out =
+        "deploy several workloads; if they are to stand on one fabric, fewer with more GPUs each";
     Err(Refusal::LimitMet {
         limit: "max_replicas",
         maximum: u64::from(maximum),

@@ -49,7 +49,8 @@ fn check_until(draft: &Draft<'_>, until: Time) -> Result<(), Refusal> {
     if until > draft.now && until.since(draft.now) <= longest {
         return Ok(());
     }
-    let problem = format!("it is to lie within {longest} from now");
+    let longest = longest.in_words();
+    let problem = format!("a time that lies ahead is expected, by {longest} at most");
     Err(Refusal::Invalid {
         field: "until",
         problem,

@@ -89,18 +89,21 @@ fn check_interval(draft: &Draft<'_>, (from, to): Interval) -> Result<(), Refusal
         let problem = "it lies in the past: deploy what is wanted at once".to_owned();
         return Err(invalid("from", problem));
     }
-    let is_short = to <= from || to.since(from) < policy.slice_min;
-    if to > Time::LAST_WRITABLE || is_short {
-        let problem = format!("it is to lie {} or more after `from`", policy.slice_min);
+    if from > Time::LAST_WRITABLE || from.since(draft.now) > policy.reserve_ahead_max {
+        let most = policy.reserve_ahead_max.in_words();
+        return Err(invalid(
+            "from",
+            format!("over {most} ahead: come back later"),
+        ));
+    }
+    if to <= from || to.since(from) < policy.slice_min {
+        let least = policy.slice_min.in_words();
+        let problem = format!("{least} or more after the beginning is expected");
         return Err(invalid("to", problem));
     }
-    if to.since(from) > policy.reserve_length_max {
-        let problem = format!("over {} long: reserve less", policy.reserve_length_max);
-        return Err(invalid("to", problem));
-    }
-    if from.since(draft.now) > policy.reserve_ahead_max {
-        let problem = format!("over {} ahead: come back later", policy.reserve_ahead_max);
-        return Err(invalid("from", problem));
+    if to > Time::LAST_WRITABLE || to.since(from) > policy.reserve_length_max {
+        let most = policy.reserve_length_max.in_words();
+        return Err(invalid("to", format!("over {most} long: reserve less")));
     }
     Ok(())
 }

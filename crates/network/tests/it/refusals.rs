@@ -115,7 +115,8 @@ fn deployments_that_make_no_sense() {
     );
     assert_eq!(
         refused(&terms(1), 8_193),
-        "max_replicas is limited to 8192: deploy several workloads"
+        "max_replicas is limited to 8192: deploy several workloads; if they are to stand on one \
+         fabric, fewer with more GPUs each"
     );
     assert_eq!(
         refused(&terms(1), 3),

@@ -205,10 +205,19 @@ fn times_that_make_no_sense() {
     );
     assert_eq!(
         refused(&terms(1), (900, 901)),
-        "to: it is to lie 60.000 s or more after `from`"
+        "to: 1 minute or more after the beginning is expected"
+    );
+    assert_eq!(
+        refused(&terms(1), (900, 900 + 367 * 86_400)),
+        "to: over 366 days long: reserve less"
     );
     let year = 366 * 86_400;
-    assert!(refused(&terms(1), (year + 700, year + 900)).starts_with("from: over "));
+    for last in [year + 900, u64::MAX] {
+        assert_eq!(
+            refused(&terms(1), (year + 700, last)),
+            "from: over 365 days ahead: come back later"
+        );
+    }
     let spot = Terms {
         tier: Tier::Spot,
         ..terms(1)

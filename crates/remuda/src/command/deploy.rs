@@ -59,7 +59,7 @@ async fn deploy(
     project: Option<&str>,
 ) -> anyhow::Result<Workload> {
     let project = find::payer(client, context, project).await?;
-    spec.explained(client.deploy(project, &spec.workload).await)
+    spec.explained(client.deploy(project, &spec.workload).await, &[])
 }
 
 /// Says where it was placed and why, and waits until it is ready if that was asked for.

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use remuda_types::WorkloadId;
 use remuda_wire::api::later::PlaceOrder;
 
+use super::cancelled;
 use crate::context::Context;
 use crate::spec::Spec;
 use crate::{clock, find, view};
@@ -21,7 +22,7 @@ pub(crate) enum Command {
         /// The spec
         spec: PathBuf,
         /// How long the order stands, as in `7d`
-        #[arg(long = "for", value_name = "SPAN", value_parser = humantime::parse_duration)]
+        #[arg(long = "for", value_name = "SPAN", value_parser = clock::length)]
         stands_for: Duration,
         /// The project that pays: id or name; the profile's or the key's own if not given
         #[arg(long)]
@@ -50,9 +51,13 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
                 workload: spec.workload.clone(),
                 until_ms: (clock::now() + clock::span(stands_for)).as_millis(),
             };
-            spec.explained(client.place_order(project, &order).await)?
+            let flags = &[("/until_ms", "--for")];
+            spec.explained(client.place_order(project, &order).await, flags)?
         }
-        Command::Cancel { order } => return Ok(client.cancel_order(order).await?),
+        Command::Cancel { order } => {
+            client.cancel_order(order).await?;
+            return cancelled::tell(order, context);
+        }
         Command::Ls => {
             let all = client.orders().await?;
             return Ok(context.output.table(&all, |all| view::orders(all))?);

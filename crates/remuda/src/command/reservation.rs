@@ -7,6 +7,7 @@ use clap::Subcommand;
 use remuda_types::WorkloadId;
 use remuda_wire::api::later::Reserve;
 
+use super::cancelled;
 use crate::context::Context;
 use crate::spec::Spec;
 use crate::{clock, find, view};
@@ -22,7 +23,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
         from: SystemTime,
         /// For how long, as in `12h`; what then still runs ends
-        #[arg(long = "for", value_name = "SPAN", value_parser = humantime::parse_duration)]
+        #[arg(long = "for", value_name = "SPAN", value_parser = clock::length)]
         lasts: Duration,
         /// The project that pays: id or name; the profile's or the key's own if not given
         #[arg(long)]
@@ -54,10 +55,12 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
                 from_ms: from.as_millis(),
                 to_ms: (from + clock::span(lasts)).as_millis(),
             };
-            spec.explained(client.reserve(project, &asked).await)?
+            let flags = &[("/from_ms", "--from"), ("/to_ms", "--for")];
+            spec.explained(client.reserve(project, &asked).await, flags)?
         }
         Command::Cancel { reservation } => {
-            return Ok(client.cancel_reservation(reservation).await?);
+            client.cancel_reservation(reservation).await?;
+            return cancelled::tell(reservation, context);
         }
         Command::Ls => {
             let all = client.reservations().await?;

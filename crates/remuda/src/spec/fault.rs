@@ -129,9 +129,13 @@ fn structure(expected: &str) -> &str {
 }
 
 fn scalar(ty: &str) -> String {
+    let from_0 = |most: u64| format!("a whole number from 0 to {most}");
     match ty {
         "bool" => "`true` or `false`".to_owned(),
-        _ if ty.starts_with(['u', 'i']) => "a whole number that is not negative".to_owned(),
+        "u8" => from_0(u8::MAX.into()),
+        "u16" => from_0(u16::MAX.into()),
+        "u32" => from_0(u32::MAX.into()),
+        "u64" => from_0(u64::MAX),
         _ if ty.starts_with('f') => "a number".to_owned(),
         _ => ty.to_owned(),
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use insta::assert_json_snapshot;
 use serde_json::Value;
@@ -249,6 +250,53 @@ fn what_cannot_run_is_refused_with_the_reason() {
     }
     let missing = operator.run(&["node", "show", "node_zz"]);
     assert_eq!(missing.code, 4, "{}", missing.stderr);
+}
+
+#[test]
+fn what_is_wanted_later_is_refused_by_its_flags_and_given_up() {
+    let network = Network::start();
+    let operator = network.operator();
+    operator.json(&["tenant", "create", "acme"]);
+    operator.json(&["project", "create", "acme", "search"]);
+    operator.file("app.yaml", "name: a\nprocess: {command: [date]}\n");
+    let run = |words: &str| {
+        let words = words.replace("SPEC", "app.yaml --project search");
+        operator.run(&words.split(' ').collect::<Vec<_>>())
+    };
+    let soon = SystemTime::now() + Duration::from_hours(1);
+    let soon = humantime::format_rfc3339_seconds(soon);
+    for (words, problem) in [
+        (
+            "reservation make SPEC --from 2020-01-01T00:00:00Z --for 1h".to_owned(),
+            "--from: it lies in the past",
+        ),
+        (
+            "reservation make SPEC --from 9999-12-31T23:59:59Z --for 1h".to_owned(),
+            "--from: over 365 days ahead",
+        ),
+        (
+            format!("reservation make SPEC --from {soon} --for 1s"),
+            "--for: 1 minute or more after the beginning is expected",
+        ),
+        (
+            "order place SPEC --for 91d".to_owned(),
+            "--for: a time that lies ahead is expected, by 90 days at most",
+        ),
+        (
+            "order place SPEC --for 0s".to_owned(),
+            "'--for <SPAN>': longer than 0 is expected",
+        ),
+    ] {
+        let said = run(&words);
+        assert_eq!(said.code, 2, "{words}: {}", said.stderr);
+        assert!(said.stderr.contains(problem), "{words}: {}", said.stderr);
+        assert!(!said.stderr.contains("app.yaml"), "{}", said.stderr);
+    }
+    let placed = run("order place SPEC --for 1h --json");
+    let placed: Value = serde_json::from_str(&placed.stdout).unwrap();
+    let given_up = operator.json(&["order", "cancel", &id(&placed)]);
+    assert_eq!(given_up["state"], "cancelled");
+    assert_eq!(operator.json(&["order", "ls"]), serde_json::json!([]));
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn a_value_of_another_kind_is_named() {
         "resources: big"
     ));
     insta::assert_snapshot!(with("  team: search", "  - search"));
+    insta::assert_snapshot!(with("replicas: 2", "replicas: 4294967296"));
 }
 
 #[test]
