@@ -8,6 +8,7 @@ use remuda_network::Command;
 use remuda_network::state::{KeyOwner, Model, Scope, Terms};
 use remuda_types::{ClassChoice, Label, ProjectId, TenantId, WorkloadId};
 use remuda_wire::api::replica::{ScaleWorkload, Workload};
+use remuda_wire::api::workload::copies_fault;
 use remuda_wire::api::{Page, PageQuery, WorkloadSpec};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -255,6 +256,7 @@ async fn scale(
 ) -> Result<Response, Problem> {
     caller.needs(Scope::Deploy)?;
     seen(&api, &caller, workload)?;
+    check_copies(&api, workload, asked.replicas)?;
     let command = Command::Scale {
         workload,
         replicas: asked.replicas,
@@ -262,6 +264,18 @@ async fn scale(
     Act::new(&api, once)
         .answer(command, StatusCode::OK, Thing::Workload(workload))
         .await
+}
+
+/// Refuses to scale a workload to fewer copies than its tier can keep its promise with.
+fn check_copies(api: &Api, workload: WorkloadId, replicas: u32) -> Result<(), Problem> {
+    let tier = api.app.core.read(|network| {
+        let found = network.state().workloads.get(&workload);
+        found.map(|workload| workload.terms.tier)
+    });
+    match tier.and_then(|tier| copies_fault(tier, replicas)) {
+        Some((pointer, detail)) => Err(Problem::field(pointer, detail)),
+        None => Ok(()),
+    }
 }
 
 /// Ends a workload: its replicas finish what they have. Scope `deploy`.

@@ -262,6 +262,8 @@ async fn what_is_wrong_with_a_spec_is_named_where_it_stands_in_the_body() {
     let mut odd = spec("odd");
     odd["tier"] = json!("multi-site");
     odd["placement"] = json!({"together": "fabric"});
+    let mut alone = spec("alone");
+    alone["tier"] = json!("multi-site");
     let unknown = json!({"name": "a", "model": {"name": "none"}});
     let mut spot = spec("spot");
     spot["tier"] = json!("spot");
@@ -272,6 +274,8 @@ async fn what_is_wrong_with_a_spec_is_named_where_it_stands_in_the_body() {
             reserve(&odd),
             "/workload/placement/together",
         ),
+        ("/v1/orders", order(&alone), "/workload/replicas"),
+        ("/v1/reservations", reserve(&alone), "/workload/replicas"),
         ("/v1/orders", order(&unknown), "/workload/model/name"),
         (
             "/v1/reservations",

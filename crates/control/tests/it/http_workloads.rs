@@ -101,6 +101,49 @@ async fn workloads_are_found_scaled_and_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_rests_on_two_owners_has_two_copies() {
+    let control = Control::start().await;
+    let mut market = Market::open(&control).await;
+    market.model(&control).await;
+    market.node(&control, 1, 1_000).await;
+    let farm = control
+        .make("/v1/providers", &json!({"name": "Farm"}))
+        .await;
+    market.provider = text(&farm, "id");
+    let path = format!("/v1/providers/{}", market.provider);
+    let bond = json!({"amount_usd": "1000"});
+    control.make(&format!("{path}/bond"), &bond).await;
+    let site = json!({"name": "Busan", "country": "KR", "latitude": 35.1, "longitude": 129.0});
+    let site = control.make(&format!("{path}/sites"), &site).await;
+    market.site = text(&site, "id");
+    market.node(&control, 2, 1_000).await;
+
+    let key = &market.project_key;
+    let spec = |replicas: u32| json!({"name": "chat", "tier": "multi-site", "replicas": replicas, "model": {"name": "tiny"}});
+    let detail = "1: the tier multi-site is kept by two owners and sites at least: ask for 2 or \
+                  more, or choose the tier enterprise, which one copy can keep";
+    let refused = json!([{"pointer": "/replicas", "detail": detail}]);
+    let alone = control.post(key, "/v1/workloads", &spec(1)).await;
+    assert_eq!(
+        (alone.status.as_u16(), &alone.body["errors"]),
+        (422, &refused)
+    );
+    let deployed = control.post(key, "/v1/workloads", &spec(2)).await;
+    let path = format!("/v1/workloads/{}", text(&deployed.expect(201), "id"));
+    let scaled = |replicas: u32| {
+        let patch = control.request(Method::PATCH, key, &path);
+        answer(patch.json(&json!({"replicas": replicas})))
+    };
+    let alone = scaled(1).await;
+    assert_eq!(
+        (alone.status.as_u16(), &alone.body["errors"]),
+        (422, &refused)
+    );
+    scaled(2).await.expect(200);
+    control.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn logs_of_a_node_that_is_away_cannot_be_had() {
     let control = Control::start().await;
     let market = Market::open(&control).await;

@@ -4,12 +4,14 @@ use clap::Subcommand;
 use remuda_types::{Country, Digest, Shape, Tier};
 use remuda_wire::api::WorkloadSpec;
 use remuda_wire::api::model::AddModel;
-use remuda_wire::api::workload::{ModelSpec, PlacementSpec};
+use remuda_wire::api::workload::{ModelSpec, PlacementSpec, copies_fault};
 
 use super::amount::Amount;
 use super::deploy;
 use super::wait::Wait;
 use crate::context::Context;
+use crate::error::Failure;
+use crate::exit::Exit;
 use crate::up::ModelFile;
 use crate::{find, progress, view};
 
@@ -102,11 +104,12 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
             .output
             .table(&client.models().await?, |models| view::models(models))?),
         Command::Deploy(deploy) => {
+            let spec = checked(&deploy)?;
             let project = match &deploy.project {
                 Some(project) => Some(find::project(&client, project).await?),
                 None => context.target()?.project,
             };
-            let workload = client.deploy(project, &spec(&deploy)).await?;
+            let workload = client.deploy(project, &spec).await?;
             deploy::finish(&client, context, workload, &deploy.wait).await
         }
     }
@@ -124,6 +127,16 @@ async fn path(file: String, context: &Context) -> anyhow::Result<String> {
         Ok(absolute) => Ok(absolute.display().to_string()),
         Err(_) => Ok(file),
     }
+}
+
+/// The spec, unless the tier's promise cannot be kept with so few copies.
+fn checked(deploy: &Deploy) -> Result<WorkloadSpec, Failure> {
+    if let Some((_, detail)) = copies_fault(deploy.tier, deploy.replicas) {
+        let message = format!("--replicas {detail}");
+        let way_out = "add `--replicas 2`, or `--tier enterprise`";
+        return Err(Failure::new(Exit::Usage, message, way_out));
+    }
+    Ok(spec(deploy))
 }
 
 fn spec(deploy: &Deploy) -> WorkloadSpec {

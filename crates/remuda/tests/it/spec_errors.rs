@@ -98,6 +98,19 @@ fn shares_that_the_tier_or_the_fabric_does_not_allow_are_named() {
 }
 
 #[test]
+fn one_copy_does_not_keep_what_two_owners_promise() {
+    insta::assert_snapshot!(with("replicas: 2\n", ""));
+    let said = Program::new().run(&["model", "deploy", "m", "--tier", "multi-site"]);
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("--replicas 1: the tier multi-site")
+            && said.stderr.contains("ask for 2 or more"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
 fn what_is_no_yaml_is_named_by_its_line() {
     insta::assert_snapshot!(with("tier: multi-site", "tier: [multi-site"));
     insta::assert_snapshot!(with("replicas: 2", "replicas: 2\nreplicas: 3"));

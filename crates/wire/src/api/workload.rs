@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::schema;
 
-pub use spread::Fault;
+pub use spread::{Fault, copies_fault};
 
 /// What a tenant wants run. Exactly one of `model` and `process` is given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -23,7 +23,7 @@ pub struct WorkloadSpec {
     #[serde(default = "standard")]
     #[schema(schema_with = schema::tier)]
     pub tier: Tier,
-    /// How many copies.
+    /// How many copies; with the tier `multi-site` 2 at least.
     #[serde(default = "one")]
     #[schema(minimum = 1, default = 1)]
     pub replicas: u32,

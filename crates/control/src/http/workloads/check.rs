@@ -312,7 +312,7 @@ mod tests {
     fn one_fabric_and_sites_apart_are_not_asked_together() {
         let spec = |tier: &str| {
             serde_json::json!({
-                "name": "a", "model": {"name": "tiny"}, "tier": tier,
+                "name": "a", "model": {"name": "tiny"}, "tier": tier, "replicas": 2,
                 "placement": {"together": "fabric"},
             })
         };

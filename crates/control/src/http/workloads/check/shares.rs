@@ -27,7 +27,8 @@ mod tests {
     fn shares_are_percents_that_the_tier_and_the_fabric_allow() {
         let spec = |tier: &str, placement: serde_json::Value| {
             serde_json::json!({
-                "name": "a", "model": {"name": "tiny"}, "tier": tier, "placement": placement,
+                "name": "a", "model": {"name": "tiny"}, "tier": tier, "replicas": 2,
+                "placement": placement,
             })
         };
         let told = |spec: serde_json::Value| {
