@@ -205,6 +205,7 @@ impl Truth {
             | Event::SiteRegistered { .. }
             | Event::NodeEnrolled { .. }
             | Event::NodePresent { .. }
+            | Event::DrainTried { .. }
             | Event::NodeResized { .. }
             | Event::TenantCreated { .. }
             | Event::ProjectCreated { .. }

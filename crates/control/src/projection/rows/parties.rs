@@ -126,7 +126,9 @@ pub(super) fn subjects(
         Event::SiteFailed { site, .. } => {
             (None, state.before.sites.get(site).map(|site| site.provider))
         }
-        Event::NodePresent { node, .. } | Event::NodeResized { node, .. } => {
+        Event::NodePresent { node, .. }
+        | Event::DrainTried { node, .. }
+        | Event::NodeResized { node, .. } => {
             (None, state.before.nodes.get(node).map(|node| node.provider))
         }
         Event::ProjectCreated { project, .. }
