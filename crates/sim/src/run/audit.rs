@@ -1,16 +1,14 @@
 //! Whether nobody is charged for what was not served.
 //!
 //! What is charged of a lease may exceed what its machine served by what control cannot know at
-//! once: a moment for each time that a machine stands still or comes back before it is missed. A
-//! silence raises no suspicion for `silence`, and after an answer to a probe the rest of the round
-//! may fail too.
+//! once: a moment for each time that a machine stands still or comes back before it is missed. How
+//! long that may be, whoever judges the nodes says.
 //!
 //! Time is counted by control's clock, by which it is charged: where that is set forward, what serves
 //! is charged for more than the true time.
 
 use std::collections::BTreeMap;
 
-use remuda_liveness::Settings;
 use remuda_types::{LeaseId, Money, Price, Span, Time};
 
 use super::clock::Clock;
@@ -50,6 +48,8 @@ pub(crate) struct Audit {
 pub(crate) struct Tolerance {
     /// How long a message may take.
     pub(crate) latency: Span,
+    /// How long nothing may be heard of a machine before it is missed.
+    pub(crate) unnoticed: Span,
     /// How far control's clock may be set at once.
     pub(crate) step: Span,
     /// How far a node's clock and control's may have come apart, beside what nodes are off: a node's
@@ -183,16 +183,19 @@ impl Account {
     fn check(&self, lease: LeaseId, accrued: Span, tolerance: Tolerance) -> Result<(), Broken> {
         let Tolerance {
             latency,
+            unnoticed,
             step,
             skew,
         } = tolerance;
+        // How long an upset may go unnoticed.
+        let moment = unnoticed.as_millis() + latency.as_millis();
         let charged_ms = bought_ms(self.charged, self.price) + accrued.as_millis();
         let micro_ms = bought_ms(Money::from_micros(1), self.price);
         let rounding = (self.settlements + 1) * (1 + micro_ms);
         // What accrues on a machine that has just died is taken back with the verdict.
         let moments = self.upsets + u64::from(self.live);
         let apart = self.failovers * skew.as_millis() + moments * step.as_millis();
-        let allowed_ms = latency.as_millis() + moments * moment(latency) + apart + rounding;
+        let allowed_ms = latency.as_millis() + moments * moment + apart + rounding;
         let served_ms = self.served.as_millis();
         if charged_ms <= served_ms + allowed_ms {
             return Ok(());
@@ -204,13 +207,6 @@ impl Account {
             allowed_ms,
         })
     }
-}
-
-/// How long an upset may go unnoticed.
-fn moment(latency: Span) -> u64 {
-    let settings = Settings::default();
-    let silence = settings.silence.as_millis() + settings.probe_timeout.as_millis();
-    silence + latency.as_millis()
 }
 
 /// For how long an amount pays.

@@ -81,6 +81,7 @@ impl Simulation {
         };
         let tolerance = Tolerance {
             latency: self.wires.latency(),
+            unnoticed: self.scenario.detection.unnoticed(),
             step: self.scenario.clocks.control_step(),
             skew: self.scenario.clocks.skew(self.scenario.length()),
         };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use remuda_liveness::{Detector, Output, Probe, Transition, Verdict};
+use remuda_liveness::{Detector, Output, Probe, Settings, Transition, Verdict};
 use remuda_types::{NodeKey, Span, Time};
 
 /// How nodes are watched.
@@ -17,6 +17,27 @@ pub enum Detection {
     Kubernetes,
     /// A heartbeat every minute, missed once.
     Minute,
+}
+
+impl Detection {
+    /// How long nothing may be heard of a node before its leases are no longer charged.
+    pub(crate) fn unnoticed(self) -> Span {
+        if let Some((suspect_after, _)) = self.patience() {
+            return suspect_after;
+        }
+        // After an answer to a probe the rest of the round may fail too.
+        let settings = Settings::default();
+        settings.silence.saturating_add(settings.probe_timeout)
+    }
+
+    /// After how long a silence others suspect a node, and hold it for lost.
+    const fn patience(self) -> Option<(Span, Span)> {
+        match self {
+            Self::Remuda => None,
+            Self::Kubernetes => Some((Span::from_secs(50), Span::from_secs(350))),
+            Self::Minute => Some((Span::from_secs(60), Span::from_secs(60))),
+        }
+    }
 }
 
 /// What follows from having watched.
@@ -51,18 +72,14 @@ pub(crate) struct Patience {
 
 impl Watch {
     pub(crate) fn new(detection: Detection) -> Self {
-        let patience = |suspect, lost| {
-            Self::Others(Patience {
-                suspect_after: Span::from_secs(suspect),
-                lost_after: Span::from_secs(lost),
+        match detection.patience() {
+            None => Self::Ours(Box::default()),
+            Some((suspect_after, lost_after)) => Self::Others(Patience {
+                suspect_after,
+                lost_after,
                 nodes: BTreeMap::new(),
                 due: BTreeSet::new(),
-            })
-        };
-        match detection {
-            Detection::Remuda => Self::Ours(Box::default()),
-            Detection::Kubernetes => patience(50, 350),
-            Detection::Minute => patience(60, 60),
+            }),
         }
     }
 

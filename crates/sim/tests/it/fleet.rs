@@ -209,6 +209,23 @@ fn every_promise_holds_where_nodes_sleep_while_all_is_well() {
     }
 }
 
+/// What others notice later may be charged for longer, and for no longer than that.
+#[test]
+fn every_promise_holds_where_others_judge_the_nodes() {
+    for detection in [Detection::Kubernetes, Detection::Minute] {
+        for seed in 1..=3 {
+            let mut scenario = scenario("ten-times-worse");
+            (scenario.gpus, scenario.site_gpus, scenario.days) = (1_000, 50, 2);
+            scenario.detection = detection;
+            let outcome = run(scenario, seed).unwrap_or_else(|failure| {
+                panic!("{detection:?}, {failure}: {}", failure.broken);
+            });
+            let suspected = outcome.nodes_suspected + outcome.nodes_lost;
+            assert!(suspected > 5, "{suspected}");
+        }
+    }
+}
+
 /// Nodes fail and come back: what was placed elsewhere meanwhile finds a better place again.
 #[test]
 fn every_promise_holds_while_replicas_move_to_where_they_cost_less() {
