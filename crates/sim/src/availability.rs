@@ -4,13 +4,19 @@
 mod outages;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use remuda_types::{Span, Time};
 use serde::Deserialize;
 
+use crate::file::{self, ReadError};
+
 /// The most ticks of a trace, and the most that may be had at one.
 const TICKS_MAX: usize = 10_000_000;
 const INSTANCES_MAX: f64 = 1e9;
+/// The most often that less is to be had than before, in a day: once in five minutes. What is gone
+/// more often than that has hardly come up between.
+const FALLS_PER_DAY_MAX: u64 = 288;
 
 /// How much could be had, tick by tick.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +60,21 @@ pub enum AvailabilityError {
         /// What it says.
         value: f64,
     },
+    /// It goes up and down so fast that nothing could be placed there.
+    #[error(
+        "{name}: data falls {falls} times in {seconds} s: at most {FALLS_PER_DAY_MAX} times a day are expected, once in five minutes"
+    )]
+    Restless {
+        /// The file.
+        name: String,
+        /// How often there is less than at the tick before, the first coming after the last.
+        falls: u64,
+        /// How long the trace is.
+        seconds: u64,
+    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] ReadError),
     /// There is nothing in it.
     #[error(
         "{name}: data has {ticks} ticks: 1 to 10,000,000 are expected, with instances at one of them"
@@ -78,12 +99,19 @@ struct Metadata {
 }
 
 impl Availability {
+    /// The trace of a file, plain or gzipped.
+    pub fn open(path: &Path) -> Result<Self, AvailabilityError> {
+        Self::read(&path.display().to_string(), &file::bytes(path)?)
+    }
+
     /// Reads a trace. `name` is what errors call the file.
     pub fn read(name: &str, text: &[u8]) -> Result<Self, AvailabilityError> {
         let name = || name.to_owned();
-        let raw: Raw = serde_json::from_slice(text).map_err(|source| AvailabilityError::Form {
-            name: name(),
-            source,
+        let raw: Raw = serde_json::from_slice(file::without_mark(text)).map_err(|source| {
+            AvailabilityError::Form {
+                name: name(),
+                source,
+            }
         })?;
         let gap_seconds = raw.metadata.gap_seconds;
         if !(1.0..=31_536_000.0).contains(&gap_seconds) {
@@ -101,8 +129,19 @@ impl Availability {
             let name = name();
             return Err(AvailabilityError::Empty { name, ticks });
         }
+        let gap = seconds(gap_seconds);
+        let falls = falls(&raw.data);
+        let seconds = gap.as_millis() * ticks as u64 / 1_000;
+        if falls * 86_400 > FALLS_PER_DAY_MAX * seconds {
+            let name = name();
+            return Err(AvailabilityError::Restless {
+                name,
+                falls,
+                seconds,
+            });
+        }
         Ok(Self {
-            gap: seconds(gap_seconds),
+            gap,
             shares: raw.data.iter().map(|value| value / most).collect(),
         })
     }
@@ -141,6 +180,15 @@ impl Availability {
     }
 }
 
+/// How often there is less than at the tick before. The trace begins anew when it is over.
+fn falls(data: &[f64]) -> u64 {
+    let next = data.iter().cycle().skip(1);
+    data.iter()
+        .zip(next)
+        .filter(|(now, next)| next < now)
+        .count() as u64
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -162,6 +210,11 @@ fn part(count: usize, share: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
     use proptest::prelude::*;
 
     use super::*;
@@ -172,8 +225,9 @@ mod tests {
 
     #[test]
     fn nodes_are_away_while_less_is_to_be_had() {
-        let trace = read(r#"{"metadata":{"gap_seconds":60,"zone":"x"},"data":[4,2,0,4]}"#).unwrap();
-        let at = |minutes| Time::EPOCH + Span::from_secs(60_u64 * minutes);
+        let trace =
+            read(r#"{"metadata":{"gap_seconds":600,"zone":"x"},"data":[4,2,0,4]}"#).unwrap();
+        let at = |ticks| Time::EPOCH + Span::from_secs(600_u64 * ticks);
         let absences = trace.absences(2, (at(0), at(6)));
         let expected = BTreeMap::from([
             ((at(1), at(3)), vec![1]),
@@ -201,6 +255,39 @@ mod tests {
         assert!(
             refused(r#"{"metadata":{"gap_seconds":60},"data":[0,0]}"#).contains("with instances")
         );
+        let restless = refused(r#"{"metadata":{"gap_seconds":1},"data":[1,0,1,0]}"#);
+        assert!(
+            restless.contains("data falls 2 times in 4 s: at most 288 times a day"),
+            "{restless}"
+        );
+        // Once in five minutes.
+        read(r#"{"metadata":{"gap_seconds":150},"data":[1,0]}"#).unwrap();
+    }
+
+    #[test]
+    fn a_file_may_be_gzipped_and_begin_with_a_byte_order_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = b"\xef\xbb\xbf{\"metadata\":{\"gap_seconds\":600},\"data\":[4,2,4]}";
+        let plain = folder.path().join("zone.json");
+        fs::write(&plain, text).unwrap();
+        let packed = folder.path().join("zone.json.gz");
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text).unwrap();
+        fs::write(&packed, encoder.finish().unwrap()).unwrap();
+        let read = Availability::open(&plain).unwrap();
+        assert_eq!(read, Availability::open(&packed).unwrap());
+        let refused = Availability::open(folder.path()).unwrap_err().to_string();
+        assert!(
+            refused.ends_with("is a folder: a file is expected"),
+            "{refused}"
+        );
+        let device = Availability::open(Path::new("/dev/zero")).unwrap_err();
+        assert!(
+            device
+                .to_string()
+                .contains("is a pipe or a device: a file is expected"),
+            "{device}"
+        );
     }
 
     proptest! {
@@ -214,9 +301,9 @@ mod tests {
             data in proptest::collection::vec(0_u8..9, 1..40),
             count in 1_usize..9,
         ) {
-            let text = format!(r#"{{"metadata":{{"gap_seconds":60}},"data":{data:?}}}"#);
+            let text = format!(r#"{{"metadata":{{"gap_seconds":600}},"data":{data:?}}}"#);
             if let Ok(trace) = Availability::read("drawn", text.as_bytes()) {
-                let end = Time::EPOCH + Span::HOUR;
+                let end = Time::EPOCH + Span::from_secs(10 * 3_600);
                 let mut until = vec![Time::EPOCH; count];
                 for ((from, to), nodes) in trace.absences(count, (Time::EPOCH, end)) {
                     prop_assert!(from < to && to <= end);

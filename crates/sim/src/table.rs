@@ -8,13 +8,13 @@ use std::ops::RangeInclusive;
 use flate2::read::MultiGzDecoder;
 use remuda_types::Class;
 
+use crate::file;
+
 /// Amounts above this are mistakes: sums of a trace's amounts must stay far below 2^64.
 pub(crate) const AMOUNT_MAX: u64 = 1 << 40;
 /// A file that unpacks to more than this is no trace.
 const UNPACKED_MAX: u64 = 1 << 30;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// What some programs write before the first column's name.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What is wrong with a line.
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +71,7 @@ pub(crate) fn rows<T>(
     bytes: &[u8],
     mut parse: impl FnMut(&Row<'_>) -> Result<T, LineError>,
 ) -> Result<Vec<T>, LineError> {
-    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    let mut reader = csv::Reader::from_reader(bytes);
+    let mut reader = csv::Reader::from_reader(file::without_mark(bytes));
     let table = Table::new(reader.headers()?)?;
     let mut rows = Vec::new();
     for record in reader.records() {
@@ -129,9 +128,14 @@ impl Row<'_> {
         })
     }
 
-    /// A whole number from 0 to `max`.
+    /// A whole number from 0 to `max`; some programs write it as `44.0`.
     pub(crate) fn amount(&self, column: &'static str, max: u64) -> Result<u64, LineError> {
-        match self.text(column)?.parse() {
+        let text = self.text(column)?;
+        let whole = match text.split_once('.') {
+            Some((whole, "0" | "00" | "000")) => whole,
+            _ => text,
+        };
+        match whole.parse() {
             Ok(amount) if amount <= max => Ok(amount),
             Ok(_) | Err(_) => {
                 let problem = format!("a whole number from 0 to {max} is expected");

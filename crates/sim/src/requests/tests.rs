@@ -24,6 +24,19 @@ fn requests_are_read_as_they_came() {
     assert_eq!(Requests { all: read }.length().as_millis(), last + 1_000);
 }
 
+/// As the traces of 2024 are written.
+#[test]
+fn a_time_may_say_how_far_it_is_ahead_of_utc() {
+    let read = read(
+        "2024-05-10 00:00:00.009930+00:00,2162,5\n2024-05-10T02:00:01.009Z,1,1\n\
+         2024-05-10 04:30:02.5+02:30,44.0,1.00\n2024-05-09 23:00:03-05:00,1,1\n",
+    )
+    .unwrap();
+    let after: Vec<_> = read.iter().map(|of| of.after.as_millis()).collect();
+    assert_eq!(after, [0, 7_201_000, 7_202_491, 14_402_991]);
+    assert_eq!((read[2].context, read[2].generated), (44, 1));
+}
+
 #[test]
 fn what_is_wrong_is_named_with_its_line() {
     let refused = |lines: &str| read(lines).unwrap_err();
@@ -34,7 +47,7 @@ fn what_is_wrong_is_named_with_its_line() {
     );
     assert_eq!(
         refused("NaN,1,1\n"),
-        "line 2, column `TIMESTAMP`: `NaN`: a time such as 2023-11-16 18:15:46.6805900 is expected"
+        "line 2, column `TIMESTAMP`: `NaN`: a time such as 2023-11-16 18:15:46.6805900 is expected, with nothing, Z or +00:00 behind it"
     );
     for time in [
         "2023-02-29 00:00:00",
@@ -44,6 +57,12 @@ fn what_is_wrong_is_named_with_its_line() {
         "1969-12-31 00:00:00",
         "2023-11-16 18:15:46.",
         "+023-11-16 18:15:46",
+        "2023-11-16 18:15:46+0000",
+        "2023-11-16 18:15:46+24:00",
+        "2023-11-16 18:15:46+00:60",
+        "2023-11-16 18:15:46+00:00Z",
+        "2023-11-16 18:15:46-",
+        "1970-01-01 00:00:00+00:01",
     ] {
         assert!(
             refused(&format!("{time},1,1\n")).contains("a time such as"),
@@ -56,6 +75,10 @@ fn what_is_wrong_is_named_with_its_line() {
     assert!(
         refused("2023-11-16 18:15:46,1,-1\n").starts_with("line 2, column `GeneratedTokens`: `-1`")
     );
+    for tokens in ["44.5", "44.", ".0", "-1.0", "4.0.0"] {
+        let refused = refused(&format!("2023-11-16 18:15:46,{tokens},1\n"));
+        assert!(refused.contains("a whole number from 0"), "{refused}");
+    }
     assert!(refused("2023-11-16 18:15:46,1\n").contains("line: 2"));
     let missing = parse_requests(b"TIMESTAMP,Tokens\n2023-11-16 18:15:46,1\n").unwrap_err();
     assert!(

@@ -1,8 +1,9 @@
 //! Times as traces write them: `2023-11-16 18:15:46.6805900`, with a blank or a `T` between day and
-//! time, and nothing or `Z` behind.
+//! time, and behind it nothing, `Z`, or how far it is ahead of UTC: `+00:00`.
 
 /// What is said of what is none.
-const EXPECTED: &str = "a time such as 2023-11-16 18:15:46.6805900 is expected";
+const EXPECTED: &str =
+    "a time such as 2023-11-16 18:15:46.6805900 is expected, with nothing, Z or +00:00 behind it";
 
 /// Milliseconds since the beginning of 1970.
 pub(super) fn millis(text: &str) -> Result<u64, &'static str> {
@@ -10,8 +11,8 @@ pub(super) fn millis(text: &str) -> Result<u64, &'static str> {
 }
 
 fn parse(text: &str) -> Option<u64> {
-    let text = text.strip_suffix('Z').unwrap_or(text);
     let (day, time) = text.split_once([' ', 'T'])?;
+    let (time, ahead) = zone(time)?;
     let mut parts = day.split('-');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
     let days = days(digits(year, 4)?, digits(month, 2)?, digits(day, 2)?)?;
@@ -23,12 +24,32 @@ fn parse(text: &str) -> Option<u64> {
     if parts.next().is_some() || of_time.next().is_some() {
         return None;
     }
-    let below = |text: &str, bound: u64| digits(text, 2).filter(|value| *value < bound);
     let (hours, minutes) = (below(hours, 24)?, below(minutes, 60)?);
     // A leap second is the next minute's first.
     let seconds = below(seconds, 61)?;
-    let seconds = ((days * 24 + hours) * 60 + minutes) * 60 + seconds;
-    Some(seconds * 1_000 + thousandths(fraction)?)
+    let minutes = ((days * 24 + hours) * 60 + minutes).checked_add_signed(-ahead)?;
+    Some((minutes * 60 + seconds) * 1_000 + thousandths(fraction)?)
+}
+
+/// A time without its zone, and by how many minutes that is ahead of UTC.
+fn zone(time: &str) -> Option<(&str, i64)> {
+    if let Some(time) = time.strip_suffix('Z') {
+        return Some((time, 0));
+    }
+    let Some(at) = time.find(['+', '-']) else {
+        return Some((time, 0));
+    };
+    let (time, zone) = time.split_at(at);
+    let (hours, minutes) = zone[1..].split_once(':')?;
+    let minutes = below(hours, 24)? * 60 + below(minutes, 60)?;
+    let minutes = i64::try_from(minutes).ok()?;
+    let ahead = zone.starts_with('+');
+    Some((time, if ahead { minutes } else { -minutes }))
+}
+
+/// Two digits that make less than this.
+fn below(text: &str, bound: u64) -> Option<u64> {
+    digits(text, 2).filter(|value| *value < bound)
 }
 
 /// So many digits, and nothing else, as a number.
