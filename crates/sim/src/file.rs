@@ -116,4 +116,3 @@ pub fn regular(path: &Path) -> Result<(), ReadError> {
 pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
-}

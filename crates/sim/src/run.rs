@@ -259,6 +259,11 @@ impl Simulation {
         self.plan_control(now);
     }
 
+    /// At how many sites its nodes stand.
+    pub const fn sites(&self) -> usize {
+        self.ground.sites.len()
+    }
+
     const fn now(&self) -> Time {
         self.agenda.now()
     }

@@ -13,9 +13,12 @@
 //! Everything has a default; what is left out does not happen. Chances are per append, message and
 //! so on; lengths of time are written as people write them (`"90s"`, `"1h 30m"`).
 
+mod bounds;
+mod clocks;
 mod demand;
 mod error;
 mod gateways;
+mod policy;
 mod shipped;
 mod value;
 
@@ -23,18 +26,19 @@ use remuda_types::Span;
 use serde::Deserialize;
 
 use crate::run::Detection;
+use bounds::{LATE_MAX, PER_YEAR_MAX, at_most, shorter, whole};
 
+pub use clocks::Clocks;
 pub use demand::{Demand, Redundancy, ServiceMix};
 pub use error::ScenarioError;
 pub use gateways::Gateways;
+pub use policy::Policy;
 pub use shipped::{Shipped, shipped};
 pub use value::{Chance, Factor, Length};
 
 /// The most GPUs and days that a scenario may have.
 const GPUS_MAX: u64 = 2_000_000;
 const DAYS_MAX: u64 = 3_660;
-/// The most that a clock may run fast or slow by.
-const DRIFT_PPM_MAX: u32 = 100_000;
 
 /// What a simulated network is and what befalls it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -77,28 +81,6 @@ pub struct Scenario {
     /// The last stretch, in which nothing befalls the network and nobody orders. When it ends, every
     /// replica that has a lease must serve.
     pub calm: Length,
-}
-
-/// Parameters of the network.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Policy {
-    /// How much running time is reserved and settled at once.
-    pub slice: Option<Length>,
-    /// How long a lease holds its node before it must be granted again.
-    pub lease_term: Option<Length>,
-    /// How long before leaving a provider must say so.
-    pub notice: Option<Length>,
-    /// How often the whole network is planned; where nothing is said every hour, and every six in a
-    /// network of 10,000 GPUs or more; 0 is never.
-    pub plan_every: Option<Length>,
-    /// How much more often than by chance sites must fail together to be kept apart, in
-    /// thousandths; at 0 nothing is learned.
-    pub kin_lift_milli: Option<u32>,
-    /// How long a gateway may spend from a tranche.
-    pub tranche_ttl: Option<Length>,
-    /// Between looks for replicas that would gain from a move; by default never.
-    pub repack_every: Option<Length>,
 }
 
 /// How replicas come up.
@@ -216,55 +198,6 @@ pub struct Wires {
     pub every_report: bool,
 }
 
-/// The nodes' clocks, and control's.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Clocks {
-    /// How far a clock may be off, either way.
-    pub off: Length,
-    /// One step of a node's clock per so many node-hours; 0 is never.
-    pub step_node_hours: f64,
-    /// Each node's clock runs fast or slow by up to so many millionths.
-    pub drift_ppm: u32,
-    /// About so often each node's clock is set right, to within `off`; never where that is zero.
-    pub set_every: Length,
-    /// How far control's clock may be off, either way. Another control has another.
-    pub control_off: Length,
-    /// How often control's clock is set in a day, within `control_off`, forward or back.
-    pub control_steps_per_day: f64,
-}
-
-impl Clocks {
-    fn check(&self) -> Result<(), ScenarioError> {
-        rate("clocks.step_node_hours", self.step_node_hours)?;
-        rate("clocks.control_steps_per_day", self.control_steps_per_day)?;
-        if self.drift_ppm > DRIFT_PPM_MAX {
-            let problem = format!("{}: 0 to {DRIFT_PPM_MAX} is expected", self.drift_ppm);
-            return Err(ScenarioError::value("clocks.drift_ppm", problem));
-        }
-        Ok(())
-    }
-
-    /// How far control's clock may be set at once.
-    pub(crate) const fn control_step(&self) -> Span {
-        let off = self.control_off.0;
-        off.saturating_add(off)
-    }
-
-    /// How far a node's clock and control's may come apart in a run, beside what nodes are off.
-    pub(crate) fn skew(&self, run: Span) -> Span {
-        // A clock is set after one and a half of its turns at most.
-        let turn = self.set_every.0.as_millis();
-        let longest = if turn == 0 {
-            run.as_millis()
-        } else {
-            turn.saturating_add(turn / 2)
-        };
-        let drifted = longest.saturating_mul(u64::from(self.drift_ppm)) / 1_000_000;
-        Span::from_millis(drifted).saturating_add(self.control_step())
-    }
-}
-
 impl Default for Scenario {
     fn default() -> Self {
         Self {
@@ -314,11 +247,15 @@ impl Default for Wires {
 impl Scenario {
     /// Reads a scenario. `name` is what errors call the file.
     pub fn read(name: &str, text: &str) -> Result<Self, ScenarioError> {
-        let scenario: Self = toml::from_str(text).map_err(|error| ScenarioError::Syntax {
+        Self::unchecked(name, text)?.checked()
+    }
+
+    /// Reads a scenario of which something will be replaced before it is checked.
+    pub fn unchecked(name: &str, text: &str) -> Result<Self, ScenarioError> {
+        toml::from_str(text).map_err(|error| ScenarioError::Syntax {
             name: name.to_owned(),
             problem: error.to_string(),
-        })?;
-        scenario.checked()
+        })
     }
 
     /// The scenario, if its values hold together.
@@ -340,24 +277,15 @@ impl Scenario {
             );
             return Err(ScenarioError::value("wires.lost", problem));
         }
+        self.check_times()?;
         self.demand.check()?;
-        rate("failures.gpu_hours", self.failures.gpu_hours)?;
-        rate(
-            "failures.freeze_node_hours",
-            self.failures.freeze_node_hours,
-        )?;
-        rate("outages.per_site_year", self.outages.per_site_year)?;
-        rate("outages.per_group_year", self.outages.per_group_year)?;
-        if self.outages.per_group_year > 0.0 && self.outages.group_sites == 0 {
-            let problem = "0: with outages.per_group_year, the sites of a group are expected";
-            return Err(ScenarioError::value(
-                "outages.group_sites",
-                problem.to_owned(),
-            ));
-        }
-        rate("control.per_year", self.control.per_year)?;
+        self.failures.check()?;
+        self.outages.check()?;
+        at_most("control.per_year", self.control.per_year, PER_YEAR_MAX)?;
+        shorter("wires.late", self.wires.late, LATE_MAX)?;
         self.clocks.check()?;
-        self.gateways.check()?;
+        self.gateways.check(self.wires.lost)?;
+        self.policy.check()?;
         Ok(self)
     }
 
@@ -365,26 +293,6 @@ impl Scenario {
     pub const fn length(&self) -> Span {
         Span::from_secs(self.days.saturating_mul(86_400))
     }
-}
-
-fn whole(field: &'static str, value: u64, most: u64) -> Result<(), ScenarioError> {
-    if (1..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(ScenarioError::value(
-        field,
-        format!("{value}: 1 to {most} is expected"),
-    ))
-}
-
-fn rate(field: &'static str, value: f64) -> Result<(), ScenarioError> {
-    if value.is_finite() && value >= 0.0 {
-        return Ok(());
-    }
-    Err(ScenarioError::value(
-        field,
-        format!("{value}: a number that is not below 0 is expected"),
-    ))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! `remuda bench correlation`: what it is worth to know which sites fail together.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,6 +81,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let wheel = progress::wheel(context.output, "placing replicas");
     let rule = args.rule(&record);
     let trial = Trial::new(record, &rule);
+    if trial.outages() == 0 {
+        return Err(nothing_to_learn(trial.record()).into());
+    }
     let mut all = Vec::new();
     for replicas in REPLICAS {
         if let Some(judged) = trial.judge(Replicas::new(replicas)?, args.draws, args.seed) {
@@ -125,16 +127,22 @@ impl Args {
 }
 
 fn read(path: &Path) -> Result<Availability, Failure> {
-    let name = path.display();
-    let text = fs::read(path).map_err(|error| {
-        let way_out = "give a file that can be read";
-        Failure::new(Exit::Usage, format!("cannot read {name}"), way_out).caused_by(error)
-    })?;
-    Availability::read(&name.to_string(), &text).map_err(|error| {
+    Availability::open(path).map_err(|error| {
         let way_out = "the format is that of skypilot-org/spot-traces";
         let message = "the availability trace cannot be used";
         Failure::new(Exit::Usage, message, way_out).caused_by(error)
     })
+}
+
+/// Where nothing was down there is nothing to learn.
+fn nothing_to_learn(record: &Record) -> Failure {
+    let (days, sites) = (days(record.length()) / 2.0, record.sites());
+    let message = format!(
+        "the traces have nothing to learn from: in their first half, {days:.2} days, no outage begins at any of the {sites} sites"
+    );
+    let way_out = "name longer traces: one outage in the first half is the least, hundreds are needed to \
+                   tell who fails together";
+    Failure::new(Exit::Usage, message, way_out)
 }
 
 fn figures(

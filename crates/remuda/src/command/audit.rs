@@ -85,7 +85,7 @@ pub(super) fn unopened(error: OpenError) -> Failure {
     Failure::new(exit, "the journal cannot be opened", way_out).caused_by(error)
 }
 
-fn unverified(error: ReadError) -> Failure {
+pub(super) fn unverified(error: ReadError) -> Failure {
     match error {
         ReadError::Tampered(_) | ReadError::Corrupt(_) => {
             let way_out =

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     Ok(context.output.show(&replayed, Replayed::text)?)
 }
 
-fn unread(error: RecoverError) -> Failure {
+pub(super) fn unread(error: RecoverError) -> Failure {
     let (message, way_out) = (
         "the journal cannot be replayed",
         "`remuda audit verify` tells where it is damaged",

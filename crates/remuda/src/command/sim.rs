@@ -1,31 +1,24 @@
 //! `remuda sim`: a whole network under a virtual clock, and what its tenants got of what they were
 //! promised.
 
+mod inputs;
+mod page;
 mod parts;
+mod recorded;
 mod report;
 mod rows;
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::value_parser;
-use remuda_control::core::recover;
-use remuda_journal::{Reader, Seq};
-use remuda_sim::availability::Availability;
-use remuda_sim::cities::{City, RoundTrips, cities, round_trips};
-use remuda_sim::file::ReadError;
-use remuda_sim::requests::{Requests, requests};
-use remuda_sim::run::{Detection, Inputs, Outcome, Replay, Simulation};
+use remuda_sim::run::{Detection, Inputs, Outcome, Simulation};
 use remuda_sim::scenario::{self, Redundancy, Scenario, Shipped};
 
-use super::audit::unopened;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::progress;
-use crate::strangers;
 use crate::table::Table;
 use rows::{Bare, Row, Run};
 
@@ -99,9 +92,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if args.list {
         return list(context);
     }
-    if let Some(dir) = &args.journal {
-        return replay(dir, args, context);
+    if let Some(path) = &args.report {
+        page::expect(path)?;
     }
+    if let Some(dir) = &args.journal {
+        return recorded::replay(dir, args, context);
+    }
+    let last = args.seed.checked_add(args.seeds - 1).ok_or_else(too_many)?;
     let scenario = args.scenario()?;
     let cities = args.cities()?;
     let inputs = Inputs {
@@ -110,33 +107,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         requests: args.requests(&scenario)?,
         cities,
     };
-    for number in 0..args.seeds {
-        let seed = args.seed.checked_add(number).ok_or_else(too_many)?;
+    for seed in args.seed..=last {
         let start = Instant::now();
         let outcome = simulate(scenario.clone(), seed, &inputs, context)?;
-        let wall = start.elapsed();
+        let took = start.elapsed();
         let against = args.bare(&scenario, seed, &inputs, context)?;
-        args.tell((&outcome, &against), &args.scenario, wall, context)?;
+        args.tell((&outcome, &against), &args.scenario, context)?;
+        // How long it took is no part of a run: the same seed gives the same run, byte for byte.
+        let took = took.as_secs_f64();
+        context
+            .output
+            .note(&format!("simulated in {took:.1} s, seed {seed}"));
     }
     Ok(())
-}
-
-/// The journal's records, one after another, through the network.
-fn replay(dir: &Path, args: &Args, context: &Context) -> anyhow::Result<()> {
-    let start = Instant::now();
-    let reader = Reader::open(dir).map_err(unopened)?;
-    let wheel = progress::wheel(context.output, "replaying the journal");
-    let mut replay = Replay::new();
-    for batch in reader.batches(Seq::NONE.next())? {
-        for record in batch?.records {
-            let events = recover::decode(&record)?;
-            replay.feed(record.at, record.command, &events)?;
-        }
-    }
-    let outcome = replay.finish("a recorded history, as control believed it")?;
-    wheel.finish_and_clear();
-    let name = dir.display().to_string();
-    args.tell((&outcome, &[]), &name, start.elapsed(), context)
 }
 
 fn too_many() -> Failure {
@@ -173,35 +156,18 @@ fn list(context: &Context) -> anyhow::Result<()> {
 }
 
 impl Args {
-    fn scenario(&self) -> Result<Scenario, Failure> {
-        let found = scenario::shipped()
-            .iter()
-            .find(|shipped| shipped.name == self.scenario);
-        let mut scenario = match found {
-            Some(Shipped { name, text }) => read(name, text)?,
-            None => read(&self.scenario, &self.file()?)?,
-        };
-        scenario.gpus = self.gpus.unwrap_or(scenario.gpus);
-        scenario.days = self.days.unwrap_or(scenario.days);
-        scenario.site_gpus = self.site_gpus.unwrap_or(scenario.site_gpus);
-        scenario.gateways.count = self.gateways.unwrap_or(scenario.gateways.count);
-        scenario.detection = self.detection.unwrap_or(scenario.detection);
-        scenario.checked().map_err(unusable)
-    }
-
     /// Shows what came of a run, and writes the page if one is wanted.
     fn tell(
         &self,
         (outcome, against): (&Outcome, &[Bare]),
         scenario: &str,
-        wall: Duration,
         context: &Context,
     ) -> anyhow::Result<()> {
-        let run = Run::of(outcome, scenario, wall);
+        let run = Run::of(outcome, scenario);
         let tiers = rows::tiers(outcome, against);
         show((&run, &tiers), outcome, context)?;
         if let Some(path) = &self.report {
-            write(path, &report::page((&run, &tiers), outcome)?)?;
+            page::write(path, &report::page((&run, &tiers), outcome)?)?;
         }
         Ok(())
     }
@@ -221,80 +187,6 @@ impl Args {
         });
         each.collect()
     }
-
-    fn file(&self) -> Result<String, Failure> {
-        fs::read_to_string(&self.scenario).map_err(|error| {
-            let names: Vec<_> = scenario::shipped()
-                .iter()
-                .map(|shipped| shipped.name)
-                .collect();
-            let way_out = format!("give a TOML file, or one of {}", names.join(", "));
-            let message = format!(
-                "`{}` is no shipped scenario and cannot be read",
-                self.scenario
-            );
-            Failure::new(Exit::Usage, message, way_out).caused_by(error)
-        })
-    }
-
-    fn cities(&self) -> Result<Vec<City>, ReadError> {
-        let read = self.cities.as_deref().map(cities);
-        Ok(read.transpose()?.unwrap_or_default())
-    }
-
-    fn round_trips(
-        &self,
-        cities: &[City],
-        context: &Context,
-    ) -> Result<Option<RoundTrips>, ReadError> {
-        let Some(path) = &self.rtt else {
-            return Ok(None);
-        };
-        let found = round_trips(path, cities)?;
-        strangers::tell(&found, context);
-        Ok(Some(found))
-    }
-
-    fn requests(&self, scenario: &Scenario) -> anyhow::Result<Option<Requests>> {
-        let Some(path) = &self.requests else {
-            return Ok(None);
-        };
-        if scenario.gateways.count == 0 {
-            let message = "the scenario has no gateway that requests could come to";
-            return Err(Failure::new(Exit::Usage, message, "add --gateways 2").into());
-        }
-        Ok(Some(requests(path)?))
-    }
-
-    fn traces(&self) -> Result<Vec<Availability>, Failure> {
-        let trace = |path: &PathBuf| {
-            let text = fs::read(path).map_err(|error| unread(path, error))?;
-            Availability::read(&path.display().to_string(), &text).map_err(|error| {
-                let way_out = "the format is that of skypilot-org/spot-traces";
-                Failure::new(
-                    Exit::Usage,
-                    "the availability trace cannot be used",
-                    way_out,
-                )
-                .caused_by(error)
-            })
-        };
-        self.availability.iter().map(trace).collect()
-    }
-}
-
-fn read(name: &str, text: &str) -> Result<Scenario, Failure> {
-    Scenario::read(name, text).map_err(unusable)
-}
-
-fn unusable(error: scenario::ScenarioError) -> Failure {
-    let way_out = "`remuda sim --list` names scenarios that can";
-    Failure::new(Exit::Usage, "the scenario cannot be used", way_out).caused_by(error)
-}
-
-fn unread(path: &Path, error: io::Error) -> Failure {
-    let message = format!("cannot read {}", path.display());
-    Failure::new(Exit::Usage, message, "name a file that is there").caused_by(error)
 }
 
 fn simulate(
@@ -305,6 +197,7 @@ fn simulate(
 ) -> anyhow::Result<Outcome> {
     let bar = progress::count(context.output, "days", scenario.days);
     let simulation = Simulation::new(scenario, seed, inputs.clone())?;
+    inputs::fit(inputs, simulation.sites())?;
     let outcome = simulation.run(|day| bar.set_position(day))?;
     bar.finish_and_clear();
     Ok(outcome)
@@ -328,16 +221,4 @@ fn show((run, tiers): (&Run, &[Row]), outcome: &Outcome, context: &Context) -> a
     }
     let causes = rows::causes(outcome).render(context.output.has_color());
     Ok(context.output.text(&causes)?)
-}
-
-fn write(path: &Path, page: &str) -> Result<(), Failure> {
-    fs::write(path, page).map_err(|error| {
-        let message = format!("cannot write {}", path.display());
-        Failure::new(
-            Exit::Usage,
-            message,
-            "name a file in a folder that is there",
-        )
-        .caused_by(error)
-    })
 }

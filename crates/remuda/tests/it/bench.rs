@@ -396,6 +396,16 @@ fn what_one_half_of_a_record_teaches_is_judged_by_the_other() {
         (lines[0]["blind"].as_f64(), lines[0]["kin_drawn"].as_u64()),
         (Some(0.5), None)
     );
+    let well = [trace("c.json", "1,1,1,0"), trace("d.json", "1,1,1,0")];
+    let untaught = with(&well);
+    assert_eq!(untaught.code, 2, "{}", untaught.stdout);
+    assert!(
+        untaught
+            .stderr
+            .contains("no outage begins at any of the 2 sites"),
+        "{}",
+        untaught.stderr
+    );
     let alone = with(&files[..1]);
     assert_eq!(alone.code, 2, "{}", alone.stderr);
     assert!(alone.stderr.contains("at least 2"), "{}", alone.stderr);

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::against_control::Network;
@@ -56,6 +57,68 @@ fn each_tier_has_a_line_and_the_run_has_the_last() {
         run["bookings"].is_null() && run["requests"].is_null(),
         "{run}"
     );
+    let seeds = lines.iter().map(|line| line["seed"].as_u64());
+    assert!(seeds.eq([Some(7); 5]), "{lines:?}");
+}
+
+/// A network of a few hundred GPUs, under what a file says befalls it.
+fn small_of(program: &Program, text: &str) -> String {
+    let network = "gpus = 200\ndays = 1\nsite_gpus = 20\n";
+    let file = program.file("small.toml", &format!("{network}{text}"));
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn one_seed_gives_one_answer_byte_for_byte() {
+    let program = Program::new();
+    let file = small_of(
+        &program,
+        "[failures]\ngpu_hours = 500\nrestart = \"1m\"\nrestarts = 1\n",
+    );
+    let page = program.home().join("page.html");
+    let told = |more: &[&str]| {
+        let said = program.run(&[&["sim", "--scenario", &file], more].concat());
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        said
+    };
+    let told_and_written = || {
+        let said = told(&["--report", page.to_str().unwrap()]);
+        assert!(said.stderr.contains("simulated in "), "{}", said.stderr);
+        (said.stdout, fs::read_to_string(&page).unwrap())
+    };
+    assert_eq!(told_and_written(), told_and_written());
+    let twice = ["--seeds", "2", "--json"];
+    assert_eq!(told(&twice).stdout, told(&twice).stdout);
+}
+
+#[test]
+fn a_tier_of_which_nothing_was_delivered_has_its_line() {
+    let program = Program::new();
+    for text in [
+        "[wires]\nlost = 1\nevery_report = true\n",
+        "[pace]\nprepare = \"90y\"\n",
+    ] {
+        let arguments = ["sim", "--scenario", &small_of(&program, text)];
+        let said = program.run(&[&arguments[..], &["--json"]].concat());
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        let lines = said.stdout.lines();
+        let lines: Vec<Value> = lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 5, "{lines:?}");
+        for tier in &lines[..4] {
+            assert!(tier["delivered"].is_null(), "{tier}");
+            assert_eq!(tier["units"], 0, "{tier}");
+            assert!(tier["units_wanted"].as_u64().unwrap() > 0, "{tier}");
+        }
+        let said = program.run(&arguments);
+        assert!(
+            said.stdout.contains("nothing was delivered"),
+            "{}",
+            said.stdout
+        );
+        assert!(!said.stdout.contains("nothing was down"), "{}", said.stdout);
+    }
 }
 
 #[test]
@@ -106,11 +169,11 @@ fn what_tenants_booked_is_counted() {
 fn the_report_is_one_page_that_needs_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("report.html");
-    sim(
-        &Program::new(),
-        "exit",
-        &["--report", page.to_str().unwrap()],
-    );
+    let page_at = page.to_str().unwrap();
+    let words = "sim --scenario exit --gpus 1500 --site-gpus 60 --days 11 --seed 7 --report";
+    let words: Vec<&str> = words.split(' ').chain([page_at]).collect();
+    let said = Program::new().run(&words);
+    assert_eq!(said.code, 0, "{}", said.stderr);
     let page = fs::read_to_string(page).unwrap();
     assert_eq!(page.matches("<svg").count(), 3);
     assert!(page.contains("providers with 5 % of the fleet leave") && page.contains("multi-site"));
@@ -147,6 +210,129 @@ fn what_cannot_be_simulated_is_refused_with_the_way_out() {
     let trace = refused(&["--availability", &trace]);
     assert!(trace.contains("data[1] is -3"), "{trace}");
     assert!(refused(&["--journal", "nothing-here"]).contains("next: name control's data folder"));
+}
+
+#[test]
+fn what_would_be_noticed_only_after_the_run_is_refused_before_it() {
+    let program = Program::new();
+    let trace = program.file(
+        "zone.json",
+        r#"{"metadata":{"gap_seconds":600},"data":[4,4]}"#,
+    );
+    let trace = trace.to_str().unwrap();
+    let taken = program.home().join("taken.html");
+    fs::create_dir(&taken).unwrap();
+    let late = "[[cuts]]\nafter = \"90y\"\nlength = \"1h\"\nradius_km = 9\n";
+    let late = small_of(&program, late);
+    let tiny = ["--gpus", "8", "--site-gpus", "100", "--days", "3660"];
+    let many = [&tiny[..], &["--availability", trace].repeat(30)].concat();
+    for (arguments, expected) in [
+        (
+            &["--scenario", "big-exit", "--days", "2"][..],
+            "exits[0].after is 10days, and the run lasts 2 days: it would never happen\n  \
+             next: run it for longer, with --days 11 or more",
+        ),
+        (
+            &["--scenario", &late],
+            "and the run lasts 1 day: it would never happen\n  next: give `cuts[0].after` an earlier time",
+        ),
+        (
+            &["--days", "3660", "--report", "nowhere/page.html"],
+            "cannot write nowhere/page.html",
+        ),
+        (
+            &["--days", "3660", "--report", "taken.html"],
+            "cannot write taken.html",
+        ),
+        (
+            &[
+                "--seed",
+                "18446744073709551615",
+                "--seeds",
+                "2",
+                "--days",
+                "3660",
+            ],
+            "--seed and --seeds go beyond the last seed there is",
+        ),
+        (&many, "30 availability traces for"),
+        (
+            &["--availability", "/dev/zero"],
+            "/dev/zero is a pipe or a device: a file is expected",
+        ),
+        (
+            &["--scenario", "taken.html"],
+            "taken.html is a folder: a file is expected",
+        ),
+        (
+            &["--site-gpus", "0"],
+            "next: give another number with --site-gpus",
+        ),
+    ] {
+        let said = program.run(&[&["sim"], arguments].concat());
+        assert_eq!(said.code, 2, "{}", said.stderr);
+        assert!(
+            said.stderr.contains(expected),
+            "{expected}: {}",
+            said.stderr
+        );
+    }
+    assert_eq!(
+        fs::read_dir(program.home()).unwrap().count(),
+        3,
+        "no page was begun"
+    );
+}
+
+#[test]
+fn a_journal_that_is_not_what_was_committed_is_not_replayed() {
+    let network = Network::start();
+    let program = network.operator();
+    program.json(&["tenant", "create", "acme"]);
+    program.json(&["tenant", "create", "other"]);
+    let dir = network.data_dir();
+    let _host = network.stop();
+    let offline = Program::new();
+    let altered = |change: &str| {
+        let copy = tempfile::tempdir().unwrap();
+        let journal = copy.path().join("journal.db");
+        let from = Connection::open(dir.join("journal.db")).unwrap();
+        from.execute("VACUUM INTO ?1", [journal.to_str().unwrap()])
+            .unwrap();
+        Connection::open(&journal)
+            .unwrap()
+            .execute_batch(change)
+            .unwrap();
+        let at = copy.path().to_str().unwrap();
+        let (replayed, verified) = (
+            offline.run(&["sim", "--journal", at]),
+            offline.run(&["audit", "verify", at]),
+        );
+        (replayed, verified)
+    };
+    for change in [
+        "UPDATE batch SET payload = CAST(payload || x'00' AS BLOB) WHERE first_seq = 1",
+        "UPDATE batch SET payload = substr(payload, 1, length(payload) / 2) WHERE first_seq = 2",
+        "DELETE FROM batch WHERE first_seq = 2",
+        "DROP TABLE batch",
+    ] {
+        let (replayed, verified) = altered(change);
+        // Without its table it cannot be read, so nothing is known of its content.
+        let code = if change.starts_with("DROP") { 1 } else { 8 };
+        assert_eq!(
+            (replayed.code, verified.code),
+            (code, code),
+            "{change}: {}",
+            replayed.stderr
+        );
+        assert_eq!(replayed.stderr, verified.stderr, "{change}");
+    }
+    let (replayed, _) = altered("DELETE FROM batch");
+    let empty = "has no records";
+    assert_eq!(replayed.code, 2, "{}", replayed.stderr);
+    assert!(replayed.stderr.contains(empty), "{}", replayed.stderr);
+    let (replayed, _) = altered("SELECT 1");
+    assert_eq!(replayed.code, 0, "{}", replayed.stderr);
 }
 
 #[test]

@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 
 use remuda_ledger::Rail;
 use remuda_network::command::EnrolNode;
-use remuda_network::policy::{Kin, Repack};
 use remuda_network::{Command, Event, Policy, bond};
 use remuda_placement::NodeOffer;
 use remuda_types::{
-    Country, Label, Money, NodeKey, Place, ProjectId, ProviderId, SiteId, Span, TenantId, Time,
+    Country, Label, Money, NodeKey, Place, ProjectId, ProviderId, SiteId, TenantId, Time,
 };
 
 use super::control::{Answer, Control};
 use super::error::Broken;
 use super::machine::Machine;
-use crate::scenario::{self, Scenario};
+use crate::scenario::Scenario;
 use crate::world::World;
 
 /// Projects that buy, each its own tenant's.
@@ -22,13 +21,6 @@ const PROJECTS: u32 = 64;
 
 /// What every project may spend: more than a run can use up.
 const AMPLE: Money = Money::from_micros(100_000_000_000_000);
-
-/// A plan of a large network takes as long as thousands of decisions, and a run has years of them.
-const PLAN_EVERY: Span = Span::HOUR;
-const PLAN_EVERY_IF_LARGE: Span = Span::from_secs(6 * 3_600);
-
-/// From so many GPUs on a network is large.
-const LARGE_GPUS: u64 = 10_000;
 
 /// A node's number: it stands in its key.
 pub(crate) type Number = usize;
@@ -63,7 +55,7 @@ impl Ground {
         now: Time,
     ) -> Result<Self, Broken> {
         let gateways = super::gates::keys(&wanted.gateways);
-        let policy = policy(&wanted.policy, world.gpus);
+        let policy = wanted.policy.of_network(world.gpus);
         let mut builder = Builder { control, now };
         builder.run(&Command::SetPolicy(Box::new(policy.clone())))?;
         let bonds = bonds(&world.offers, &policy);
@@ -116,33 +108,6 @@ impl Ground {
         let mut number = [0; 8];
         number.copy_from_slice(&key.0[..8]);
         usize::try_from(u64::from_be_bytes(number)).unwrap_or(usize::MAX)
-    }
-}
-
-fn policy(wanted: &scenario::Policy, gpus: u64) -> Policy {
-    let plan_every = if gpus < LARGE_GPUS {
-        PLAN_EVERY
-    } else {
-        PLAN_EVERY_IF_LARGE
-    };
-    let or = |length: Option<scenario::Length>, default: Span| length.map_or(default, |l| l.0);
-    let default = Policy::default();
-    Policy {
-        max_workloads: u32::MAX,
-        slice: or(wanted.slice, default.slice),
-        lease_term: or(wanted.lease_term, default.lease_term),
-        notice: or(wanted.notice, default.notice),
-        plan_every: or(wanted.plan_every, plan_every),
-        kin: Kin {
-            lift_milli: wanted.kin_lift_milli.unwrap_or(default.kin.lift_milli),
-            ..default.kin
-        },
-        tranche_ttl: or(wanted.tranche_ttl, default.tranche_ttl),
-        repack: Repack {
-            every: or(wanted.repack_every, default.repack.every),
-            ..default.repack
-        },
-        ..default
     }
 }
 

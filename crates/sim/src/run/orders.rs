@@ -46,6 +46,7 @@ impl Simulation {
             }
             Answer::Refused(_) => {
                 self.outcome.refused += 1;
+                self.truth.refuse(order.kind, 1);
                 self.tenants.drop_order(order.kind, order.gpu_milli);
                 self.order_another(now + AGAIN);
             }

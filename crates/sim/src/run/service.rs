@@ -20,6 +20,9 @@ pub struct Kind {
 /// What became of a kind of service.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Delivered {
+    /// Units that tenants asked for, those that found no place included; what was reserved or stood
+    /// as an order only from when it began.
+    pub wanted: u64,
     /// Units that were ever up.
     pub units: u64,
     /// Their time.
@@ -263,12 +266,14 @@ impl Service {
     pub(crate) fn count_units(&self, delivered: &mut Delivered) {
         delivered.failovers += self.failovers;
         delivered.moves += self.moves;
-        delivered.units += if self.kind.tier.spreads_owners() {
-            u64::from(self.whole.was_ever_up())
+        let (wanted, units) = if self.kind.tier.spreads_owners() {
+            (1, u64::from(self.whole.was_ever_up()))
         } else {
             let up = self.replicas.values().filter(|r| r.uptime.was_ever_up());
-            up.count() as u64
+            (self.replicas.len() as u64, up.count() as u64)
         };
+        delivered.wanted += wanted;
+        delivered.units += units;
     }
 }
 
@@ -303,6 +308,7 @@ impl Delivered {
 
     /// Adds what became of another kind.
     pub fn add(&mut self, other: &Self) {
+        self.wanted += other.wanted;
         self.units += other.units;
         self.tally.add(&other.tally);
         self.silent_ms += other.silent_ms;

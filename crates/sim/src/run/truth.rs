@@ -78,6 +78,11 @@ impl Truth {
         self.foreseen.insert(workload, kind);
     }
 
+    /// Units that a tenant asked for and that found no place.
+    pub(crate) fn refuse(&mut self, kind: Kind, units: u64) {
+        self.delivered.entry(kind).or_default().wanted += units;
+    }
+
     /// It will not be.
     pub(crate) fn forget(&mut self, workload: WorkloadId) {
         self.foreseen.remove(&workload);

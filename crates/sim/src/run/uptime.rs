@@ -69,6 +69,7 @@ enum Standing {
 #[derive(Clone, Debug)]
 pub(crate) struct Uptime {
     standing: Standing,
+    ever_up: bool,
     since: Time,
     tally: Tally,
 }
@@ -77,13 +78,14 @@ impl Uptime {
     pub(crate) fn new(now: Time) -> Self {
         Self {
             standing: Standing::Unborn,
+            ever_up: false,
             since: now,
             tally: Tally::default(),
         }
     }
 
     pub(crate) const fn was_ever_up(&self) -> bool {
-        !matches!(self.standing, Standing::Unborn)
+        self.ever_up
     }
 
     pub(crate) const fn is_down(&self) -> bool {
@@ -91,6 +93,7 @@ impl Uptime {
     }
 
     pub(crate) fn turn_up(&mut self, now: Time) {
+        self.ever_up = true;
         self.turn(Standing::Up, now);
     }
 
@@ -148,5 +151,7 @@ mod tests {
         );
         assert!((tally.availability() - 0.9).abs() < 1e-12);
         assert_eq!(uptime.take(at(110)), Tally::default());
+        uptime.retire(at(120));
+        assert!(uptime.was_ever_up(), "what is not wanted any more was");
     }
 }

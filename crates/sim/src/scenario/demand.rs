@@ -4,13 +4,15 @@ use remuda_network::state::Terms;
 use remuda_types::{Share, Span, Tier};
 use serde::Deserialize;
 
-use super::{Chance, Factor, Length, ScenarioError, rate, whole};
+use super::bounds::{OFTEN_MIN, at_most, whole};
+use super::{Chance, Factor, Length, ScenarioError};
 
 /// The most replicas that a service of a scenario may have.
 const REPLICAS_MAX: u32 = 1_000;
 
-/// The most of anything that tenants may do in a day.
-const PER_DAY_MAX: f64 = 1_000_000.0;
+/// The most of anything that tenants may do in a day, beyond the load: what stands is looked at again
+/// and again.
+const PER_DAY_MAX: f64 = 10_000.0;
 
 /// Who buys.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -125,9 +127,19 @@ impl Demand {
         }
         self.check_services()?;
         self.max_share()?;
-        per_day("demand.reservations_per_day", self.reservations_per_day)?;
-        per_day("demand.orders_per_day", self.orders_per_day)?;
-        per_day("demand.scales_per_day", self.scales_per_day)
+        if self.lifetime.0 < OFTEN_MIN {
+            let (lifetime, least) = (self.lifetime, Length(OFTEN_MIN));
+            let problem = format!("{lifetime}: at least {least} is expected");
+            return Err(ScenarioError::value("demand.lifetime", problem));
+        }
+        for (field, value) in [
+            ("demand.reservations_per_day", self.reservations_per_day),
+            ("demand.orders_per_day", self.orders_per_day),
+            ("demand.scales_per_day", self.scales_per_day),
+        ] {
+            at_most(field, value, PER_DAY_MAX)?;
+        }
+        Ok(())
     }
 
     /// What is bought where such a service is wanted, `spare` replicas and all: how many replicas, and
@@ -173,13 +185,4 @@ impl Demand {
         }
         Ok(())
     }
-}
-
-fn per_day(field: &'static str, value: f64) -> Result<(), ScenarioError> {
-    rate(field, value)?;
-    if value <= PER_DAY_MAX {
-        return Ok(());
-    }
-    let problem = format!("{value}: at most {PER_DAY_MAX} in a day");
-    Err(ScenarioError::value(field, problem))
 }

@@ -4,11 +4,14 @@ use remuda_network::state::TokenPrices;
 use remuda_types::Span;
 use serde::Deserialize;
 
-use super::{Factor, Length, ScenarioError, rate};
+use super::bounds::{LATE_MAX, PER_YEAR_MAX, at_most, shorter};
+use super::{Chance, Factor, Length, ScenarioError};
 
 /// The most gateways, and requests a second.
 const GATEWAYS_MAX: u32 = 100;
 const PER_SECOND_MAX: f64 = 10_000.0;
+/// What control tells gateways is sent until it arrives.
+const LOST_MAX: f64 = 0.9;
 /// The most that a million tokens may cost, in USD.
 const PRICE_MAX: f64 = 1e6;
 
@@ -47,17 +50,21 @@ impl Default for Gateways {
 }
 
 impl Gateways {
-    pub(super) fn check(&self) -> Result<(), ScenarioError> {
+    pub(super) fn check(&self, lost: Chance) -> Result<(), ScenarioError> {
+        if self.count > 0 && lost.0 > LOST_MAX {
+            let problem = format!(
+                "{}: at most {LOST_MAX} where there are gateways, or they never learn of a route",
+                lost.0
+            );
+            return Err(ScenarioError::value("wires.lost", problem));
+        }
         if self.count > GATEWAYS_MAX {
             let problem = format!("{}: 0 to {GATEWAYS_MAX} is expected", self.count);
             return Err(ScenarioError::value("gateways.count", problem));
         }
-        rate("gateways.per_second", self.per_second)?;
-        if self.per_second > PER_SECOND_MAX {
-            let problem = format!("{}: at most {PER_SECOND_MAX}", self.per_second);
-            return Err(ScenarioError::value("gateways.per_second", problem));
-        }
-        rate("gateways.per_year", self.per_year)?;
+        at_most("gateways.per_second", self.per_second, PER_SECOND_MAX)?;
+        at_most("gateways.per_year", self.per_year, PER_YEAR_MAX)?;
+        shorter("gateways.late", self.late, LATE_MAX)?;
         for (field, price) in [
             ("gateways.prompt_price", self.prompt_price),
             ("gateways.answer_price", self.answer_price),

@@ -1,5 +1,8 @@
 //! Values of a scenario that cannot be wrong once read.
 
+use std::fmt;
+use std::time::Duration;
+
 use remuda_types::Span;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -18,6 +21,12 @@ pub struct Factor(pub f64);
 /// A length of time, as people write it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Length(pub Span);
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(Duration::from_millis(self.0.as_millis())).fmt(f)
+    }
+}
 
 impl<'de> Deserialize<'de> for Chance {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -277,7 +277,12 @@ fn services_that_no_network_could_hold_are_orders_without_a_place() {
     let scenario = Scenario::read("huge", text).unwrap();
     let run = Simulation::new(scenario, 1, Inputs::default()).unwrap();
     let outcome = run.run(|_| ()).unwrap();
-    assert!(outcome.refused > 0 && outcome.of(Tier::MultiSite).units == 0);
+    let multi_site = outcome.of(Tier::MultiSite);
+    assert!(outcome.refused > 0 && multi_site.units == 0);
+    assert_eq!(
+        multi_site.wanted, outcome.refused,
+        "what was asked for is told"
+    );
     let one = Scenario::read("one", "gpus = 1\ndays = 1\nsite_gpus = 1\n").unwrap();
     let run = Simulation::new(one, 1, Inputs::default()).unwrap();
     assert!(run.run(|_| ()).is_ok());

@@ -76,7 +76,9 @@ fn undelivered(outcome: &Outcome) -> Vec<Line> {
         color,
         points: by_day(outcome, |day| missing(day, tier)),
     };
-    colors.into_iter().map(line).collect()
+    // Of what was never delivered nothing was missing on any day.
+    let delivered = |(tier, _): &(Tier, RGBColor)| outcome.of(*tier).units > 0;
+    colors.into_iter().filter(delivered).map(line).collect()
 }
 
 fn nodes_ill(outcome: &Outcome) -> Line {

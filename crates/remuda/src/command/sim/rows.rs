@@ -1,7 +1,6 @@
 //! What came of a run, as rows: a tier and a size of service each, and the run itself.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use remuda_sim::run::{Cause, Delivered, Kind, Outcome};
 use remuda_sim::scenario::Redundancy;
@@ -53,13 +52,13 @@ pub(super) struct Run {
     commands: u64,
     facts: u64,
     happenings: u64,
-    wall_s: f64,
 }
 
 /// What was delivered of a tier.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
     sim: &'static str,
+    seed: u64,
     tier: &'static str,
     /// The share of a month that is promised; nothing for `spot`.
     promised: Option<f64>,
@@ -76,12 +75,15 @@ pub(super) struct Row {
 /// What was delivered of some services.
 #[derive(Debug, Serialize)]
 struct Service {
-    delivered: f64,
+    /// Nothing where nothing ever was: there is no share of nothing.
+    delivered: Option<f64>,
     cost_ratio: Option<f64>,
     /// What it cost beside the same with less redundancy, where that was simulated too.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     cost_against: BTreeMap<&'static str, f64>,
     units: u64,
+    /// Units that were asked for, those without a place included.
+    units_wanted: u64,
     months: u64,
     missed_months: u64,
     down_s: BTreeMap<&'static str, f64>,
@@ -93,7 +95,7 @@ struct Service {
 }
 
 impl Run {
-    pub(super) fn of(outcome: &Outcome, scenario: &str, wall: Duration) -> Self {
+    pub(super) fn of(outcome: &Outcome, scenario: &str) -> Self {
         Self {
             sim: "run",
             scenario: scenario.to_owned(),
@@ -120,7 +122,6 @@ impl Run {
             commands: outcome.commands,
             facts: outcome.facts,
             happenings: outcome.happenings,
-            wall_s: (wall.as_secs_f64() * 1_000.0).round() / 1_000.0,
         }
     }
 
@@ -137,7 +138,6 @@ impl Run {
             "commands, facts",
             format!("{}, {}", self.commands, self.facts),
         ));
-        facts.push(("took", format!("{:.1} s", self.wall_s)));
         facts
     }
 
@@ -182,14 +182,18 @@ impl Run {
     }
 }
 
+/// A row for each tier, also for one of which nothing was delivered.
 pub(super) fn tiers(outcome: &Outcome, against: &[Bare]) -> Vec<Row> {
     let tiers = Tier::ALL.iter().rev().copied();
-    let sold = tiers.filter(|tier| outcome.of(*tier).units > 0);
-    sold.map(|tier| Row::of((outcome, against), tier)).collect()
+    tiers
+        .map(|tier| Row::of((outcome, against), tier))
+        .collect()
 }
 
 /// What services of some kinds cost beside the same with less redundancy.
 fn against((outcome, against): (&Outcome, &[Bare]), kinds: &[Kind]) -> BTreeMap<&'static str, f64> {
+    let delivered = |kind: &Kind| outcome.delivered.get(kind).is_some_and(|of| of.units > 0);
+    let kinds: Vec<_> = kinds.iter().copied().filter(delivered).collect();
     let beside = against.iter().filter_map(|(redundancy, bare)| {
         let ratio = outcome.cost_beside(bare, kinds.iter().copied())?;
         Some((redundancy.as_str(), four_digits(ratio)))
@@ -210,7 +214,7 @@ impl Row {
             let mut together = Delivered::default();
             let delivered = kinds.iter().filter_map(|kind| outcome.delivered.get(kind));
             delivered.for_each(|of| together.add(of));
-            (together.units > 0).then(|| Service {
+            (together.wanted > 0).then(|| Service {
                 // What others pay for it is no cost of theirs.
                 cost_against: if tier.spreads_owners() {
                     against(run, kinds)
@@ -231,6 +235,7 @@ impl Row {
             .filter_map(|kind| Some((kind.needed, service(&[*kind])?)));
         Self {
             sim: "tier",
+            seed: outcome.seed,
             tier: tier.as_str(),
             promised: tier.promised_ppm().map(|ppm| f64::from(ppm) / 1e6),
             replicas_12_up: service(&large.collect::<Vec<_>>()),
@@ -293,10 +298,11 @@ impl Service {
     fn of(delivered: &Delivered) -> Self {
         let down = delivered.tally.down_ms.iter();
         Self {
-            delivered: delivered.tally.availability(),
+            delivered: (delivered.units > 0).then(|| delivered.tally.availability()),
             cost_ratio: delivered.cost_ratio().map(four_digits),
             cost_against: BTreeMap::new(),
             units: delivered.units,
+            units_wanted: delivered.wanted,
             months: delivered.months,
             missed_months: delivered.missed_months,
             down_s: down
@@ -315,10 +321,10 @@ impl Service {
             tier.to_owned(),
             needs,
             promised.to_owned(),
-            percent(self.delivered),
+            self.delivered.map_or("-".to_owned(), percent),
             self.cost_ratio
                 .map_or("-".to_owned(), |ratio| format!("{ratio:.3}")),
-            self.units.to_string(),
+            format!("{} of {}", self.units, self.units_wanted),
             format!("{} of {}", self.missed_months, self.months),
             self.credits_usd.0.to_string(),
             self.failovers.to_string(),
@@ -346,6 +352,7 @@ pub(super) fn causes(outcome: &Outcome) -> Table {
         let any = hours.iter().any(|ms| *ms > 0);
         any.then(|| [cause.to_string(), multi_site, enterprise, standard, spot])
     };
+    let nothing = columns.iter().all(|tier| outcome.of(*tier).units == 0);
     Table::new([
         "DOWN FOR, HOURS",
         "MULTI-SITE",
@@ -353,7 +360,11 @@ pub(super) fn causes(outcome: &Outcome) -> Table {
         "STANDARD",
         "SPOT",
     ])
-    .when_empty("nothing was down")
+    .when_empty(if nothing {
+        "nothing was delivered that could be down"
+    } else {
+        "nothing was down"
+    })
     .rows(Cause::ALL.into_iter().filter_map(row))
 }
 
