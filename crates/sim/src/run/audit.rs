@@ -2,7 +2,9 @@
 //!
 //! What is charged of a lease may exceed what its machine served by what control cannot know at
 //! once: a moment for each time that a machine stands still or comes back before it is missed. How
-//! long that may be, whoever judges the nodes says.
+//! long that may be, whoever judges the nodes says. So it is where a lease is settled or ends, for a
+//! reason of its own, on a machine that is dead and not missed yet: only what is charged with the
+//! verdict goes by the last sign of life.
 //!
 //! Time is counted by control's clock, by which it is charged: where that is set forward, what serves
 //! is charged for more than the true time.
@@ -27,6 +29,8 @@ struct Account {
     settlements: u64,
     /// How often what control believed could be wrong for a moment.
     upsets: u64,
+    /// When it was last charged for although its machine was dead, by a control that believed in it.
+    unaware: Option<Time>,
     /// How often it was another control's turn to believe.
     failovers: u64,
     live: bool,
@@ -100,6 +104,7 @@ impl Audit {
                 charged: Money::ZERO,
                 settlements: 0,
                 upsets: 0,
+                unaware: None,
                 failovers: 0,
                 live: true,
             };
@@ -115,8 +120,15 @@ impl Audit {
         self.change(lease, now, |account| account.believed = believed);
     }
 
-    pub(crate) fn end(&mut self, lease: LeaseId, now: Time) {
-        self.change(lease, now, |account| account.live = false);
+    /// A lease ends; `missed` where that is because its machine was found silent or restarted.
+    pub(crate) fn end(&mut self, lease: LeaseId, missed: bool, now: Time) {
+        self.change(lease, now, |account| {
+            account.live = false;
+            if missed && account.unaware == Some(now) {
+                // What was charged with the verdict was charged by who knew.
+                account.upsets -= 1;
+            }
+        });
     }
 
     pub(crate) fn upset(&mut self, lease: LeaseId) {
@@ -139,10 +151,15 @@ impl Audit {
         }
     }
 
-    pub(crate) fn charge(&mut self, lease: LeaseId, amount: Money) {
+    /// A lease is charged for; `dead` where its machine cannot serve.
+    pub(crate) fn charge(&mut self, lease: LeaseId, amount: Money, dead: bool, now: Time) {
         if let Some(account) = self.leases.get_mut(&lease) {
             account.charged = account.charged.saturating_add(amount);
             account.settlements += 1;
+            if dead && account.believed && account.unaware != Some(now) {
+                account.upsets += 1;
+                account.unaware = Some(now);
+            }
         }
     }
 

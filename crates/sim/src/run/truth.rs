@@ -169,7 +169,9 @@ impl Truth {
                 self.phase(*lease, *phase, ail, now);
             }
             Event::LeaseSettled { lease, charge, .. } => {
-                self.audit.charge(*lease, charge.amount);
+                let held = self.leases.get(lease);
+                let dead = held.is_some_and(|held| ails(&held.node).is_some());
+                self.audit.charge(*lease, charge.amount, dead, now);
                 self.pay(*lease, charge.amount);
             }
             Event::LeaseEnded { lease, reason, .. } => {
@@ -309,7 +311,8 @@ impl Truth {
             | EndReason::TermOver => Cause::Other,
         };
         self.set(lease, now, cause, |held| held.routed = false);
-        self.audit.end(lease, now);
+        let missed = matches!(reason, EndReason::NodeLost | EndReason::NodeRestarted);
+        self.audit.end(lease, missed, now);
         let Some(held) = self.leases.remove(&lease) else {
             return;
         };
