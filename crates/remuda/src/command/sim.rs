@@ -54,8 +54,8 @@ pub(crate) struct Args {
     /// wherever it is cheapest)
     #[arg(long, value_name = "WHAT", value_parser = redundancy, value_delimiter = ',')]
     against: Vec<Redundancy>,
-    /// What sites have to give, tick by tick (format of skypilot-org/spot-traces); each site takes
-    /// the next file
+    /// What sites have to give, tick by tick, plain or gzipped (format of skypilot-org/spot-traces);
+    /// each site takes the next file
     #[arg(long, value_name = "FILE")]
     availability: Vec<PathBuf>,
     /// Have the sites stand in the cities of this file (`city,Lat,Long,Population`)
