@@ -58,8 +58,9 @@ type Order = (Size, Constraint, u64, Price);
 #[derive(Debug, Default)]
 pub(crate) struct Changes(BTreeMap<Relaxation, Order>);
 
-/// Of changes of one kind that are not less or more than each other so many are tried.
-const TRIED: usize = 16;
+/// Of changes of one kind that are not less or more than each other so many are tried: each takes a
+/// look at every state that nodes are in.
+const TRIED: usize = 4;
 
 /// The size of a change that is not one of number: as large as half again of what was asked.
 const OTHER_KIND: Size = 500;
@@ -99,9 +100,19 @@ impl Changes {
             let wider = kind
                 .first()
                 .and_then(|first| wider(*first, request, replicas));
-            wider.unwrap_or_else(|| kind.to_vec())
+            let mut kind = wider.unwrap_or_else(|| kind.to_vec());
+            kind.sort_unstable();
+            kind
         });
-        let smallest = kinds.filter_map(|kind| first_that(kind, &helps)).min();
+        let mut kinds: Vec<_> = kinds.collect();
+        kinds.sort_unstable();
+        let smallest = kinds.into_iter().fold(None, |best: Option<Change>, kind| {
+            // None of a kind is smaller than its first.
+            let first = kind.first();
+            let may_be_smaller = best.is_none_or(|best| first.is_some_and(|first| *first < best));
+            let found = may_be_smaller.then(|| first_that(&kind, &helps));
+            best.into_iter().chain(found.flatten()).min()
+        });
         smallest.map(|(_, to)| to)
     }
 }
@@ -128,14 +139,17 @@ fn wider((order, least): Change, request: &Request, replicas: u32) -> Option<Vec
 type Change = (Order, Relaxation);
 
 /// The first of a kind that helps. Where one is more than another it helps whenever that does.
-fn first_that(mut kind: Vec<Change>, helps: impl Fn(Relaxation) -> bool) -> Option<Change> {
-    kind.sort_unstable();
-    let is_graded = kind.first().is_some_and(|(_, to)| to.is_graded());
-    if is_graded {
-        let first = kind.partition_point(|(_, to)| !helps(*to));
-        return kind.get(first).copied();
+fn first_that(kind: &[Change], helps: impl Fn(Relaxation) -> bool) -> Option<Change> {
+    let (last, less) = kind.split_last()?;
+    if !last.1.is_graded() {
+        let mut tried = kind.iter().take(TRIED);
+        return tried.find(|(_, to)| helps(*to)).copied();
     }
-    kind.into_iter().take(TRIED).find(|(_, to)| helps(*to))
+    if !helps(last.1) {
+        return None;
+    }
+    let first = less.partition_point(|(_, to)| !helps(*to));
+    kind.get(first).copied()
 }
 
 impl Relaxation {

@@ -70,7 +70,9 @@ impl ReadError {
     /// What to do next, for whoever named the file.
     pub fn way_out(&self) -> String {
         match self {
-            Self::Io { .. } | Self::Irregular { .. } => "name one that is there and can be read".to_owned(),
+            Self::Io { .. } | Self::Irregular { .. } => {
+                "name one that is there and can be read".to_owned()
+            }
             Self::Line { columns, .. } => format!("the columns {columns} are expected"),
             Self::Empty { way_out, .. } => (*way_out).to_owned(),
         }

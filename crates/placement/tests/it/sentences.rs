@@ -558,7 +558,7 @@ fn what_is_tried_helps_all_of_a_group() {
     // One owner has all sites, and at each of them there is room for three.
     let site_of = |node| {
         with(node, |of| {
-            (of.provider, of.capacity.gpus) = (provider(1), 3)
+            (of.provider, of.capacity.gpus) = (provider(1), 3);
         })
     };
     let mut owned = fleet([site_of(1), site_of(2)]);
