@@ -159,7 +159,8 @@ async fn a_gang_says_what_it_waits_for_and_what_would_help() {
     let refused = control.post(key, "/v1/workloads", &gang).await;
     assert_eq!(refused.status.as_u16(), 409, "{:#}", refused.body);
     let why = "placed 8 of 9; for the next: 1 node: 1 without 0.5 cores free";
-    assert_eq!(refused.body["detail"], format!("no capacity: {why}"));
+    let said = format!("no capacity: {why}; try 8 replicas");
+    assert_eq!(refused.body["detail"], said);
     let until = from_now(&control, 60_000);
     let order = json!({"workload": gang, "until_ms": until});
     let placed = control.post(key, "/v1/orders", &order).await.expect(201);
@@ -168,7 +169,7 @@ async fn a_gang_says_what_it_waits_for_and_what_would_help() {
     let read = control.get(key, &path).await.expect(200);
     assert_eq!(
         (&read["why"], &read["way_out"]),
-        (&json!(why), &json!(null))
+        (&json!(why), &json!("try 8 replicas"))
     );
     let mut dear = spec("dear");
     dear["placement"] = json!({"countries": ["DE"]});
@@ -196,7 +197,7 @@ async fn an_owner_has_no_more_than_the_share_that_a_spec_says() {
     let refused = control.post(key, "/v1/workloads", &half).await;
     assert_eq!(refused.status.as_u16(), 409, "{:#}", refused.body);
     let why = "placed 2 of 4; for the next: 1 node: 1 of an owner that has 2 already";
-    let way_out = "try letting an owner have 3 replicas";
+    let way_out = "try letting an owner have 4 replicas";
     assert_eq!(
         refused.body["detail"],
         format!("no capacity: {why}; {way_out}")

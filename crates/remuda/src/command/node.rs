@@ -17,8 +17,9 @@ pub(crate) enum Command {
     Run(Box<run::Args>),
     /// Move the leases of a node, or of all nodes of a site, away and give them no new ones
     ///
-    /// What runs serves where it is until it serves elsewhere; what has no place elsewhere stays. `remuda
-    /// node resume` ends it; so does stopping the daemon of a node that is empty, and starting it again.
+    /// What runs serves where it is until it serves elsewhere; what has no place elsewhere stays. Nothing
+    /// moves from one node of a site that drains to another. `remuda node resume` ends it; so does
+    /// stopping the daemon of a node that is empty, and starting it again.
     Drain(Which),
     /// Give leases again to a node that drains, or to all nodes of a site that drain
     ///
@@ -39,7 +40,7 @@ pub(crate) struct Which {
     /// Its key, or the beginning of it
     #[arg(required_unless_present = "site")]
     node: Option<String>,
-    /// All nodes of this site at once, by its id or name: nothing moves from one of them to another
+    /// All nodes of this site at once, by its id or name
     #[arg(long, conflicts_with = "node")]
     site: Option<String>,
 }

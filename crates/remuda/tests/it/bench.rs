@@ -188,7 +188,7 @@ fn what_is_no_trace_and_no_list_of_cities_is_asked_wrongly() {
             "name a folder",
         ),
         ("cost", &["--cities", "nope"], "cannot read", there),
-        ("cost", &["--cities", "empty"], "cannot read", there),
+        ("cost", &["--cities", "empty"], "is a folder", there),
         (
             "cost",
             &["--cities", "binary"],
