@@ -155,22 +155,7 @@ fn first_that(kind: &[Change], helps: impl Fn(Relaxation) -> bool) -> Option<Cha
 impl Relaxation {
     /// Whether of two of its kind one is more than the other.
     const fn is_graded(self) -> bool {
-        match self {
-            Self::Class(_) | Self::Country(_) => false,
-            Self::DistanceKm(_)
-            | Self::GpuMilli(_)
-            | Self::GpuMemoryMib(_)
-            | Self::CpuMilli(_)
-            | Self::MemoryMib(_)
-            | Self::DiskMib(_)
-            | Self::MaxPrice(_)
-            | Self::PerOwner(_)
-            | Self::PerSite(_)
-            | Self::PerOwnerAndSite(_)
-            | Self::ShareNoFabric
-            | Self::AvoidNothing
-            | Self::Replicas(_) => true,
-        }
+        !matches!(self, Self::Class(_) | Self::Country(_))
     }
 
     /// The request with this change made; how many replicas there are is not in it.
