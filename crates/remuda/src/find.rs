@@ -38,12 +38,48 @@ pub(crate) async fn site(client: &Client, text: &str) -> anyhow::Result<SiteId> 
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
-    let all = client.sites().await?;
+    let mut found = client.sites().await?;
+    found.retain(|site| site.name == text);
+    if found.len() > 1 {
+        // Who is gone has left its names behind.
+        let providers = client.providers().await?;
+        let gone = providers.iter().filter(|of| of.standing == "left");
+        let gone: Vec<_> = gone.map(|of| of.id).collect();
+        found.retain(|site| !gone.contains(&site.provider));
+    }
+    let found = found.iter().map(|site| site.id);
+    only("site", "remuda provider sites", text, found.collect())
+}
+
+/// A standing order by its id or name.
+pub(crate) async fn order(client: &Client, text: &str) -> anyhow::Result<WorkloadId> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let all = client.orders().await?;
     let found = all
         .iter()
-        .filter(|site| site.name == text)
-        .map(|site| site.id);
-    only("site", "remuda provider sites", text, found.collect())
+        .filter(|order| order.name == text)
+        .map(|order| order.id);
+    only("standing order", "remuda order ls", text, found.collect())
+}
+
+/// A reservation by its id or name.
+pub(crate) async fn reservation(client: &Client, text: &str) -> anyhow::Result<WorkloadId> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let all = client.reservations().await?;
+    let found = all
+        .iter()
+        .filter(|reservation| reservation.name == text)
+        .map(|reservation| reservation.id);
+    only(
+        "reservation",
+        "remuda reservation ls",
+        text,
+        found.collect(),
+    )
 }
 
 /// A tenant by its id or name.

@@ -108,6 +108,19 @@ impl Tour<'_> {
                 provider.name, seat.site, seat.country, seat.price_usd_per_hour, provider.bond_usd,
             ));
         }
+        self.resume_all().await
+    }
+
+    /// The tour needs all nodes: one may drain since the last run.
+    async fn resume_all(&self) -> anyhow::Result<()> {
+        let client = &self.local.client;
+        let nodes = client.nodes().await?;
+        for node in nodes.iter().filter(|node| node.presence == "draining") {
+            client.resume(node.id).await?;
+            let id = node.id;
+            self.story
+                .say(&format!("{id} drained since the last run: it is resumed"));
+        }
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Workloads: deployed, scaled, stopped.
 
 use remuda_placement::{Placement, Replicas, Request};
-use remuda_types::{ProjectId, ProviderId, ReplicaId, SiteId, Together, WorkloadId};
+use remuda_types::{Label, ProjectId, ProviderId, ReplicaId, SiteId, Together, WorkloadId};
 
 use super::demand::known_project;
 use super::draft::Draft;
@@ -11,7 +11,7 @@ use super::observe::{end_leases, end_workload_if_idle, remove_replica};
 use super::seek::{Standby, seek};
 use super::standby::has_standbys;
 use crate::event::Event;
-use crate::index::{Layer, Named};
+use crate::index::Layer;
 use crate::refusal::{Refusal, Wanted};
 use crate::state::{Terms, Workload};
 
@@ -24,13 +24,7 @@ pub(super) fn deploy(
     known_project(draft.state, project)?;
     check_replicas(draft, replicas)?;
     check_room(draft, project)?;
-    if draft
-        .index
-        .named(&Named::Workload(project, terms.label))
-        .is_some()
-    {
-        return Err(Refusal::NameTaken { kind: "workload" });
-    }
+    check_name(draft, project, terms.label)?;
     let workload = WorkloadId::derived(draft.id, 0);
     accept(draft, (workload, project), terms, replicas)
 }
@@ -182,6 +176,31 @@ pub(super) fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Ref
         maximum: u64::from(maximum),
         way_out,
     })
+}
+
+/// Refuses a name that is taken, and says by what: reservations and orders are not among what runs.
+pub(super) fn check_name(
+    draft: &Draft<'_>,
+    project: ProjectId,
+    label: Label,
+) -> Result<(), Refusal> {
+    let Some(id) = draft.index.projects.named(project, label) else {
+        return Ok(());
+    };
+    let state = draft.state;
+    let kind = match state.workloads.get(&id) {
+        Some(workload) if workload.stopping => {
+            return Err(Refusal::WrongState {
+                kind: "the workload of this name",
+                state: "stopping still",
+                way_out: "try again when it is gone, in some seconds",
+            });
+        }
+        Some(_) => "workload",
+        None if state.reservations.contains_key(&id) => "reservation (`remuda reservation ls`)",
+        None => "standing order (`remuda order ls`)",
+    };
+    Err(Refusal::NameTaken { kind })
 }
 
 pub(super) fn check_room(draft: &Draft<'_>, project: ProjectId) -> Result<(), Refusal> {

@@ -15,7 +15,7 @@ use super::observe::end_workload_if_idle;
 use super::seek::{Standby, seek};
 use super::standby;
 use crate::event::Event;
-use crate::index::{Due, Held, Interval, Named};
+use crate::index::{Due, Held, Interval};
 use crate::refusal::{Later, Refusal, Wanted};
 use crate::state::{EndReason, Reservation, ReservationEnd, State, Terms};
 
@@ -43,10 +43,7 @@ pub(super) fn reserve(
         let problem = "spot: what gives way cannot be reserved; choose another tier".to_owned();
         return Err(invalid("tier", problem));
     }
-    let name = Named::Workload(project, terms.label);
-    if draft.index.named(&name).is_some() {
-        return Err(Refusal::NameTaken { kind: "workload" });
-    }
+    deploy::check_name(draft, project, terms.label)?;
     let workload = WorkloadId::derived(draft.id, 0);
     let places = places(draft, terms, replicas, (from, to))?;
     check_budget(draft, project, &places, to.since(from))?;

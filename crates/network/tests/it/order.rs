@@ -100,7 +100,8 @@ fn an_order_keeps_its_name_until_it_lapses_or_is_cancelled() {
     let placed = world.run(order(&world, project, &terms(1), 1));
     let workload = stands(&placed);
     let again = order(&world, project, &terms(1), 1);
-    let taken = "a workload of this name exists already: choose another name, or use that one";
+    let taken = "a standing order (`remuda order ls`) of this name exists already: choose another \
+                 name, or use that one";
     assert_eq!(world.refused(again), taken);
     let events = world.run(Command::CancelOrder { workload });
     assert_eq!(ends(&events), [OrderEnd::Cancelled]);

@@ -147,7 +147,8 @@ fn a_budget_that_cannot_pay_lets_it_lapse_and_a_tenant_may_cancel() {
     world.deploy(poor, &whole(2), 1);
     assert_eq!(
         world.refused(book(poor, &terms(1), (8_000, 9_000))),
-        "a workload of this name exists already: choose another name, or use that one"
+        "a reservation (`remuda reservation ls`) of this name exists already: choose another name, or \
+         use that one"
     );
     let events = until(&mut world, 60);
     assert_eq!(ends(&events), [ReservationEnd::Lapsed]);

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
-use remuda_types::WorkloadId;
 use remuda_wire::api::later::PlaceOrder;
 
 use super::cancelled;
@@ -30,8 +29,8 @@ pub(crate) enum Command {
     },
     /// Take an order back
     Cancel {
-        /// Its id
-        order: WorkloadId,
+        /// Its id or name
+        order: String,
     },
     /// List standing orders
     Ls,
@@ -55,6 +54,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
             spec.explained(client.place_order(project, &order).await, flags)?
         }
         Command::Cancel { order } => {
+            let order = find::order(&client, &order).await?;
             client.cancel_order(order).await?;
             return cancelled::tell(order, context);
         }

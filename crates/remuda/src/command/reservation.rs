@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Subcommand;
-use remuda_types::WorkloadId;
 use remuda_wire::api::later::Reserve;
 
 use super::cancelled;
@@ -31,8 +30,8 @@ pub(crate) enum Command {
     },
     /// Give up a reservation that has not begun
     Cancel {
-        /// Its id
-        reservation: WorkloadId,
+        /// Its id or name
+        reservation: String,
     },
     /// List reservations
     Ls,
@@ -59,6 +58,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
             spec.explained(client.reserve(project, &asked).await, flags)?
         }
         Command::Cancel { reservation } => {
+            let reservation = find::reservation(&client, &reservation).await?;
             client.cancel_reservation(reservation).await?;
             return cancelled::tell(reservation, context);
         }
