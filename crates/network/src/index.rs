@@ -51,8 +51,6 @@ pub enum Named {
     Tenant(Label),
     /// A tenant's project's name.
     Project(TenantId, Label),
-    /// A project's live workload's name.
-    Workload(ProjectId, Label),
 }
 
 /// The 128 bits of an id of the kind that its [`Named`] says.
@@ -186,12 +184,8 @@ impl Index {
         }
     }
 
-    /// The provider, site, tenant, project or workload of this name.
+    /// The provider, site, tenant or project of this name.
     pub fn named(&self, name: &Named) -> Option<Bits> {
-        if let Named::Workload(project, label) = *name {
-            let workload = self.projects.named(project, label);
-            return workload.map(WorkloadId::as_u128);
-        }
         self.names.get(name).copied()
     }
 
@@ -369,9 +363,8 @@ impl Index {
             .map(SiteId::from_u128)
     }
 
-    /// The workload's id behind a name, typed.
+    /// The workload, the reservation or the standing order of this name.
     pub fn workload_named(&self, project: ProjectId, label: Label) -> Option<WorkloadId> {
-        self.named(&Named::Workload(project, label))
-            .map(WorkloadId::from_u128)
+        self.projects.named(project, label)
     }
 }

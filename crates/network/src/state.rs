@@ -94,8 +94,8 @@ pub struct State {
     /// Commands of the last minutes, and some that are on their way out.
     #[n(16)]
     pub recent: BTreeSet<CommandId>,
-    /// Ids born before this are refused, and leave `recent`; never goes back, even when a policy
-    /// asks for a longer memory.
+    /// Ids born before this leave `recent`, and are refused unless they are still there; never goes
+    /// back, even when a policy asks for a longer memory.
     #[n(17)]
     pub forgotten: Time,
     /// The plan that placement follows; none was made yet is none.

@@ -97,9 +97,7 @@ impl Changes {
             std::mem::discriminant(one) == std::mem::discriminant(other)
         };
         let kinds = all.chunk_by(is_like).map(|kind| {
-            let wider = kind
-                .first()
-                .and_then(|first| wider(*first, request, replicas));
+            let wider = wider(kind, request, replicas);
             let mut kind = wider.unwrap_or_else(|| kind.to_vec());
             kind.sort_unstable();
             kind
@@ -117,16 +115,14 @@ impl Changes {
     }
 }
 
-/// Where an owner or a site is let have one more, all the numbers that it may be let have of so many
-/// more replicas.
-fn wider((order, least): Change, request: &Request, replicas: u32) -> Option<Vec<Change>> {
-    let (least, to): (NonZeroU32, fn(NonZeroU32) -> Relaxation) = match least {
-        Relaxation::PerOwner(least) => (least, Relaxation::PerOwner),
-        Relaxation::PerSite(least) => (least, Relaxation::PerSite),
-        Relaxation::PerOwnerAndSite(least) => (least, Relaxation::PerOwnerAndSite),
-        _ => return None,
-    };
-    let numbers = (0..replicas).filter_map(|more| least.checked_add(more));
+/// Where owners or sites are let have one more, all the numbers that they may be let have of so many
+/// more replicas: from one more than the least of them has, to all that the one with most may get.
+fn wider(kind: &[Change], request: &Request, replicas: u32) -> Option<Vec<Change>> {
+    let (&(order, least), &(_, most)) = (kind.first()?, kind.last()?);
+    let (least, to) = least.spread()?;
+    let (most, _) = most.spread()?;
+    let most = most.saturating_add(replicas.saturating_sub(1));
+    let numbers = (least.get()..=most.get()).filter_map(NonZeroU32::new);
     let may = |most: &NonZeroU32| request.spread_max.is_none_or(|max| *most <= max);
     let (size, constraint, _, price) = order;
     let wider = numbers.take_while(may).map(|most| {
@@ -137,6 +133,9 @@ fn wider((order, least): Change, request: &Request, replicas: u32) -> Option<Vec
 }
 
 type Change = (Order, Relaxation);
+
+/// How an owner or a site is let have so many.
+type Spreading = fn(NonZeroU32) -> Relaxation;
 
 /// The first of a kind that helps. Where one is more than another it helps whenever that does.
 fn first_that(kind: &[Change], helps: impl Fn(Relaxation) -> bool) -> Option<Change> {
@@ -156,6 +155,16 @@ impl Relaxation {
     /// Whether of two of its kind one is more than the other.
     const fn is_graded(self) -> bool {
         !matches!(self, Self::Class(_) | Self::Country(_))
+    }
+
+    /// How many an owner or a site is let have, and how to let it have another number.
+    fn spread(self) -> Option<(NonZeroU32, Spreading)> {
+        match self {
+            Self::PerOwner(most) => Some((most, Self::PerOwner)),
+            Self::PerSite(most) => Some((most, Self::PerSite)),
+            Self::PerOwnerAndSite(most) => Some((most, Self::PerOwnerAndSite)),
+            _ => None,
+        }
     }
 
     /// The request with this change made; how many replicas there are is not in it.
@@ -299,7 +308,7 @@ fn less(asked: u64, has: u64, to: fn(u64) -> Relaxation) -> Option<Admitting> {
 /// Letting an owner or a site that has so many replicas have one more.
 fn one_more(view: &View<'_>) -> Option<Admitting> {
     let (of_owner, at_site) = view.siblings();
-    let (has, to): (u32, fn(NonZeroU32) -> Relaxation) = match view.full() {
+    let (has, to): (u32, Spreading) = match view.full() {
         (true, false) => (of_owner, Relaxation::PerOwner),
         (true, true) => (of_owner.max(at_site), Relaxation::PerOwnerAndSite),
         (false, _) => (at_site, Relaxation::PerSite),

@@ -26,8 +26,8 @@ pub struct Unplaced {
     /// How many nodes each constraint eliminated, in the order of [`Constraint::ALL`], those that
     /// eliminated none left out. Each node is counted once, under its first: the sum is `nodes`.
     pub eliminated: Vec<(Constraint, usize)>,
-    /// The smallest single change that would place this replica and all after it, if one would; else
-    /// to ask for those only that have a place.
+    /// The smallest of the single changes tried that would place all replicas, if one would; else to
+    /// ask for those only that have a place.
     pub relaxation: Option<Relaxation>,
     /// What was asked for.
     pub request: Box<Request>,
@@ -36,22 +36,19 @@ pub struct Unplaced {
 impl Unplaced {
     /// Why one replica has no place.
     pub(crate) fn explain(fleet: &Fleet, request: &Request) -> Self {
-        let nothing = Taken::default();
-        let one = (&nothing, (&nothing, 1));
-        Self::of(Fleets(fleet, None), request, one, (0, 1))
+        let fleets = Fleets(fleet, None);
+        Self::of(fleets, request, &Taken::default(), (0, 1))
     }
 
-    /// Why the replica after the `placed` first has no place beside them. Of a node that `instead`
-    /// has, it says what is free.
+    /// Why the replica after the `placed` first has no place beside them, where none of these takes
+    /// room. Of a node that `instead` has, it says what is free.
     pub(crate) fn explain_with(
         (fleet, instead): (&Fleet, &Fleet),
         request: &Request,
         taken: &Taken,
         progress: (u32, u32),
     ) -> Self {
-        let fleets = Fleets(fleet, Some(instead));
-        let missing = progress.1.saturating_sub(progress.0);
-        Self::of(fleets, request, (taken, (taken, missing)), progress)
+        Self::of(Fleets(fleet, Some(instead)), request, taken, progress)
     }
 
     /// Why the members of a group do not all have a place, if they have not. Since they have not,
@@ -62,22 +59,21 @@ impl Unplaced {
         request: &Request,
         replicas: Replicas,
     ) -> Option<Self> {
-        let (fleets, nothing) = (Fleets(fleet, Some(instead)), Taken::default());
-        let (room, taken) = fleets.room(request, &nothing);
+        let fleets = Fleets(fleet, Some(instead));
+        let (room, taken) = fleets.room(request);
         if room >= u64::from(replicas.get()) {
             return None;
         }
         let progress = (u32::try_from(room).unwrap_or(u32::MAX), replicas.get());
-        let all = (&nothing, replicas.get());
-        Some(Self::of(fleets, request, (&taken, all), progress))
+        Some(Self::of(fleets, request, &taken, progress))
     }
 
-    /// Why the next has no place beside those that are `taken`. Those that are `held` take room in
-    /// the fleets; so many others are to have room once a change is made.
+    /// Why the next has no place beside those that are `taken`, none of which takes room in the
+    /// fleets: there all of them are to have room once a change is made.
     fn of(
         fleets: Fleets<'_>,
         request: &Request,
-        (taken, (held, missing)): (&Taken, (&Taken, u32)),
+        taken: &Taken,
         (placed, replicas): (u32, u32),
     ) -> Self {
         let (mut eliminated, mut changes) = (BTreeMap::new(), Changes::default());
@@ -89,8 +85,8 @@ impl Unplaced {
             changes.note(&view);
         }
         // What admits a node admits one replica.
-        let helps = |change| missing == 1 || fleets.have_room(change, request, (held, missing));
-        let relaxation = changes.smallest((request, missing), helps);
+        let helps = |change| replicas == 1 || fleets.have_room(change, request, replicas);
+        let relaxation = changes.smallest((request, replicas), helps);
         Self {
             nodes: fleets.0.len(),
             placed,
@@ -121,40 +117,29 @@ impl<'a> Fleets<'a> {
         seen.chain(instead.flat_map(move |fleet| views(fleet, nowhere, request, taken)))
     }
 
-    /// Whether so many more than are held have room once the request is changed.
-    fn have_room(self, change: Relaxation, request: &Request, (held, more): (&Taken, u32)) -> bool {
-        let mut held = held.clone();
-        if change == Relaxation::ShareNoFabric {
-            held.fabric = None;
-        }
-        let (room, _) = self.room(&change.applied_to(request), &held);
-        room >= u64::from(more)
+    /// Whether so many have room once the request is changed.
+    fn have_room(self, change: Relaxation, request: &Request, replicas: u32) -> bool {
+        let (room, _) = self.room(&change.applied_to(request));
+        room >= u64::from(replicas)
     }
 
-    /// How many more have room beside those that are held, and where all are then.
-    fn room(self, request: &Request, held: &Taken) -> (u64, Taken) {
-        let mut rooms = Rooms::default();
-        for view in self.seen(request, held) {
-            if view.first_failure().is_none() {
-                rooms.add(&view);
-            }
+    /// How many members of a group have room, and where they then are.
+    fn room(self, request: &Request) -> (u64, Taken) {
+        let (mut rooms, nothing) = (Rooms::default(), Taken::default());
+        let seen = self.seen(request, &nothing);
+        for view in seen.filter(|view| view.first_failure().is_none()) {
+            rooms.add(&view);
         }
         if request.spreads() {
-            return rooms.apart(request, held);
-        }
-        if request.together == Together::Fabric {
+            rooms.apart(request)
+        } else if request.together == Together::Fabric {
             let most = rooms.fabrics.into_iter().rev();
             let most = most.max_by_key(|(_, room)| *room);
             let (fabric, room) = most.map_or((None, 0), |(fabric, room)| (Some(fabric), room));
-            return (
-                room,
-                Taken {
-                    fabric,
-                    ..held.clone()
-                },
-            );
+            (room, Taken { fabric, ..nothing })
+        } else {
+            (rooms.all, nothing)
         }
-        (rooms.all, held.clone())
     }
 }
 
@@ -181,8 +166,8 @@ impl Rooms {
 
     /// The same of a group whose members are spread: site after site takes as many as it may. What
     /// takes less than it has room for has reached its limit, or its owner has.
-    fn apart(self, request: &Request, held: &Taken) -> (u64, Taken) {
-        let (mut all, mut taken) = (0_u64, held.clone());
+    fn apart(self, request: &Request) -> (u64, Taken) {
+        let (mut all, mut taken) = (0_u64, Taken::default());
         for ((owner, site), room) in self.sites {
             let may = request.may_take((owner, site), &taken.members);
             let takes = u32::try_from(room).unwrap_or(u32::MAX).min(may);

@@ -1,36 +1,27 @@
 //! From what a person writes to an id: ids as they are, names and beginnings of node keys looked up.
 
+use std::str::FromStr;
+
 use remuda_types::{NodeKey, ProjectId, ProviderId, SiteId, TenantId, WorkloadId};
 
-use crate::client::Client;
+use crate::client::{Client, Error};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
 
 /// A workload by its id or name.
 pub(crate) async fn workload(client: &Client, text: &str) -> anyhow::Result<WorkloadId> {
-    if let Ok(id) = text.parse() {
-        return Ok(id);
-    }
-    let all = client.workloads(&[]).await?;
-    let found = all
-        .iter()
-        .filter(|workload| workload.name == text)
-        .map(|workload| workload.id);
-    only("workload", "remuda ps", text, found.collect())
+    let all = client.workloads(&[]);
+    by_name(("workload", "remuda ps"), text, all, |of| (&of.name, of.id)).await
 }
 
 /// A provider by its id or name.
 pub(crate) async fn provider(client: &Client, text: &str) -> anyhow::Result<ProviderId> {
-    if let Ok(id) = text.parse() {
-        return Ok(id);
-    }
-    let all = client.providers().await?;
-    let found = all
-        .iter()
-        .filter(|provider| provider.name == text)
-        .map(|provider| provider.id);
-    only("provider", "remuda provider ls", text, found.collect())
+    let all = client.providers();
+    by_name(("provider", "remuda provider ls"), text, all, |of| {
+        (&of.name, of.id)
+    })
+    .await
 }
 
 /// A site by its id or name.
@@ -53,59 +44,38 @@ pub(crate) async fn site(client: &Client, text: &str) -> anyhow::Result<SiteId> 
 
 /// A standing order by its id or name.
 pub(crate) async fn order(client: &Client, text: &str) -> anyhow::Result<WorkloadId> {
-    if let Ok(id) = text.parse() {
-        return Ok(id);
-    }
-    let all = client.orders().await?;
-    let found = all
-        .iter()
-        .filter(|order| order.name == text)
-        .map(|order| order.id);
-    only("standing order", "remuda order ls", text, found.collect())
+    let all = client.orders();
+    by_name(("standing order", "remuda order ls"), text, all, |of| {
+        (&of.name, of.id)
+    })
+    .await
 }
 
 /// A reservation by its id or name.
 pub(crate) async fn reservation(client: &Client, text: &str) -> anyhow::Result<WorkloadId> {
-    if let Ok(id) = text.parse() {
-        return Ok(id);
-    }
-    let all = client.reservations().await?;
-    let found = all
-        .iter()
-        .filter(|reservation| reservation.name == text)
-        .map(|reservation| reservation.id);
-    only(
-        "reservation",
-        "remuda reservation ls",
-        text,
-        found.collect(),
-    )
+    let all = client.reservations();
+    by_name(("reservation", "remuda reservation ls"), text, all, |of| {
+        (&of.name, of.id)
+    })
+    .await
 }
 
 /// A tenant by its id or name.
 pub(crate) async fn tenant(client: &Client, text: &str) -> anyhow::Result<TenantId> {
-    if let Ok(id) = text.parse() {
-        return Ok(id);
-    }
-    let all = client.tenants().await?;
-    let found = all
-        .iter()
-        .filter(|tenant| tenant.name == text)
-        .map(|tenant| tenant.id);
-    only("tenant", "remuda tenant ls", text, found.collect())
+    let all = client.tenants();
+    by_name(("tenant", "remuda tenant ls"), text, all, |of| {
+        (&of.name, of.id)
+    })
+    .await
 }
 
 /// A project by its id or name.
 pub(crate) async fn project(client: &Client, text: &str) -> anyhow::Result<ProjectId> {
-    if let Ok(id) = text.parse() {
-        return Ok(id);
-    }
-    let all = client.projects().await?;
-    let found = all
-        .iter()
-        .filter(|project| project.name == text)
-        .map(|project| project.id);
-    only("project", "remuda project ls", text, found.collect())
+    let all = client.projects();
+    by_name(("project", "remuda project ls"), text, all, |of| {
+        (&of.name, of.id)
+    })
+    .await
 }
 
 /// The project that pays: the named one, or the profile's; the key's own where neither is.
@@ -131,6 +101,21 @@ pub(crate) async fn node(client: &Client, text: &str) -> anyhow::Result<NodeKey>
         .filter(|node| node.id.to_string().starts_with(text))
         .map(|node| node.id);
     only("node", "remuda node ls", text, found.collect())
+}
+
+/// The id itself, or that of the only one of all that has the name; they are asked for where needed.
+async fn by_name<T, I: Copy + FromStr>(
+    (kind, list): (&str, &str),
+    text: &str,
+    all: impl Future<Output = Result<Vec<T>, Error>>,
+    of: impl Fn(&T) -> (&str, I),
+) -> anyhow::Result<I> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let all = all.await?;
+    let found = all.iter().map(of).filter(|(name, _)| *name == text);
+    only(kind, list, text, found.map(|(_, id)| id).collect())
 }
 
 #[expect(

@@ -131,8 +131,8 @@ fn seen(api: &Api, caller: &Caller, id: SiteId) -> Result<(), Problem> {
         .ok_or_else(|| Problem::not_found("site", id))
 }
 
-/// Moves the leases of all nodes of a site away at once and gives these no new ones. A node that comes
-/// back later takes leases again. Scope `supply`.
+/// Moves the leases of all nodes of a site away at once and gives these no new ones, until that is ended
+/// (`DELETE`). Scope `supply`.
 #[utoipa::path(post, path = "/v1/sites/{id}/drain", tag = "providers", security(("key" = [])),
     params(("id" = String, Path, description = "The site")),
     responses((status = 200, body = SiteDrain)))]

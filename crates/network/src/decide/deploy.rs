@@ -1,7 +1,7 @@
 //! Workloads: deployed, scaled, stopped.
 
 use remuda_placement::{Placement, Replicas, Request};
-use remuda_types::{Label, ProjectId, ProviderId, ReplicaId, SiteId, Together, WorkloadId};
+use remuda_types::{Label, ProjectId, ReplicaId, Together, WorkloadId};
 
 use super::demand::known_project;
 use super::draft::Draft;
@@ -142,18 +142,13 @@ fn no_room(terms: &Terms, group: Replicas) -> Refusal {
     }))
 }
 
-/// Why there is no place for another; the placed members of its group are at these owners and sites.
-fn no_capacity(
-    draft: &mut Draft<'_>,
-    terms: &Terms,
-    wanted: &Request,
-    placed: &[(ProviderId, SiteId)],
-    group: Replicas,
-) -> Refusal {
+/// Why there is no place for another beside those that the request counts: said at once, since they are
+/// known here only.
+fn no_capacity(draft: &mut Draft<'_>, terms: &Terms, wanted: &Request, group: Replicas) -> Refusal {
     let index = &mut *draft.index;
     let instead = index.layers.of(Layer::of(terms.tier));
     let fleets = (&*index.fleet.now(), instead);
-    let unplaced = remuda_placement::why_not(fleets, wanted, placed, group);
+    let unplaced = remuda_placement::why_not(fleets, wanted, &[], group);
     Refusal::NoCapacity(Box::new(unplaced))
 }
 
@@ -184,7 +179,7 @@ pub(super) fn check_name(
     project: ProjectId,
     label: Label,
 ) -> Result<(), Refusal> {
-    let Some(id) = draft.index.projects.named(project, label) else {
+    let Some(id) = draft.index.workload_named(project, label) else {
         return Ok(());
     };
     let state = draft.state;
@@ -301,7 +296,7 @@ fn grow(
         let grant = of.new_replica(draft);
         if seek(draft, &grant, &wanted, standby)?.is_none() {
             let one = Replicas::new(1)?;
-            return Err(no_capacity(draft, of.terms, &wanted, &[], one));
+            return Err(no_capacity(draft, of.terms, &wanted, one));
         }
         lease::count_in(draft, &mut wanted, grant.replica);
     }

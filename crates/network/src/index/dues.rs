@@ -2,8 +2,8 @@
 //!
 //! Most of what is due never comes: a lease that begins to serve is no longer one that fails to. So
 //! the order is left alone when something changes, and what no longer holds is passed over. It is
-//! cleared away where it comes first; and where it is more than the rest, each change clears some of
-//! it, so that none takes long. What does not belong here: when something is due, which the state says.
+//! cleared away where it comes first, all that does; and where it is more than the rest, each change
+//! clears some of it. What does not belong here: when something is due, which the state says.
 
 use std::collections::BTreeMap;
 use std::hash::Hash;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use remuda_placement::{
     Avoid, Fleet, GroupError, Near, NodeOffer, Replicas, Request, RequestError, Spread, Together,
-    Unplaced, place, place_group, quote, whys,
+    Unplaced, place, place_group, quote, why_not, whys,
 };
 use remuda_types::{Capacity, Price, Shape};
 
@@ -574,6 +574,26 @@ fn what_is_tried_helps_all_of_a_group() {
     );
     request.spread_max = NonZeroU32::new(4);
     assert_eq!(group_refusal(&mut owned, &request, 5).relaxation, None);
+}
+
+#[test]
+fn what_is_tried_helps_those_too_that_were_placed_and_hold_nothing() {
+    let at = |node, cents| NodeOffer {
+        price: dollars(cents),
+        ..offer(node)
+    };
+    let way_out = |dearest: &[NodeOffer]| {
+        let cheap = [at(1, 200), at(2, 200), at(3, 300)];
+        let fleet = fleet(cheap.into_iter().chain(dearest.iter().cloned()));
+        let mut request = one_gpu();
+        request.max_price = Some(dollars(200));
+        let placed = [(provider(1), site(1)), (provider(2), site(2))];
+        let four = Replicas::new(4).unwrap();
+        let unplaced = why_not((&fleet, &Fleet::new()), &request, &placed, four);
+        unplaced.relaxation.unwrap().to_string()
+    };
+    assert_eq!(way_out(&[at(4, 400)]), "try a maximum price of 4.00 USD/h");
+    assert_eq!(way_out(&[]), "try 2 replicas");
 }
 
 #[test]
