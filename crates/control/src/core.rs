@@ -7,7 +7,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use remuda_journal::{Seq, Side};
 use remuda_network::{Command, Network, Refusal};
 use remuda_types::{CommandId, Time};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -20,6 +20,10 @@ pub mod recover;
 pub mod vitals;
 
 use vitals::Vitals;
+
+/// So many looks at all of the network go on at once: each keeps the follower waiting while it reads,
+/// and takes a core of those that decide.
+const LOOKS_AT_ONCE: usize = 1;
 
 /// Control's inside, as its doors see it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -38,6 +42,7 @@ struct Inner {
     vitals: Vitals,
     recovered: Time,
     planned: watch::Sender<Option<Planned>>,
+    looks: Semaphore,
 }
 
 impl Core {
@@ -61,6 +66,7 @@ impl Core {
                 vitals,
                 recovered,
                 planned: watch::Sender::new(None),
+                looks: Semaphore::new(LOOKS_AT_ONCE),
             }),
         }
     }
@@ -91,15 +97,23 @@ impl Core {
         Ok(receipt)
     }
 
-    /// The refusal with its reasons, which take a look at every state that nodes are in: not on an
-    /// async thread.
+    /// The refusal with its reasons.
     async fn explained(&self, refusal: Refusal) -> SubmitError {
+        let explain = |core: &Self| core.read(|network| network.explain(refusal));
+        self.look(explain)
+            .await
+            .map_or(SubmitError::Stopping, SubmitError::from)
+    }
+
+    /// What takes a look at every state that nodes are in: not on an async thread, and after those that
+    /// asked before. Nothing if control is stopping.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
+        let _turn = self.inner.looks.acquire().await.ok()?;
         let core = self.clone();
-        let explain = move || core.read(|network| network.explain(refusal));
-        match tokio::task::spawn_blocking(explain).await {
-            Ok(refusal) => refusal.into(),
-            Err(_) => SubmitError::Stopping,
-        }
+        tokio::task::spawn_blocking(move || look(&core)).await.ok()
     }
 
     /// The queue is bounded; when it is full, the wait is not on an async thread.

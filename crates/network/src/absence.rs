@@ -122,6 +122,7 @@ mod tests {
             presence: Presence::Up(Time::EPOCH),
             leases: leases.keys().copied().collect(),
             drain_tried: None,
+            silent_since: None,
         };
         State {
             nodes: Table::from([(NODE, node)]),

@@ -118,12 +118,18 @@ impl State {
                     presence: Presence::Away(*at),
                     leases: BTreeSet::new(),
                     drain_tried: None,
+                    silent_since: None,
                 };
                 self.nodes.insert(*node, enrolled);
             }
             Event::NodePresent { node, presence } => {
                 if let Some(node) = self.nodes.get_mut(node) {
-                    (node.presence, node.drain_tried) = (*presence, None);
+                    node.becomes(*presence);
+                }
+            }
+            Event::NodeSilent { node, since } => {
+                if let Some(node) = self.nodes.get_mut(node) {
+                    node.silent_since = *since;
                 }
             }
             Event::DrainTried { node, at } => {
@@ -411,7 +417,7 @@ impl State {
             return;
         };
         let node = self.nodes.get(&lease.node);
-        let silent = node.is_some_and(|node| matches!(node.presence, Presence::Suspect(_)));
+        let silent = node.is_some_and(|node| node.last_seen().is_some());
         lease.meter = lease.meter.accrue(lease.phase, at);
         if matches!(lease.phase, Phase::Ready | Phase::Draining(_)) {
             lease.unready = at;

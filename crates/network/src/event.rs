@@ -117,6 +117,15 @@ pub enum Event {
         #[n(1)]
         at: Time,
     },
+    /// A node that drains is silent, or is heard again.
+    #[n(74)]
+    NodeSilent {
+        #[n(0)]
+        node: NodeKey,
+        /// When it was heard last, if it is silent.
+        #[n(1)]
+        since: Option<Time>,
+    },
     /// A node has more or less than it had.
     #[n(8)]
     NodeResized {

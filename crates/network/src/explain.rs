@@ -4,14 +4,14 @@
 //! What a tier may have though it is not free counts as room: for what is sold under a promise what
 //! spot has, for spot what is claimed and not called.
 
-use remuda_placement::{Replicas, Request, Unplaced};
+use remuda_placement::{Relaxation, Replicas, Request, Unplaced};
 use remuda_types::{ReplicaId, Together, WorkloadId};
 
 mod staying;
 
 use crate::Network;
-use crate::index::Layer;
-use crate::refusal::{Later, Refusal, Wanted};
+use crate::index::{Interval, Layer};
+use crate::refusal::{Refusal, Room, Wanted};
 use crate::state::{Lease, Terms, Workload};
 use crate::terms::siblings;
 
@@ -20,27 +20,30 @@ impl Network {
     /// longer holds, since room came to be meanwhile, is left as it is.
     pub fn explain(&self, refusal: Refusal) -> Refusal {
         let why = match &refusal {
-            Refusal::NoRoom(wanted) => match &wanted.later {
-                None => self.why_no_room(&wanted.terms, wanted.replicas),
-                Some(later) => self.why_no_room_later(wanted, later),
-            },
+            Refusal::NoRoom(wanted) => self.why_not(wanted),
             _ => None,
         };
         why.map_or(refusal, |why| Refusal::NoCapacity(Box::new(why)))
     }
 
-    fn why_no_room_later(&self, wanted: &Wanted, later: &Later) -> Option<Unplaced> {
-        let gaps = self.index().gaps_and_yielding((later.from, later.to));
-        let fleets = (self.index().fleet(), &gaps);
-        let group = Replicas::new(wanted.replicas).ok()?;
+    fn why_not(&self, wanted: &Wanted) -> Option<Unplaced> {
+        match wanted.room {
+            Room::Now => self.why_no_room(&wanted.terms, wanted.replicas),
+            Room::Within { from, to } => self.why_no_room_within((from, to), wanted),
+            Room::Beside(id) => {
+                let workload = self.state().workloads.get(&id)?;
+                self.why_no_more(workload, workload.replica_count(), wanted.replicas)
+            }
+        }
+    }
+
+    fn why_no_room_within(&self, interval: Interval, wanted: &Wanted) -> Option<Unplaced> {
+        let gaps = self.index().gaps_and_yielding(interval);
         let mut request = wanted.terms.request(wanted.replicas).ok()?;
         let booked_up = self.index().layers.booked_up();
         request.avoid.nodes.extend(booked_up.iter().copied());
-        if request.together == Together::Fabric {
-            return remuda_placement::explain_group(fleets, &request, group);
-        }
-        let why = remuda_placement::why_not(fleets, &request, &later.placed, group);
-        Some(why)
+        let group = Replicas::new(wanted.replicas).ok()?;
+        remuda_placement::explain_group((self.index().fleet(), &gaps), &request, group)
     }
 
     /// Why so many replicas of these terms have no place now, if they have none.
@@ -49,27 +52,42 @@ impl Network {
         self.unplaced(terms, &request, Replicas::new(replicas).ok()?)
     }
 
-    /// Why the replicas of a workload that wait have no place now, if some do and have none. Where
-    /// a gang is nowhere, none for all of it.
+    /// Why the replicas of a workload that wait have no place now, all of them, if some do and have
+    /// none.
     pub fn why_waiting(&self, id: WorkloadId) -> Option<Unplaced> {
         let workload = self.state().workloads.get(&id)?;
-        let waits = |id: &&ReplicaId| {
+        let has_lease = |id: &&ReplicaId| {
             let replica = self.state().replicas.get(*id);
-            replica.is_some_and(|replica| replica.lease.is_none())
+            replica.is_none_or(|replica| replica.lease.is_some())
         };
-        if workload.stopping || !workload.replicas.iter().any(|id| waits(&id)) {
-            return None;
-        }
-        let request = self.beside_others(workload, None)?;
-        let is_gang = request.together == Together::Fabric && request.fabric.is_none();
-        let group = if is_gang { workload.replica_count() } else { 1 };
-        let group = Replicas::new(group).ok()?;
-        self.unplaced(&workload.terms, &request, group)
+        let have = workload.replicas.iter().filter(has_lease).count();
+        let have = u32::try_from(have).ok().filter(|_| !workload.stopping)?;
+        self.why_no_more(workload, have, workload.replica_count())
     }
 
-    /// What is asked for one of a workload's replicas beside those that have leases, itself left out.
-    fn beside_others(&self, workload: &Workload, but: Option<ReplicaId>) -> Option<Request> {
-        let mut request = workload.terms.request(workload.replica_count()).ok()?;
+    /// Why a workload that has so many replicas has no room for so many in all, if there is none. Where a
+    /// gang is nowhere, none for all of it.
+    fn why_no_more(&self, workload: &Workload, have: u32, replicas: u32) -> Option<Unplaced> {
+        let request = self.beside_others(workload, replicas, None)?;
+        let is_nowhere = request.together == Together::Fabric && request.fabric.is_none();
+        let have = if is_nowhere { 0 } else { have };
+        let group = Replicas::new(replicas.checked_sub(have)?).ok()?;
+        let mut why = self.unplaced(&workload.terms, &request, group)?;
+        if let Some(Relaxation::Replicas(more)) = &mut why.relaxation {
+            *more = more.saturating_add(have);
+        }
+        Some(why)
+    }
+
+    /// What is asked for one of a workload's replicas, so many in all, beside those that have leases,
+    /// itself left out.
+    fn beside_others(
+        &self,
+        workload: &Workload,
+        replicas: u32,
+        but: Option<ReplicaId>,
+    ) -> Option<Request> {
+        let mut request = workload.terms.request(replicas).ok()?;
         let held = self.leases_held(workload);
         let others: Vec<_> = held.filter(|lease| Some(lease.replica) != but).collect();
         if request.spreads() {

@@ -1,7 +1,7 @@
 //! Why a command is refused: typed, with a stable code and the way out in the text.
 
 use remuda_placement::Unplaced;
-use remuda_types::{Digest, Money, ProviderId, SiteId, Span, Time};
+use remuda_types::{Digest, Money, Span, Time, WorkloadId};
 
 use crate::state::Terms;
 
@@ -39,7 +39,7 @@ pub enum Refusal {
         /// What is wrong, and what is expected.
         problem: String,
     },
-    /// No node fits.
+    /// No node fits, and this is why.
     #[error("no capacity: {0}")]
     NoCapacity(Box<Unplaced>),
     /// What is wanted does not fit, and why was not asked yet: it takes a look at every state that
@@ -143,26 +143,31 @@ pub enum Refusal {
     },
 }
 
-/// What no node has room for.
+/// What there is no room for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// What was asked for.
     pub terms: Terms,
-    /// So many times.
+    /// So many times, those counted that there are.
     pub replicas: u32,
-    /// When, if not at once.
-    pub later: Option<Later>,
+    /// Where, or when.
+    pub room: Room,
 }
 
-/// When something was to be reserved.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Later {
-    /// From when on.
-    pub from: Time,
-    /// Before when.
-    pub to: Time,
-    /// The owners and sites of those replicas for which there was room.
-    pub placed: Vec<(ProviderId, SiteId)>,
+/// Where or when there is to be room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// At once.
+    Now,
+    /// At once, beside the replicas that this workload has.
+    Beside(WorkloadId),
+    /// From a time on and before another.
+    Within {
+        /// From when on.
+        from: Time,
+        /// Before when.
+        to: Time,
+    },
 }
 
 impl Refusal {

@@ -54,7 +54,7 @@ pub use invariant::Violation;
 pub use kinship::{Kinship, Rule};
 pub use place::{
     GroupError, Placement, explain, explain_group, fabrics_with_room, find, find_group, place,
-    place_group, why_not,
+    place_group,
 };
 pub use plan::{Expected, Plan};
 pub use quotas::{Cell, DemandClass, Quota, Quotas};

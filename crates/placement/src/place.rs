@@ -58,24 +58,6 @@ pub fn explain(fleet: &Fleet, request: &Request) -> Unplaced {
     Unplaced::explain(fleet, request)
 }
 
-/// Why there is no node for one more replica of a group of so many, of which some are placed with
-/// these owners and at these sites. Of a node that `instead` has, it says what is free, and not
-/// `fleet`.
-pub fn why_not(
-    (fleet, instead): (&Fleet, &Fleet),
-    request: &Request,
-    placed: &[(ProviderId, SiteId)],
-    replicas: Replicas,
-) -> Unplaced {
-    let mut taken = Taken::default();
-    for (owner, site) in placed {
-        taken.members.add(*owner, *site);
-    }
-    let members = u32::try_from(placed.len()).unwrap_or(u32::MAX);
-    let progress = (members, replicas.get());
-    Unplaced::explain_with((fleet, instead), request, &taken, progress)
-}
-
 /// How many members of a group have a place, and why the next has none; nothing where all have one.
 /// Of a node that `instead` has, it says what is free, and not `fleet`. A look at every state that
 /// nodes are in, and no more: nothing is held for it.

@@ -1,5 +1,6 @@
 //! The smallest single change to a request that would give it a place, all of it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::num::NonZeroU32;
@@ -8,7 +9,7 @@ use remuda_types::{Class, Country, Price, Shape};
 
 use crate::ask::Ask;
 use crate::constraint::Constraint;
-use crate::request::{Avoid, Request, Together};
+use crate::request::{Request, Together};
 use crate::text::{Gpus, Mib, Milli, Usd};
 use crate::view::{Has, View};
 
@@ -41,8 +42,6 @@ pub enum Relaxation {
     PerOwnerAndSite(NonZeroU32),
     /// Let replicas stand on several fabrics.
     ShareNoFabric,
-    /// Avoid nothing.
-    AvoidNothing,
     /// Ask for only so many replicas.
     Replicas(NonZeroU32),
 }
@@ -58,9 +57,10 @@ type Order = (Size, Constraint, u64, Price);
 #[derive(Debug, Default)]
 pub(crate) struct Changes(BTreeMap<Relaxation, Order>);
 
-/// Of changes of one kind that are not less or more than each other so many are tried: each takes a
-/// look at every state that nodes are in.
-const TRIED: usize = 4;
+/// So many changes are tried at most: each takes a look at every state that nodes are in.
+const TRIED: u32 = 24;
+/// And so many of one kind that are not less or more than each other.
+const TRIED_ALIKE: usize = 4;
 
 /// The size of a change that is not one of number: as large as half again of what was asked.
 const OTHER_KIND: Size = 500;
@@ -85,12 +85,20 @@ impl Changes {
         }
     }
 
-    /// The smallest of those that help so many replicas of the request.
+    /// The smallest of those that help so many replicas of the request; of as many as are tried.
     pub(crate) fn smallest(
         self,
         (request, replicas): (&Request, u32),
         helps: impl Fn(Relaxation) -> bool,
     ) -> Option<Relaxation> {
+        let left = Cell::new(TRIED);
+        let helps = |change| {
+            let may_try = left.get().checked_sub(1);
+            may_try.is_some_and(|less| {
+                left.set(less);
+                helps(change)
+            })
+        };
         // Those of a kind lie side by side.
         let all: Vec<_> = self.0.into_iter().map(|(to, order)| (order, to)).collect();
         let is_like = |(_, one): &Change, (_, other): &Change| {
@@ -108,7 +116,7 @@ impl Changes {
             // None of a kind is smaller than its first.
             let first = kind.first();
             let may_be_smaller = best.is_none_or(|best| first.is_some_and(|first| *first < best));
-            let found = may_be_smaller.then(|| first_that(&kind, &helps));
+            let found = may_be_smaller.then(|| first_that(&kind, helps));
             best.into_iter().chain(found.flatten()).min()
         });
         smallest.map(|(_, to)| to)
@@ -137,11 +145,12 @@ type Change = (Order, Relaxation);
 /// How an owner or a site is let have so many.
 type Spreading = fn(NonZeroU32) -> Relaxation;
 
-/// The first of a kind that helps. Where one is more than another it helps whenever that does.
+/// The first of a kind that helps. Where one is more than another it helps whenever that does; where no
+/// more may be tried, it is one that does, though perhaps not the first.
 fn first_that(kind: &[Change], helps: impl Fn(Relaxation) -> bool) -> Option<Change> {
     let (last, less) = kind.split_last()?;
     if !last.1.is_graded() {
-        let mut tried = kind.iter().take(TRIED);
+        let mut tried = kind.iter().take(TRIED_ALIKE);
         return tried.find(|(_, to)| helps(*to)).copied();
     }
     if !helps(last.1) {
@@ -184,7 +193,6 @@ impl Relaxation {
             Self::ShareNoFabric => {
                 (relaxed.together, relaxed.fabric) = (Together::Anywhere, None);
             }
-            Self::AvoidNothing => relaxed.avoid = Avoid::default(),
             Self::DistanceKm(km) => {
                 if let Some(near) = &mut relaxed.near {
                     near.max_distance_km = km;
@@ -222,7 +230,6 @@ impl Relaxation {
             | Self::PerSite(_)
             | Self::PerOwnerAndSite(_)
             | Self::ShareNoFabric
-            | Self::AvoidNothing
             | Self::Replicas(_) => shape,
         };
         Ask::new(smaller).unwrap_or(ask)
@@ -250,7 +257,8 @@ impl Admitting {
 }
 
 /// The change that admits a node which only `constraint` keeps out. `None` where no request could have
-/// the node: it is not open, or has none of what is asked.
+/// the node, it is not open or has none of what is asked; and where it is to be avoided, for which who
+/// asks has a reason.
 fn admitting(
     view: &View<'_>,
     Has { free, offering }: Has<'_>,
@@ -259,7 +267,7 @@ fn admitting(
     let (request, common) = (view.request, view.common);
     let shape = request.shape();
     match constraint {
-        Constraint::NotOpen => None,
+        Constraint::NotOpen | Constraint::Avoided => None,
         Constraint::Class => {
             let to = Relaxation::Class(common.class);
             Some(Admitting::of_other_kind(OTHER_KIND, to))
@@ -291,10 +299,6 @@ fn admitting(
         Constraint::OwnerSpread | Constraint::SiteSpread => one_more(view),
         Constraint::Fabric => {
             let to = Relaxation::ShareNoFabric;
-            Some(Admitting::of_other_kind(LESS_SAFE, to))
-        }
-        Constraint::Avoided => {
-            let to = Relaxation::AvoidNothing;
             Some(Admitting::of_other_kind(LESS_SAFE, to))
         }
     }
@@ -365,7 +369,6 @@ impl Display for Relaxation {
             Self::Replicas(NonZeroU32::MIN) => f.write_str("1 replica"),
             Self::Replicas(most) => write!(f, "{most} replicas"),
             Self::ShareNoFabric => f.write_str("letting replicas stand on several fabrics"),
-            Self::AvoidNothing => f.write_str("avoiding nothing"),
         }
     }
 }

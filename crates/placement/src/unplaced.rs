@@ -8,6 +8,7 @@ use remuda_types::{ProviderId, SiteId};
 
 use crate::constraint::Constraint;
 use crate::fleet::Fleet;
+use crate::pool::Common;
 use crate::quotas::Cell;
 use crate::relaxation::{Changes, Relaxation};
 use crate::request::{Replicas, Request, Together};
@@ -40,17 +41,6 @@ impl Unplaced {
         Self::of(fleets, request, &Taken::default(), (0, 1))
     }
 
-    /// Why the replica after the `placed` first has no place beside them, where none of these takes
-    /// room. Of a node that `instead` has, it says what is free.
-    pub(crate) fn explain_with(
-        (fleet, instead): (&Fleet, &Fleet),
-        request: &Request,
-        taken: &Taken,
-        progress: (u32, u32),
-    ) -> Self {
-        Self::of(Fleets(fleet, Some(instead)), request, taken, progress)
-    }
-
     /// Why the members of a group do not all have a place, if they have not. Since they have not,
     /// those that do take all the room that there is: nodes that one of them could have are full
     /// for the next.
@@ -60,7 +50,7 @@ impl Unplaced {
         replicas: Replicas,
     ) -> Option<Self> {
         let fleets = Fleets(fleet, Some(instead));
-        let (room, taken) = fleets.room(request);
+        let (room, taken) = fleets.room(request, replicas.get());
         if room >= u64::from(replicas.get()) {
             return None;
         }
@@ -119,63 +109,77 @@ impl<'a> Fleets<'a> {
 
     /// Whether so many have room once the request is changed.
     fn have_room(self, change: Relaxation, request: &Request, replicas: u32) -> bool {
-        let (room, _) = self.room(&change.applied_to(request));
+        let (room, _) = self.room(&change.applied_to(request), replicas);
         room >= u64::from(replicas)
     }
 
-    /// How many members of a group have room, and where they then are.
-    fn room(self, request: &Request) -> (u64, Taken) {
-        let (mut rooms, nothing) = (Rooms::default(), Taken::default());
+    /// How many members of a group have room, and where they then are; as soon as they are enough no
+    /// more are counted, unless they are spread.
+    fn room(self, request: &Request, enough: u32) -> (u64, Taken) {
+        let (mut rooms, nothing) = (Rooms::new(), Taken::default());
         let seen = self.seen(request, &nothing);
         for view in seen.filter(|view| view.first_failure().is_none()) {
-            rooms.add(&view);
+            let room = rooms.entry(Within::of(request, view.common)).or_default();
+            *room = room.saturating_add(view.room());
+            if *room >= u64::from(enough) && !request.spreads() {
+                break;
+            }
         }
         if request.spreads() {
-            rooms.apart(request)
+            return apart(rooms, request);
+        }
+        let most = rooms.into_iter().rev().max_by_key(|(_, room)| *room);
+        let (within, room) = most.unwrap_or((Within::AllNodes, 0));
+        let fabric = within.fabric();
+        (room, Taken { fabric, ..nothing })
+    }
+}
+
+/// How many replicas there is room for within each, were there no others.
+type Rooms = BTreeMap<Within, u64>;
+
+/// Nodes that members of a group choose from together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Within {
+    AllNodes,
+    /// Members are on one fabric.
+    Fabric(Cell),
+    /// Members are spread: an owner and a site have as many as they may.
+    Site(ProviderId, SiteId),
+}
+
+impl Within {
+    fn of(request: &Request, common: &Common) -> Self {
+        if request.spreads() {
+            Self::Site(common.provider, common.site)
         } else if request.together == Together::Fabric {
-            let most = rooms.fabrics.into_iter().rev();
-            let most = most.max_by_key(|(_, room)| *room);
-            let (fabric, room) = most.map_or((None, 0), |(fabric, room)| (Some(fabric), room));
-            (room, Taken { fabric, ..nothing })
+            Self::Fabric(common.cell())
         } else {
-            (rooms.all, nothing)
+            Self::AllNodes
+        }
+    }
+
+    const fn fabric(self) -> Option<Cell> {
+        match self {
+            Self::Fabric(cell) => Some(cell),
+            Self::AllNodes | Self::Site(..) => None,
         }
     }
 }
 
-/// How many replicas there is room for, were there no others.
-#[derive(Default)]
-struct Rooms {
-    all: u64,
-    fabrics: BTreeMap<Cell, u64>,
-    sites: BTreeMap<(ProviderId, SiteId), u64>,
-}
-
-impl Rooms {
-    fn add(&mut self, view: &View<'_>) {
-        let (room, common) = (view.room(), view.common);
-        let on_fabric = self.fabrics.entry(common.cell()).or_default();
-        let at_site = self
-            .sites
-            .entry((common.provider, common.site))
-            .or_default();
-        for rooms in [&mut self.all, on_fabric, at_site] {
-            *rooms = rooms.saturating_add(room);
-        }
-    }
-
-    /// The same of a group whose members are spread: site after site takes as many as it may. What
-    /// takes less than it has room for has reached its limit, or its owner has.
-    fn apart(self, request: &Request) -> (u64, Taken) {
-        let (mut all, mut taken) = (0_u64, Taken::default());
-        for ((owner, site), room) in self.sites {
+/// How many members have room if they are spread: site after site takes as many as it may. What takes
+/// less than it has room for has reached its limit, or its owner has.
+fn apart(rooms: Rooms, request: &Request) -> (u64, Taken) {
+    let (mut all, mut taken) = (0_u64, Taken::default());
+    for (within, room) in rooms {
+        if let Within::Site(owner, site) = within {
             let may = request.may_take((owner, site), &taken.members);
             let takes = u32::try_from(room).unwrap_or(u32::MAX).min(may);
             taken.members.add_many(owner, site, takes);
             all = all.saturating_add(u64::from(takes));
         }
-        (all, taken)
     }
+    (all, taken)
 }
 
 impl View<'_> {

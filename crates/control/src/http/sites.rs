@@ -19,6 +19,8 @@ use super::body::Id;
 use super::once::Once;
 use super::problem::Problem;
 use super::thing::{Thing, respond};
+use crate::core::Core;
+use crate::sequencer::SubmitError;
 
 /// Of so many leases that stay it is said why: each takes a look at all nodes.
 const EXPLAINED: usize = 16;
@@ -100,9 +102,8 @@ fn why(network: &Network, caller: &Caller, lease: LeaseId) -> String {
 /// How far it is, and why what stays does so: looked at one by one, so that the follower may go on
 /// between them.
 async fn explained(api: &Api, caller: &Caller, id: SiteId) -> Result<SiteDrain, Problem> {
-    let (core, caller) = (api.app.core.clone(), caller.clone());
-    // A look at every state that nodes are in: not on an async thread.
-    let look = move || {
+    let caller = caller.clone();
+    let look = move |core: &Core| {
         let found = core.read(|network| Some((drain_view(network, id)?, staying(network, id))));
         let (view, staying) = found?;
         let why_staying = staying.into_iter().map(|(lease, node)| Staying {
@@ -115,8 +116,8 @@ async fn explained(api: &Api, caller: &Caller, id: SiteId) -> Result<SiteDrain, 
             ..view
         })
     };
-    let looked = tokio::task::spawn_blocking(look).await;
-    let view = looked.map_err(|error| Problem::internal(&error))?;
+    let looked = api.app.core.look(look).await;
+    let view = looked.ok_or(SubmitError::Stopping)?;
     view.ok_or_else(|| Problem::not_found("site", id))
 }
 

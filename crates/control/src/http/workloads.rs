@@ -266,11 +266,12 @@ async fn scale(
         .await
 }
 
-/// Refuses to scale a workload to fewer copies than its tier can keep its promise with.
+/// Refuses to scale a workload down to fewer copies than its tier can keep its promise with.
 fn check_copies(api: &Api, workload: WorkloadId, replicas: u32) -> Result<(), Problem> {
     let tier = api.app.core.read(|network| {
         let found = network.state().workloads.get(&workload);
-        found.map(|workload| workload.terms.tier)
+        let shrinks = found.filter(|workload| replicas < workload.replica_count());
+        shrinks.map(|workload| workload.terms.tier)
     });
     match tier.and_then(|tier| copies_fault(tier, replicas)) {
         Some((pointer, detail)) => Err(Problem::field(pointer, detail)),

@@ -515,7 +515,7 @@ fn news(network: &Network, node: NodeKey, observed: &Observed) -> Option<Observe
     let suspect = state
         .nodes
         .get(&node)
-        .is_some_and(|n| matches!(n.presence, Presence::Suspect(_)));
+        .is_some_and(|node| node.last_seen().is_some());
     let seen = seen(&observed.state)?;
     let known = match (seen, lease.phase) {
         (ObservedPhase::Ended(_), _) => false,

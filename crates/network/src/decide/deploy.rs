@@ -12,7 +12,7 @@ use super::seek::{Standby, seek};
 use super::standby::has_standbys;
 use crate::event::Event;
 use crate::index::Layer;
-use crate::refusal::{Refusal, Wanted};
+use crate::refusal::{Refusal, Room, Wanted};
 use crate::state::{Terms, Workload};
 
 pub(super) fn deploy(
@@ -82,7 +82,7 @@ fn free_places(
     }
     let found = remuda_placement::find_group(index.fleet.now(), &wanted, group)?;
     if found.is_none() && only_free {
-        return Err(no_room(terms, group));
+        return Err(no_room(terms, group.get(), Room::Now));
     }
     Ok(found)
 }
@@ -94,7 +94,7 @@ fn one_by_one(draft: &mut Draft<'_>, of: &Owner<'_>, group: Replicas) -> Result<
     for _ in 0..group.get() {
         let grant = of.new_replica(draft);
         if seek(draft, &grant, &wanted, Standby::Never)?.is_none() {
-            return Err(no_room(of.terms, group));
+            return Err(no_room(of.terms, group.get(), Room::Now));
         }
         lease::count_in(draft, &mut wanted, grant.replica);
     }
@@ -114,7 +114,7 @@ fn on_one_fabric(draft: &mut Draft<'_>, of: &Owner<'_>, group: Replicas) -> Resu
         }
         draft.back_to(mark);
     }
-    Err(no_room(of.terms, group))
+    Err(no_room(of.terms, group.get(), Room::Now))
 }
 
 fn all_there(
@@ -134,22 +134,12 @@ fn all_there(
 
 /// A refusal that is explained to those who ask: why there is no room takes a look at every state that
 /// nodes are in, for which nobody else waits.
-fn no_room(terms: &Terms, group: Replicas) -> Refusal {
+pub(super) fn no_room(terms: &Terms, replicas: u32, room: Room) -> Refusal {
     Refusal::NoRoom(Box::new(Wanted {
         terms: terms.clone(),
-        replicas: group.get(),
-        later: None,
+        replicas,
+        room,
     }))
-}
-
-/// Why there is no place for another beside those that the request counts: said at once, since they are
-/// known here only.
-fn no_capacity(draft: &mut Draft<'_>, terms: &Terms, wanted: &Request, group: Replicas) -> Refusal {
-    let index = &mut *draft.index;
-    let instead = index.layers.of(Layer::of(terms.tier));
-    let fleets = (&*index.fleet.now(), instead);
-    let unplaced = remuda_placement::why_not(fleets, wanted, &[], group);
-    Refusal::NoCapacity(Box::new(unplaced))
 }
 
 pub(super) fn check_replicas(draft: &Draft<'_>, replicas: u32) -> Result<(), Refusal> {
@@ -283,7 +273,7 @@ fn grow(
     };
     let mut wanted = lease::request(draft, (id, of.terms), replicas, None)?;
     if !gang::settle(draft, of.terms, replicas as usize, &mut wanted) {
-        return Err(no_room(of.terms, Replicas::new(replicas)?));
+        return Err(no_room(of.terms, replicas, Room::Beside(id)));
     }
     // What was reserved has what is kept for it; standbys are for those that lose their nodes.
     let is_reserved = draft.state.reservations.contains_key(&id);
@@ -295,8 +285,7 @@ fn grow(
     for _ in have..replicas {
         let grant = of.new_replica(draft);
         if seek(draft, &grant, &wanted, standby)?.is_none() {
-            let one = Replicas::new(1)?;
-            return Err(no_capacity(draft, of.terms, &wanted, one));
+            return Err(no_room(of.terms, replicas, Room::Beside(id)));
         }
         lease::count_in(draft, &mut wanted, grant.replica);
     }

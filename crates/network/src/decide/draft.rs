@@ -130,9 +130,9 @@ impl<'a> Draft<'a> {
         self.events
     }
 
-    /// Whether any more leases may move from nodes that drain.
-    pub(super) const fn may_move(&self) -> bool {
-        self.moves > 0
+    /// How many more leases may move from nodes that drain.
+    pub(super) const fn moves_left(&self) -> usize {
+        self.moves
     }
 
     /// Leaves so many out of those that are to move from nodes that drain as are too many for a batch.

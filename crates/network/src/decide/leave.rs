@@ -12,7 +12,7 @@ use crate::bond::{self, EarlyExit};
 use crate::command::LeaveManner;
 use crate::event::{Compensation, Event};
 use crate::refusal::Refusal;
-use crate::state::{EndReason, Lease, Phase, Presence, Standing};
+use crate::state::{EndReason, Lease, Node, Phase, Presence, Standing};
 
 /// Abandonment, or exit without notice, in DESIGN's ladder.
 const LEVEL_ABANDONED: u8 = 3;
@@ -66,9 +66,9 @@ fn leave_now(draft: &mut Draft<'_>, provider: ProviderId) -> Result<(), Refusal>
         provider,
         standing: Standing::Left(left),
     });
-    let known = |id| draft.state.nodes.get(&id).map(|node| (id, node.presence));
+    let known = |id| draft.state.nodes.get(&id).map(|node| (id, node));
     let nodes = nodes_of(draft, provider).into_iter().filter_map(known);
-    let nodes = nodes.map(|(id, presence)| (id, last_known(presence, left)));
+    let nodes = nodes.map(|(id, node)| (id, last_known(node, left)));
     let nodes: Vec<_> = nodes.collect();
     gone(draft, &nodes);
     presence::abandon(draft, &nodes, EndReason::ProviderLeft);
@@ -88,11 +88,13 @@ pub(super) fn gone(draft: &mut Draft<'_>, nodes: &[(NodeKey, Time)]) {
     }
 }
 
-/// A node that is up served until it left; any other until it was last known to.
-fn last_known(presence: Presence, now: Time) -> Time {
-    match presence {
-        Presence::Up(_) | Presence::Draining(_) => now,
-        Presence::Away(at) | Presence::Suspect(at) | Presence::Lost(at) | Presence::Left(at) => at,
+/// A node that is heard served until it left; any other until it was last known to.
+fn last_known(node: &Node, now: Time) -> Time {
+    match node.presence {
+        Presence::Up(_) | Presence::Suspect(_) | Presence::Draining(_) => {
+            node.last_seen().unwrap_or(now)
+        }
+        Presence::Away(at) | Presence::Lost(at) | Presence::Left(at) => at,
     }
 }
 

@@ -7,7 +7,7 @@ use super::lease;
 use crate::command::ObservedPhase;
 use crate::event::Event;
 use crate::refusal::Refusal;
-use crate::state::{EndReason, Lease, Phase, Presence, Workload};
+use crate::state::{EndReason, Lease, Phase, Workload};
 
 pub(super) fn observe(
     draft: &mut Draft<'_>,
@@ -35,7 +35,7 @@ pub(super) fn observe(
         .state
         .nodes
         .get(&node)
-        .is_some_and(|node| matches!(node.presence, Presence::Suspect(_)));
+        .is_some_and(|node| node.last_seen().is_some());
     match observed {
         ObservedPhase::Preparing => phase(draft, id, held, Phase::Preparing),
         ObservedPhase::Starting => phase(draft, id, held, Phase::Starting),

@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::kin;
 use super::lease::{self, Grant};
 use super::leave::nodes_of;
-use super::observe::{after_end, drained};
+use super::observe::after_end;
 use super::seek::{Standby, seek};
 use super::standby;
 use crate::event::Event;
@@ -128,6 +128,11 @@ pub(super) fn disconnected(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Ref
     Ok(())
 }
 
+/// Notes since when a node that drains is silent, or that it is not.
+fn silent(draft: &mut Draft<'_>, node: NodeKey, since: Option<Time>) {
+    draft.push(Event::NodeSilent { node, since });
+}
+
 /// A silent node is no longer routed to or placed on. Its replicas were last known to serve at its
 /// last sign of life; from then on their seconds are not charged.
 pub(super) fn suspected(
@@ -140,10 +145,8 @@ pub(super) fn suspected(
     match node.presence {
         Presence::Up(_) => present(draft, id, Presence::Suspect(last_seen)),
         // It goes on draining; what is ready on it is no longer charged.
-        Presence::Draining(_) => {}
-        Presence::Away(_) | Presence::Suspect(_) | Presence::Lost(_) | Presence::Left(_) => {
-            return Ok(());
-        }
+        Presence::Draining(_) if node.silent_since.is_none() => silent(draft, id, Some(last_seen)),
+        _ => return Ok(()),
     }
     for lease in leases_in(draft, node, |lease| lease.phase == Phase::Ready) {
         draft.push(Event::LeasePhased {
@@ -152,26 +155,7 @@ pub(super) fn suspected(
             at: last_seen,
         });
     }
-    end_draining(draft, node, last_seen);
     Ok(())
-}
-
-/// Ends what only finishes what it has. Whether it still does nobody knows, so it is not charged; and
-/// what it had is elsewhere by now.
-fn end_draining(draft: &mut Draft<'_>, node: &Node, last_seen: Time) {
-    let mut held = held_by(draft, node);
-    held.retain(|(_, lease)| matches!(lease.phase, Phase::Draining(_)));
-    let ended: Vec<_> = held
-        .into_iter()
-        .map(|(id, lease)| {
-            let reason = drained(draft, &lease);
-            lease::end(draft, id, &lease, reason, last_seen);
-            (lease, reason)
-        })
-        .collect();
-    for (lease, reason) in &ended {
-        after_end(draft, lease, *reason);
-    }
 }
 
 fn leases_in(draft: &Draft<'_>, node: &Node, is_it: fn(&Lease) -> bool) -> Vec<LeaseId> {
@@ -190,8 +174,10 @@ pub(super) fn cleared(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal>
 /// The node is heard: its replicas are out of suspicion, but for those that fail. One that drains
 /// goes on draining; it may have been silent when it began.
 fn clear(draft: &mut Draft<'_>, id: NodeKey, node: &Node) {
-    if let Presence::Suspect(_) = node.presence {
-        present(draft, id, Presence::Up(draft.now));
+    match node.presence {
+        Presence::Suspect(_) => present(draft, id, Presence::Up(draft.now)),
+        _ if node.silent_since.is_some() => silent(draft, id, None),
+        _ => {}
     }
     let silent = |lease: &Lease| lease.phase == Phase::Suspect && !lease.failing;
     for lease in leases_in(draft, node, silent) {
@@ -259,13 +245,13 @@ pub(super) fn drain_site(draft: &mut Draft<'_>, id: SiteId) -> Result<(), Refusa
     Ok(())
 }
 
-/// A node that drains takes leases again. What moves already goes on moving. Should the node be silent,
-/// its end is near: until then it is believed.
+/// A node that drains takes leases again, but while it is silent. What moves already goes on moving.
 pub(super) fn resume(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
     let node = known(draft, id)?;
     if let Presence::Draining(_) = node.presence {
         check_stays(draft, node)?;
-        present(draft, id, Presence::Up(draft.now));
+        let heard = Presence::Up(draft.now);
+        present(draft, id, node.last_seen().map_or(heard, Presence::Suspect));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use super::seek::{Standby, seek};
 use super::standby;
 use crate::event::Event;
 use crate::index::{Due, Held, Interval};
-use crate::refusal::{Later, Refusal, Wanted};
+use crate::refusal::{Refusal, Room};
 use crate::state::{EndReason, Reservation, ReservationEnd, State, Terms};
 
 /// So many replicas of reservations one tick begins at most, and so many it ends: their leases come and
@@ -136,19 +136,8 @@ fn places(
     } else {
         all_places(draft, &plain, replicas, interval)
     };
-    found.map_err(|places| {
-        let placed = places.iter().map(|place| (place.provider, place.site));
-        let later = Later {
-            from: interval.0,
-            to: interval.1,
-            placed: placed.collect(),
-        };
-        Refusal::NoRoom(Box::new(Wanted {
-            terms: terms.clone(),
-            replicas,
-            later: Some(later),
-        }))
-    })
+    let (from, to) = interval;
+    found.ok_or_else(|| deploy::no_room(terms, replicas, Room::Within { from, to }))
 }
 
 /// A place for each of a gang, on the first fabric that has room for all.
@@ -157,33 +146,29 @@ fn places_on_one_fabric(
     plain: &Request,
     group: Replicas,
     interval: Interval,
-) -> Result<Vec<Placement>, Vec<Placement>> {
+) -> Option<Vec<Placement>> {
     let mut there = plain.clone();
     for fabric in fabrics(draft, plain, group, interval) {
         there.fabric = Some(fabric);
         let found = all_places(draft, &there, group.get(), interval);
-        if found.is_ok() {
+        if found.is_some() {
             return found;
         }
     }
-    Err(Vec::new())
+    None
 }
 
-/// A place for each replica, or those that there are. Nothing is held when this returns.
+/// A place for each replica, all or none. Nothing is held when this returns.
 fn all_places(
     draft: &mut Draft<'_>,
     plain: &Request,
     replicas: u32,
     interval: Interval,
-) -> Result<Vec<Placement>, Vec<Placement>> {
+) -> Option<Vec<Placement>> {
     let mark = draft.mark();
     let places = places_up_to(draft, plain, replicas, interval);
     draft.back_to(mark);
-    if places.len() == replicas as usize {
-        Ok(places)
-    } else {
-        Err(places)
-    }
+    (places.len() == replicas as usize).then_some(places)
 }
 
 /// Places for so many replicas, or for as many as have room; each is held.

@@ -164,6 +164,7 @@ fn check_offer(
         presence: Presence::Away(draft.now),
         leases: BTreeSet::new(),
         drain_tried: None,
+        silent_since: None,
     };
     let offered = draft.offer(&offer(terms.node, &node, site));
     offered.map_err(|error| Refusal::Invalid {

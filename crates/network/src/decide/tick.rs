@@ -11,7 +11,7 @@ use super::observe::{after_end, drained};
 use super::{lease, order, presence, reserve, standby, tranche};
 use crate::event::Event;
 use crate::index::{Due, Layer};
-use crate::state::{EndReason, Phase, Standing, Terms};
+use crate::state::{EndReason, Node, Phase, Standing, Terms};
 
 /// So many standing orders are tried in one tick at most, and so many of their replicas, but one order
 /// always: each is a search, and all others wait. As many again may be tried that room has woken, and
@@ -28,6 +28,7 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     let due = draft.index.due(draft.now);
     let due = due.filter(|item| !adopting || is_of_placement(*item));
     let due = due.filter(reserve::at_once(draft, limit));
+    let due = due.filter(emptied_at_once(draft));
     let mut due: Vec<_> = due.take(limit).collect();
     due.extend(orders_due(draft));
     // Who leaves goes first: a lease that ends with its provider must not be renewed before, for
@@ -62,6 +63,21 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
             Due::Reservation(id) => reserve::due(draft, id),
             Due::Order(id) => order::due(draft, id),
         }
+    }
+}
+
+/// Of the nodes that drain lets through as many as may be emptied in one batch; the others stay due, and
+/// keep nothing else waiting.
+fn emptied_at_once<'a>(draft: &Draft<'a>) -> impl FnMut(&Due) -> bool + use<'a> {
+    let (state, mut left) = (draft.state, draft.moves_left());
+    move |item| match item {
+        Due::Node(id) => {
+            let may_move = left > 0;
+            let leases = state.nodes.get(id).map_or(0, |node| node.leases.len());
+            left = left.saturating_sub(leases);
+            may_move
+        }
+        _ => true,
     }
 }
 
@@ -157,7 +173,10 @@ fn lease_due(draft: &mut Draft<'_>, id: LeaseId) {
             .map(|_| EndReason::NeverReady),
     };
     if let Some(reason) = over {
-        lease::end(draft, id, held, reason, draft.now);
+        // Whether what drains on a silent node still serves nobody knows: it is not charged.
+        let node = draft.state.nodes.get(&held.node);
+        let last_seen = node.and_then(Node::last_seen).unwrap_or(draft.now);
+        lease::end(draft, id, held, reason, last_seen);
         after_end(draft, held, reason);
         return;
     }
@@ -229,12 +248,9 @@ fn node_due(draft: &mut Draft<'_>, id: NodeKey) {
     if presence::held_by(draft, node).is_empty() {
         return;
     }
-    // Where too much moves in this batch already, the node stays due.
-    if draft.may_move() {
-        draft.push(Event::DrainTried {
-            node: id,
-            at: draft.now,
-        });
-        presence::move_away(draft, [node]);
-    }
+    draft.push(Event::DrainTried {
+        node: id,
+        at: draft.now,
+    });
+    presence::move_away(draft, [node]);
 }

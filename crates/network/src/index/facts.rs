@@ -254,6 +254,7 @@ impl Index {
             Event::PolicySet { .. } => *self = Self::rebuild(state),
             Event::GatewayAdmitted { .. }
             | Event::ModelAdded { .. }
+            | Event::NodeSilent { .. }
             | Event::KeyRevoked { .. }
             | Event::WorkloadEnded { .. }
             | Event::ReplicaMoved { .. }

@@ -93,12 +93,33 @@ pub struct Node {
     /// When it was last tried to empty it, since it drains.
     #[n(8)]
     pub drain_tried: Option<Time>,
+    /// Since when it is silent, if it does so while it drains.
+    #[n(9)]
+    pub silent_since: Option<Time>,
 }
 
 /// The longest between two attempts to empty a node that drains.
 const DRAIN_RETRY_MAX: Span = Span::from_secs(60);
 
 impl Node {
+    /// When it was heard last, if it is silent.
+    pub const fn last_seen(&self) -> Option<Time> {
+        match self.presence {
+            Presence::Suspect(at) => Some(at),
+            Presence::Draining(_) => self.silent_since,
+            Presence::Away(_) | Presence::Up(_) | Presence::Lost(_) | Presence::Left(_) => None,
+        }
+    }
+
+    /// What it is from now on. One that begins to drain may be silent.
+    pub(crate) fn becomes(&mut self, presence: Presence) {
+        self.silent_since = match presence {
+            Presence::Draining(_) => self.last_seen(),
+            _ => None,
+        };
+        (self.presence, self.drain_tried) = (presence, None);
+    }
+
     /// When it is tried next to empty it, if it drains and has something: the longer it took so far,
     /// the later.
     pub(crate) fn drain_due(&self, first_retry: Span) -> Option<Time> {

@@ -111,7 +111,7 @@ pub struct Workload {
 
 impl Workload {
     /// How many replicas it has in all.
-    pub(crate) fn replica_count(&self) -> u32 {
+    pub fn replica_count(&self) -> u32 {
         u32::try_from(self.replicas.len()).unwrap_or(u32::MAX)
     }
 }

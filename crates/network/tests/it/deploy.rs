@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use remuda_network::command::ObservedPhase;
 use remuda_network::state::{EndReason, Phase, Terms};
-use remuda_network::{Command, Event};
+use remuda_network::{Command, Event, Refusal};
 use remuda_types::{Tier, WorkloadKind};
 
 use crate::world::{World, lax, secs, terms};
@@ -29,6 +29,27 @@ fn replicas_go_to_the_cheapest_node_and_fill_it() {
         .into_iter()
         .map(|(_, lease)| world.lease(lease.unwrap()).gpu_bits);
     assert_eq!(gpus.fold(0, |all, bits| all | bits), 0b11);
+}
+
+#[test]
+fn who_scales_is_told_how_many_there_may_be() {
+    let mut world = World::new(lax());
+    world.node(1, "1.00");
+    world.node(2, "1.00");
+    let (_, project) = world.project(1, "100.00");
+    let workload = world.deploy(project, &terms(1), 2);
+    let replicas = 9;
+    let scale = Command::Scale { workload, replicas };
+    let refusal = world.try_run(&scale).unwrap_err();
+    let Refusal::NoCapacity(why) = world.network.explain(refusal) else {
+        panic!("there is room");
+    };
+    assert_eq!(
+        why.to_string(),
+        "placed 2 of 7; for the next: 2 nodes: 2 without 1 GPU free"
+    );
+    let way_out = why.relaxation.unwrap();
+    assert_eq!(way_out.to_string(), "try 4 replicas");
 }
 
 #[test]

@@ -204,7 +204,9 @@ fn what_drains_on_a_node_that_falls_silent_ends_with_its_last_sign_of_life() {
     let ready = world.lease(old).meter.ready;
     let last_seen = world.now + secs(4);
     world.wait(secs(10));
-    let events = world.run(Command::NodeSuspected { node, last_seen });
+    world.run(Command::NodeSuspected { node, last_seen });
+    assert!(matches!(world.phase(old), Phase::Draining(_)));
+    let events = world.tick_after(secs(30));
     let charged = events.iter().find_map(|event| match event {
         Event::LeaseSettled { lease, meter, .. } if *lease == old => Some(meter.ready),
         _ => None,
@@ -212,6 +214,44 @@ fn what_drains_on_a_node_that_falls_silent_ends_with_its_last_sign_of_life() {
     assert_eq!(charged, Some(ready.saturating_add(secs(4))));
     assert!(!world.state().leases.contains_key(&old));
     assert_eq!(world.only(workload), next);
+}
+
+#[test]
+fn what_was_stopped_finishes_on_a_node_that_was_silent_for_a_moment() {
+    let mut world = World::new(lax());
+    let (_, node) = world.node(1, "1.00");
+    let (_, project) = world.project(1, "1000.00");
+    let workload = world.deploy(project, &terms(1), 1);
+    world.all_ready(workload);
+    let lease = world.only(workload);
+    world.run(Command::StopWorkload { workload });
+    let last_seen = world.now;
+    world.wait(secs(3));
+    world.run(Command::NodeSuspected { node, last_seen });
+    world.run(Command::NodeCleared { node });
+    assert!(matches!(world.phase(lease), Phase::Draining(_)));
+}
+
+#[test]
+fn a_silent_node_that_need_not_drain_any_more_is_under_suspicion() {
+    let (mut world, node, workload, lease) = draining(false);
+    let last_seen = world.now;
+    world.wait(secs(3));
+    world.run(Command::NodeSuspected { node, last_seen });
+    assert_eq!(world.run(Command::NodeSuspected { node, last_seen }), []);
+    world.run(Command::ResumeNode { node });
+    assert_eq!(world.presence(node), Presence::Suspect(last_seen));
+    world.run(Command::NodeCleared { node });
+    assert!(matches!(world.presence(node), Presence::Up(_)));
+    assert_eq!(world.phase(lease), Phase::Ready);
+    // And the other way round.
+    let last_seen = world.now;
+    world.run(Command::NodeSuspected { node, last_seen });
+    world.run(Command::DrainNode { node });
+    assert_eq!(world.state().nodes[&node].last_seen(), Some(last_seen));
+    world.run(Command::NodeCleared { node });
+    assert_eq!(world.state().nodes[&node].last_seen(), None);
+    assert_eq!(world.only(workload), lease);
 }
 
 #[test]

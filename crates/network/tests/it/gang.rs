@@ -153,7 +153,7 @@ fn a_rank_that_lost_its_node_stays_with_the_others_or_waits() {
     let why = world.network.why_waiting(workload).unwrap();
     assert_eq!(
         why.to_string(),
-        "6 nodes: 2 not open, 1 without 1 GPU free, 3 on another fabric"
+        "placed 0 of 8; for the next: 6 nodes: 2 not open, 1 without 1 GPU free, 3 on another fabric"
     );
     let capacity = NODE;
     world.run(Command::NodeConnected {

@@ -258,10 +258,11 @@ fn who_loses_a_node_gives_none_more_than_its_share() {
     let why = world.network.why_waiting(workload).unwrap();
     assert_eq!(
         why.to_string(),
-        "8 nodes: 6 not open, 2 of an owner that has 2 already"
+        "placed 0 of 2; for the next: 8 nodes: 6 not open, 2 of an owner that has 2 already"
     );
+    // Its two nodes have room for all.
     let way_out = why.relaxation.unwrap();
-    assert_eq!(way_out.to_string(), "try letting an owner have 3 replicas");
+    assert_eq!(way_out.to_string(), "try letting an owner have 4 replicas");
     connect(&mut world, node(2, 0));
     pass(&mut world, workload);
     assert_eq!(of_owners(&world, workload), [2, 2]);
@@ -462,7 +463,7 @@ fn what_serves_from_many_sites_may_have_more_than_one_at_each_but_not_all() {
     assert_eq!(of_owners(&world, workload), [2, 2]);
     assert_eq!(
         world.refused(scale(workload, 6)),
-        "no capacity: 4 nodes: 4 at a site that has 1 already"
+        "no capacity: placed 0 of 2; for the next: 4 nodes: 4 at a site that has 1 already"
     );
     // However few are left, they are with both.
     world.run(scale(workload, 2));

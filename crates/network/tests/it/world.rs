@@ -11,6 +11,7 @@ use remuda_network::event::UsageTotal;
 use remuda_network::network::Decision;
 use remuda_network::state::{KeyOwner, Lease, Phase, Presence, Scope, Terms};
 use remuda_network::{Command, Event, Network, Policy, Refusal, State, invariant};
+use remuda_placement::Relaxation;
 use remuda_types::{
     ApiKeyId, Capacity, Class, CommandId, Digest, Entropy, GatewayKey, Label, LeaseId, Money,
     NodeKey, Place, Price, ProjectId, ProviderId, ReplicaId, Shape, SiteId, Span, TenantId, Tier,
@@ -145,6 +146,9 @@ impl World {
             "deciding left a trace in the index"
         );
         let decided = decided.inspect_err(|refusal| {
+            if let Command::Scale { workload, .. } = *command {
+                self.check_scale(workload, refusal);
+            }
             if let Some(expected) = &expected {
                 let explained = self.network.explain(refusal.clone());
                 assert!(!matches!(explained, Refusal::NoRoom(_)), "{explained}");
@@ -173,6 +177,26 @@ impl World {
                 Ok(events)
             }
         }
+    }
+
+    /// Where there is no room for so many it is said why; and where fewer are named there is room for
+    /// those.
+    fn check_scale(&mut self, workload: WorkloadId, refusal: &Refusal) {
+        let Refusal::NoRoom(wanted) = refusal else {
+            return;
+        };
+        let why = match self.network.explain(refusal.clone()) {
+            Refusal::NoCapacity(why) => why,
+            other => panic!("there is room: {other}; {wanted:?}"),
+        };
+        let Some(Relaxation::Replicas(all)) = why.relaxation else {
+            return;
+        };
+        let replicas = all.get();
+        let fewer = Command::Scale { workload, replicas };
+        let id = command_id(self.now, u64::MAX);
+        let decided = self.network.decide(self.now, id, &fewer);
+        assert!(!matches!(decided, Err(Refusal::NoRoom(_))), "{why}");
     }
 
     fn commit(&mut self, id: CommandId, events: &[Event]) {

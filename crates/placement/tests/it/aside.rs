@@ -3,8 +3,8 @@
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 use remuda_placement::{
-    Amounts, Fleet, GpuSet, HoldError, NodeOffer, OfferError, RemoveError, Replicas, find,
-    find_group, invariant, place, place_group, why_not,
+    Amounts, Fleet, GpuSet, HoldError, NodeOffer, OfferError, RemoveError, Replicas, explain_group,
+    find, find_group, invariant, place, place_group,
 };
 use remuda_types::{Capacity, Price, Shape};
 
@@ -69,12 +69,11 @@ proptest! {
             let _fits = stale.hold(key(*node), &whole).is_ok();
         }
         let instead = only(&now, |node| elsewhere.contains(&node));
-        let group = Replicas::new(1).unwrap();
         let mut one = now.clone();
-        if let Err(expected) = place(&mut one, &request) {
-            prop_assert_eq!(why_not((&stale, &instead), &request, &[], group), expected);
-        }
         let group = Replicas::new(replicas).unwrap();
+        let of_two = explain_group((&stale, &instead), &request, group);
+        let of_one = explain_group((&now, &Fleet::new()), &request, group);
+        prop_assert_eq!(of_two, of_one);
         let found = find_group(&mut one, &request, group);
         prop_assert_eq!(found.ok().flatten(), place_group(&mut one, &request, group).ok());
     }

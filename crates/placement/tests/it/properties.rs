@@ -321,8 +321,7 @@ proptest! {
             || without(|r| r.max_price = None)
             || without(|r| r.near = None)
             || without(|r| r.spread.per_owner = None)
-            || without(|r| r.spread.per_site = None)
-            || without(|r| r.avoid = remuda_placement::Avoid::default());
+            || without(|r| r.spread.per_site = None);
         let named = unplaced.relaxation;
         prop_assert!(!helps || named.is_some_and(|one| !matches!(one, Relaxation::Replicas(_))));
     }

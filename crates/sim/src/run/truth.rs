@@ -212,6 +212,7 @@ impl Truth {
             | Event::SiteRegistered { .. }
             | Event::NodeEnrolled { .. }
             | Event::NodePresent { .. }
+            | Event::NodeSilent { .. }
             | Event::DrainTried { .. }
             | Event::NodeResized { .. }
             | Event::TenantCreated { .. }

@@ -53,26 +53,22 @@ pub(super) fn paired(mut workload: Workload, mut whys: Whys) -> Workload {
 
 /// Why the waiting replicas of a workload wait, as things are now.
 pub(super) async fn waiting(core: &Core, id: WorkloadId) -> Option<String> {
-    let core = core.clone();
-    let look = move || core.read(|network| network.why_waiting(id));
-    // A look at every state that nodes are in: not on an async thread.
-    let why = tokio::task::spawn_blocking(look).await.ok().flatten()?;
+    let look = move |core: &Core| core.read(|network| network.why_waiting(id));
+    let why = core.look(look).await.flatten()?;
     Some(in_full(&why))
 }
 
 /// The orders with why they wait, as things are now: of so many the first.
 pub(super) async fn explained(core: &Core, mut orders: Vec<OrderView>) -> Vec<OrderView> {
-    let core = core.clone();
     let unexplained = orders.clone();
-    let look = move || {
+    let look = move |core: &Core| {
         for view in orders.iter_mut().take(ORDERS_SHOWN) {
             // One by one, so that the follower may go on between them.
             (view.why, view.way_out) = core.read(|network| waits_for(network, view.id));
         }
         orders
     };
-    let looked = tokio::task::spawn_blocking(look).await;
-    looked.unwrap_or(unexplained)
+    core.look(look).await.unwrap_or(unexplained)
 }
 
 /// What an order waits for, and what would help.

@@ -127,6 +127,7 @@ pub(super) fn subjects(
             (None, state.before.sites.get(site).map(|site| site.provider))
         }
         Event::NodePresent { node, .. }
+        | Event::NodeSilent { node, .. }
         | Event::DrainTried { node, .. }
         | Event::NodeResized { node, .. } => {
             (None, state.before.nodes.get(node).map(|node| node.provider))

@@ -49,6 +49,8 @@ const UNSEEN_PER_MILLE: u32 = 50;
 const PROJECTS: u32 = 100;
 /// So many refusals are explained.
 const EXPLAINED: usize = 100;
+/// And groups of so many.
+const GROUP: u32 = 64;
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -70,8 +72,10 @@ struct Figures {
     /// The time of placements alone counted.
     durable_alone_per_cpu_s: u64,
     commands_per_cpu_s: u64,
-    /// What it takes to say why there is no place.
+    /// What it takes to say why there is no place for one replica.
     explained_us: f64,
+    /// What it takes at most for a group of them that are spread.
+    group_explained_max_us: f64,
     /// All nodes of a mean site drained by one command, in milliseconds.
     site_drained_ms: f64,
     site_replicas: usize,
@@ -115,7 +119,8 @@ pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<
     let (wall, cpu) = (wall.elapsed(), usage::cpu()?.saturating_sub(cpu));
     let cpu = cpu.saturating_sub(run.drawing);
     wheel.finish_and_clear();
-    let explained_us = run.explain();
+    let unplaced = std::mem::take(&mut run.unplaced);
+    let (explained_us, group_explained_max_us) = run.explain(unplaced);
     let id = run.ids.next()?;
     let Drained {
         span,
@@ -140,6 +145,7 @@ pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<
         durable_alone_per_cpu_s: rate(run.placed, run.shares.of_placements(cpu)),
         commands_per_cpu_s: rate(commands, cpu),
         explained_us,
+        group_explained_max_us,
         site_drained_ms: ratio(micros(span), 1_000),
         site_replicas: replicas,
         site_moved: moved,
@@ -150,6 +156,15 @@ pub(super) fn run(args: &Args, dir: &Path, context: &Context) -> anyhow::Result<
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn ratio(part: u64, whole: u64) -> f64 {
     (part as f64 / whole.max(1) as f64 * 100.0).round() / 100.0
+}
+
+/// The same for a group of replicas that are spread.
+fn as_group(refusal: Refusal) -> Refusal {
+    let Refusal::NoRoom(mut wanted) = refusal else {
+        return refusal;
+    };
+    (wanted.terms.tier, wanted.replicas) = (Tier::MultiSite, GROUP);
+    Refusal::NoRoom(wanted)
 }
 
 impl Run {
@@ -215,14 +230,25 @@ impl Run {
         Ok(batch.records.len() as u64)
     }
 
-    /// Asks why there was no place; how long that takes, in microseconds.
-    fn explain(&mut self) -> f64 {
-        let asked = self.unplaced.len();
+    /// Asks why there was no place for each of these, and for groups of the same; how long one takes, and
+    /// the longest of the groups, in microseconds.
+    fn explain(&self, unplaced: Vec<Refusal>) -> (f64, f64) {
+        let groups: Vec<_> = unplaced.iter().cloned().map(as_group).collect();
+        let alone: Vec<_> = unplaced
+            .into_iter()
+            .map(|one| self.explained(one))
+            .collect();
+        let groups = groups.into_iter().map(|group| self.explained(group));
+        let all: Duration = alone.iter().sum();
+        let longest = groups.max().unwrap_or_default();
+        let mean = ratio(nanos(all), 1_000 * alone.len() as u64);
+        (mean, ratio(nanos(longest), 1_000))
+    }
+
+    fn explained(&self, refusal: Refusal) -> Duration {
         let begun = Instant::now();
-        for refusal in self.unplaced.drain(..) {
-            std::hint::black_box(self.world.network.explain(refusal));
-        }
-        ratio(micros(begun.elapsed()), asked as u64)
+        std::hint::black_box(self.world.network.explain(refusal));
+        begun.elapsed()
     }
 
     /// Makes ready what tenants ask next: what that takes is theirs, and is not counted.
@@ -394,6 +420,10 @@ impl Figures {
             ),
             ("refused", self.refused.to_string()),
             ("why, for one who asks", format!("{} us", self.explained_us)),
+            (
+                "why, for 64 that are spread, at most",
+                format!("{} us", self.group_explained_max_us),
+            ),
             (
                 "all nodes of a mean site drained by one command",
                 format!(

@@ -116,6 +116,7 @@ fn network() -> State {
         presence: Presence::Up(Time::EPOCH),
         leases: BTreeSet::new(),
         drain_tried: None,
+        silent_since: None,
     };
     let mut state = State::default();
     state.nodes.insert(NODE, node);
