@@ -22,11 +22,25 @@ use crate::progress;
 use crate::table::Table;
 use rows::{Bare, Row, Run};
 
+/// What is printed, as `--help` says it.
+const COLUMNS: &str = "\
+What is printed of each tier:
+  NEEDS          replicas that a service must have up; multi-site has spare ones beside them
+  DELIVERED      share of the time in which units were up: of multi-site a unit is the whole
+                 service, of other tiers each replica
+  COST           what was paid over what NEEDS replicas alone cost on the cheapest nodes anywhere
+  UNITS          those that were ever up, of those that were asked for
+  MONTHS MISSED  units' months below the promise, of all; CREDITS is what that gives back, in USD
+  FAILOVERS      replicas that went elsewhere because their node was gone
+  MOVES          replicas that went elsewhere and served all along: drains and repacking
+  DOWN FOR       hours in which units were down, all of them together, by what it was for";
+
 /// A whole network under a virtual clock: what fails, and what is delivered of what is promised
 ///
 /// The decisions are those of the real network; nodes, wires and the disk are simulated and fail as
 /// the seed says. The same seed, scenario and version give the same run.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = COLUMNS)]
 pub(crate) struct Args {
     /// What is drawn, is drawn from this
     #[arg(long, default_value_t = 1)]

@@ -29,6 +29,8 @@ fn booked(outcome: &Outcome) {
     // Budgets are ample, so nothing lapses.
     assert_eq!(of.lapsed, 0, "{of:?}");
     assert!(of.filled_at_once > 10 && of.filled_later > 0, "{of:?}");
+    let came = of.filled_at_once + of.filled_later + of.unfilled + of.recalled;
+    assert!(came <= of.placed, "{of:?}");
     assert!(of.unfilled > 0, "{of:?}");
     assert!(of.scaled > 50 && of.without_room > 10, "{of:?}");
 }

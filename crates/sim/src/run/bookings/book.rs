@@ -161,9 +161,10 @@ impl Book {
     }
 
     fn end_order(&mut self, workload: WorkloadId, end: OrderEnd) {
-        self.orders.remove(&workload);
+        // What is filled at once never stood.
+        let stood = self.orders.remove(&workload).is_some();
         match end {
-            OrderEnd::Filled => self.counts.filled_later += 1,
+            OrderEnd::Filled => self.counts.filled_later += u64::from(stood),
             OrderEnd::Lapsed => self.counts.unfilled += 1,
             OrderEnd::Cancelled => self.counts.recalled += 1,
         }
