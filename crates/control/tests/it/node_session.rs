@@ -10,6 +10,7 @@ use remuda_wire::ALPN_NODE;
 use remuda_wire::node::{
     AssignmentStamp, ControlMessage, Enrolment, Hello, Inventory, NodeMessage, Report,
 };
+use serde_json::json;
 use tokio::time::sleep;
 
 use crate::harness::{Control, Market};
@@ -43,6 +44,16 @@ impl Node {
 
     /// Begins a session.
     async fn join(&self, control: &Control, market: &Market) -> (Connection, Messages) {
+        self.join_as(1, control, market).await
+    }
+
+    /// The same of another daemon of this node.
+    async fn join_as(
+        &self,
+        boot: u64,
+        control: &Control,
+        market: &Market,
+    ) -> (Connection, Messages) {
         let endpoint = &control.running.endpoint;
         let to: EndpointId = endpoint.id();
         let at = endpoint.bound_sockets();
@@ -50,7 +61,11 @@ impl Node {
         let dialled = dial(&self.endpoint, to, &at, ALPN_NODE, within);
         let connection = dialled.await.unwrap();
         let mut messages = Messages::open(&connection).await.unwrap();
-        let hello = NodeMessage::Hello(Box::new(self.hello(control, market)));
+        let hello = Hello {
+            boot,
+            ..self.hello(control, market)
+        };
+        let hello = NodeMessage::Hello(Box::new(hello));
         let answer = messages.ask(&hello).await.unwrap();
         assert!(matches!(answer, ControlMessage::Welcome(_)), "{answer:?}");
         (connection, messages)
@@ -122,5 +137,33 @@ async fn one_that_was_judged_lost_is_watched_again_by_a_new_session() {
     messages.sender.send(&report).await.unwrap();
     // Silent again, it is found again: somebody watches it.
     presence(&control, node.id(), "lost").await;
+    control.running.stop().await;
+}
+
+/// Its leases had no time to move, so that its session did not end in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_was_to_stop_and_is_started_again_takes_leases() {
+    let control = Control::start().await;
+    let market = Market::open(&control).await;
+    market.model(&control).await;
+    let node = Node::new().await;
+    let (connection, mut messages) = node.join(&control, &market).await;
+    market.deploy(&control, 1).await;
+    messages.sender.send(&NodeMessage::Leaving).await.unwrap();
+    presence(&control, node.id(), "draining").await;
+    connection.close(0_u32.into(), b"killed");
+
+    let (connection, mut messages) = node.join_as(2, &control, &market).await;
+    presence(&control, node.id(), "up").await;
+
+    // What somebody else has it drain for lasts.
+    let drain = format!("/v1/nodes/{}/drain", node.id());
+    let drained = control.post(&control.operator, &drain, &json!({})).await;
+    assert!(drained.status.is_success(), "{drained:?}");
+    messages.sender.send(&NodeMessage::Leaving).await.unwrap();
+    sleep(Duration::from_millis(200)).await;
+    connection.close(0_u32.into(), b"killed");
+    let (_connection, _messages) = node.join_as(3, &control, &market).await;
+    presence(&control, node.id(), "draining").await;
     control.running.stop().await;
 }
