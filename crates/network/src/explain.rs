@@ -4,7 +4,7 @@
 //! What a tier may have though it is not free counts as room: for what is sold under a promise what
 //! spot has, for spot what is claimed and not called.
 
-use remuda_placement::{Relaxation, Replicas, Request, Unplaced};
+use remuda_placement::{Replicas, Request, Unplaced};
 use remuda_types::{ReplicaId, Together, WorkloadId};
 
 mod staying;
@@ -72,11 +72,8 @@ impl Network {
         let is_nowhere = request.together == Together::Fabric && request.fabric.is_none();
         let have = if is_nowhere { 0 } else { have };
         let group = Replicas::new(replicas.checked_sub(have)?).ok()?;
-        let mut why = self.unplaced(&workload.terms, &request, group)?;
-        if let Some(Relaxation::Replicas(more)) = &mut why.relaxation {
-            *more = more.saturating_add(have);
-        }
-        Some(why)
+        let why = self.unplaced(&workload.terms, &request, group)?;
+        Some(why.beside(have))
     }
 
     /// What is asked for one of a workload's replicas, so many in all, beside those that have leases,

@@ -35,6 +35,17 @@ pub struct Unplaced {
 }
 
 impl Unplaced {
+    /// The same where so many have a place already, and are counted.
+    #[must_use]
+    pub fn beside(mut self, have: u32) -> Self {
+        self.placed = self.placed.saturating_add(have);
+        self.replicas = self.replicas.saturating_add(have);
+        if let Some(Relaxation::Replicas(most)) = &mut self.relaxation {
+            *most = most.saturating_add(have);
+        }
+        self
+    }
+
     /// Why one replica has no place.
     pub(crate) fn explain(fleet: &Fleet, request: &Request) -> Self {
         let fleets = Fleets(fleet, None);

@@ -46,7 +46,7 @@ fn who_scales_is_told_how_many_there_may_be() {
     };
     assert_eq!(
         why.to_string(),
-        "placed 2 of 7; for the next: 2 nodes: 2 without 1 GPU free"
+        "placed 4 of 9; for the next: 2 nodes: 2 without 1 GPU free"
     );
     let way_out = why.relaxation.unwrap();
     assert_eq!(way_out.to_string(), "try 4 replicas");
@@ -77,7 +77,7 @@ fn multi_site_replicas_have_owners_of_their_own() {
     });
     assert_eq!(
         text,
-        "no capacity: 3 nodes: 3 of an owner that has 1 already"
+        "no capacity: placed 3 of 4; for the next: 3 nodes: 3 of an owner that has 1 already"
     );
 }
 

@@ -153,7 +153,7 @@ fn a_rank_that_lost_its_node_stays_with_the_others_or_waits() {
     let why = world.network.why_waiting(workload).unwrap();
     assert_eq!(
         why.to_string(),
-        "placed 0 of 8; for the next: 6 nodes: 2 not open, 1 without 1 GPU free, 3 on another fabric"
+        "placed 8 of 16; for the next: 6 nodes: 2 not open, 1 without 1 GPU free, 3 on another fabric"
     );
     let capacity = NODE;
     world.run(Command::NodeConnected {
@@ -235,7 +235,7 @@ fn more_of_a_gang_join_it_or_are_refused() {
     let replicas = 9;
     assert_eq!(
         world.refused(Command::Scale { workload, replicas }),
-        "no capacity: 3 nodes: 1 without 1 GPU free, 2 on another fabric"
+        "no capacity: placed 8 of 9; for the next: 3 nodes: 1 without 1 GPU free, 2 on another fabric"
     );
 }
 

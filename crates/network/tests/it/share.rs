@@ -168,7 +168,7 @@ fn a_site_gets_its_share_whoever_has_it() {
     assert!(at.len() == 4 && at.values().all(|replicas| *replicas == 2));
     assert_eq!(
         world.refused(scale(workload, 9)),
-        "no capacity: 4 nodes: 4 at a site that has 2 already"
+        "no capacity: placed 8 of 9; for the next: 4 nodes: 4 at a site that has 2 already"
     );
 }
 
@@ -201,7 +201,7 @@ fn with_more_replicas_an_owner_may_have_more_and_with_fewer_fewer() {
     assert_eq!(of_owners(&world, workload), [2, 2, 2, 2]);
     assert_eq!(
         world.refused(scale(workload, 9)),
-        "no capacity: 8 nodes: 8 of an owner that has 2 already"
+        "no capacity: placed 8 of 9; for the next: 8 nodes: 8 of an owner that has 2 already"
     );
     // Those go that an owner would have too many of, though they are not the youngest.
     world.run(scale(workload, 4));
@@ -227,7 +227,7 @@ fn what_is_above_a_limit_that_shrank_stays_and_gets_no_company() {
     let why = world.network.why_waiting(workload).unwrap();
     assert_eq!(
         why.to_string(),
-        "6 nodes: 1 not open, 5 of an owner that has 1 already"
+        "placed 3 of 4; for the next: 6 nodes: 1 not open, 5 of an owner that has 1 already"
     );
     assert_eq!(of_owners(&world, workload), [1, 1, 1]);
     owner(&mut world, 4, 1);
@@ -258,7 +258,7 @@ fn who_loses_a_node_gives_none_more_than_its_share() {
     let why = world.network.why_waiting(workload).unwrap();
     assert_eq!(
         why.to_string(),
-        "placed 0 of 2; for the next: 8 nodes: 6 not open, 2 of an owner that has 2 already"
+        "placed 2 of 4; for the next: 8 nodes: 6 not open, 2 of an owner that has 2 already"
     );
     // Its two nodes have room for all.
     let way_out = why.relaxation.unwrap();
@@ -463,7 +463,7 @@ fn what_serves_from_many_sites_may_have_more_than_one_at_each_but_not_all() {
     assert_eq!(of_owners(&world, workload), [2, 2]);
     assert_eq!(
         world.refused(scale(workload, 6)),
-        "no capacity: placed 0 of 2; for the next: 4 nodes: 4 at a site that has 1 already"
+        "no capacity: placed 4 of 6; for the next: 4 nodes: 4 at a site that has 1 already"
     );
     // However few are left, they are with both.
     world.run(scale(workload, 2));
