@@ -42,7 +42,7 @@ struct Inner {
     vitals: Vitals,
     recovered: Time,
     planned: watch::Sender<Option<Planned>>,
-    looks: Semaphore,
+    looks: Arc<Semaphore>,
 }
 
 impl Core {
@@ -66,7 +66,7 @@ impl Core {
                 vitals,
                 recovered,
                 planned: watch::Sender::new(None),
-                looks: Semaphore::new(LOOKS_AT_ONCE),
+                looks: Arc::new(Semaphore::new(LOOKS_AT_ONCE)),
             }),
         }
     }
@@ -90,7 +90,9 @@ impl Core {
         self.enqueue(submission).await?;
         let answered = answer.await.map_err(|_| SubmitError::Stopping)?;
         let receipt = match answered {
-            Err(SubmitError::Refused(refusal)) => return Err(self.explained(refusal).await),
+            Err(SubmitError::Refused(refusal @ Refusal::NoRoom(_))) => {
+                return Err(self.explained(refusal).await);
+            }
             answered => answered?,
         };
         self.reached(receipt.seq).await;
@@ -106,14 +108,19 @@ impl Core {
     }
 
     /// What takes a look at every state that nodes are in: not on an async thread, and after those that
-    /// asked before. Nothing if control is stopping.
+    /// asked before. Who has several takes a turn for each. Nothing if control is stopping.
     pub(crate) async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Option<T> {
-        let _turn = self.inner.looks.acquire().await.ok()?;
+        let turn = Arc::clone(&self.inner.looks).acquire_owned().await.ok()?;
         let core = self.clone();
-        tokio::task::spawn_blocking(move || look(&core)).await.ok()
+        let look = move || {
+            // Its turn lasts as long as the look, also where nobody waits for it any more.
+            let _turn = turn;
+            look(&core)
+        };
+        tokio::task::spawn_blocking(look).await.ok()
     }
 
     /// The queue is bounded; when it is full, the wait is not on an async thread.

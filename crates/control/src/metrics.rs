@@ -314,6 +314,8 @@ pub const fn kind(command: &Command) -> &'static str {
         Command::NodeSuspected { .. } => "node-suspected",
         Command::NodeCleared { .. } => "node-cleared",
         Command::NodeLost { .. } => "node-lost",
+        Command::NodeLeaving { .. } => "node-leaving",
+        Command::NodeReturned { .. } => "node-returned",
         Command::DrainNode { .. } => "drain-node",
         Command::DrainSite { .. } => "drain-site",
         Command::ResumeNode { .. } => "resume-node",

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -68,16 +68,8 @@ struct NodeSession {
     connection: Option<Connection>,
     addresses: Vec<SocketAddr>,
     description: String,
-    said: Arc<Said>,
-}
-
-/// What a node said last.
-#[derive(Debug)]
-struct Said {
     /// When it last reported, in milliseconds of control's clock.
-    heard_ms: AtomicU64,
-    /// It drains because its daemon is to stop, and for no other reason.
-    leaves: AtomicBool,
+    heard_ms: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug)]

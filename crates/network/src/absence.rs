@@ -123,6 +123,7 @@ mod tests {
             leases: leases.keys().copied().collect(),
             drain_tried: None,
             silent_since: None,
+            leaves: false,
         };
         State {
             nodes: Table::from([(NODE, node)]),

@@ -119,6 +119,7 @@ impl State {
                     leases: BTreeSet::new(),
                     drain_tried: None,
                     silent_since: None,
+                    leaves: false,
                 };
                 self.nodes.insert(*node, enrolled);
             }
@@ -130,6 +131,11 @@ impl State {
             Event::NodeSilent { node, since } => {
                 if let Some(node) = self.nodes.get_mut(node) {
                     node.silent_since = *since;
+                }
+            }
+            Event::NodeLeaves { node, leaves } => {
+                if let Some(node) = self.nodes.get_mut(node) {
+                    node.leaves = *leaves;
                 }
             }
             Event::DrainTried { node, at } => {

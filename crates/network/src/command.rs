@@ -95,6 +95,16 @@ pub enum Command {
         /// Its last sign of life.
         last_seen: Time,
     },
+    /// A node's daemon is to stop: its leases are moved away.
+    NodeLeaving {
+        /// Which.
+        node: NodeKey,
+    },
+    /// Another daemon of a node is connected: what drained for the sake of the last one need not.
+    NodeReturned {
+        /// Which.
+        node: NodeKey,
+    },
     /// Its owner wants a node's leases moved away.
     DrainNode {
         /// Which.

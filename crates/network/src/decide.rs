@@ -82,6 +82,8 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<(), Refusal> {
         Command::NodeSuspected { node, last_seen } => presence::suspected(draft, *node, *last_seen),
         Command::NodeCleared { node } => presence::cleared(draft, *node),
         Command::NodeLost { node, last_seen } => presence::lost(draft, *node, *last_seen),
+        Command::NodeLeaving { node } => presence::leaving(draft, *node),
+        Command::NodeReturned { node } => presence::returned(draft, *node),
         Command::DrainNode { node } => presence::drain(draft, *node),
         Command::DrainSite { site } => presence::drain_site(draft, *site),
         Command::ResumeNode { node } => presence::resume(draft, *node),

@@ -126,6 +126,14 @@ pub enum Event {
         #[n(1)]
         since: Option<Time>,
     },
+    /// A node drains because its daemon is to stop and for nothing else, or does not any more.
+    #[n(75)]
+    NodeLeaves {
+        #[n(0)]
+        node: NodeKey,
+        #[n(1)]
+        leaves: bool,
+    },
     /// A node has more or less than it had.
     #[n(8)]
     NodeResized {

@@ -5,7 +5,7 @@
 //! spot has, for spot what is claimed and not called.
 
 use remuda_placement::{Replicas, Request, Unplaced};
-use remuda_types::{ReplicaId, Together, WorkloadId};
+use remuda_types::{NodeKey, ReplicaId, Together, WorkloadId};
 
 mod staying;
 
@@ -32,7 +32,7 @@ impl Network {
             Room::Within { from, to } => self.why_no_room_within((from, to), wanted),
             Room::Beside(id) => {
                 let workload = self.state().workloads.get(&id)?;
-                self.why_no_more(workload, workload.replica_count(), wanted.replicas)
+                self.why_no_more((id, workload), workload.replica_count(), wanted.replicas)
             }
         }
     }
@@ -62,15 +62,25 @@ impl Network {
         };
         let have = workload.replicas.iter().filter(has_lease).count();
         let have = u32::try_from(have).ok().filter(|_| !workload.stopping)?;
-        self.why_no_more(workload, have, workload.replica_count())
+        self.why_no_more((id, workload), have, workload.replica_count())
     }
 
-    /// Why a workload that has so many replicas has no room for so many in all, if there is none. Where a
-    /// gang is nowhere, none for all of it.
-    fn why_no_more(&self, workload: &Workload, have: u32, replicas: u32) -> Option<Unplaced> {
-        let request = self.beside_others(workload, replicas, None)?;
+    /// Why a workload that has so many replicas has no room for so many in all, if there is none; what is
+    /// kept for more of them is as good as had. Where a gang is nowhere, none for all of it.
+    fn why_no_more(
+        &self,
+        (id, workload): (WorkloadId, &Workload),
+        have: u32,
+        replicas: u32,
+    ) -> Option<Unplaced> {
+        let request = self.beside_others((id, workload), replicas, None)?;
         let is_nowhere = request.together == Together::Fabric && request.fabric.is_none();
-        let have = if is_nowhere { 0 } else { have };
+        let kept = u32::try_from(self.kept(id).count()).ok()?;
+        let have = if is_nowhere {
+            0
+        } else {
+            have.saturating_add(kept)
+        };
         let group = Replicas::new(replicas.checked_sub(have)?).ok()?;
         let why = self.unplaced(&workload.terms, &request, group)?;
         Some(why.beside(have))
@@ -80,7 +90,7 @@ impl Network {
     /// itself left out.
     fn beside_others(
         &self,
-        workload: &Workload,
+        (id, workload): (WorkloadId, &Workload),
         replicas: u32,
         but: Option<ReplicaId>,
     ) -> Option<Request> {
@@ -92,11 +102,20 @@ impl Network {
             request.siblings = siblings(homes);
         }
         if request.together == Together::Fabric {
-            request.fabric = others
-                .last()
-                .and_then(|lease| self.state().cell_of(lease.node));
+            let node = others.last().map(|lease| lease.node);
+            let node = node.or_else(|| self.kept(id).next());
+            request.fabric = node.and_then(|node| self.state().cell_of(node));
         }
         Some(request)
+    }
+
+    /// The nodes where something is kept for replicas of a reservation that have no lease.
+    fn kept(&self, id: WorkloadId) -> impl Iterator<Item = NodeKey> + '_ {
+        let reservation = self.state().reservations.get(&id);
+        let claims = reservation.into_iter().flat_map(|of| &of.claims);
+        let claims = claims.filter_map(|id| self.state().claims.get(id));
+        let idle = claims.filter(|claim| claim.replica.is_none());
+        idle.filter_map(|claim| Some(claim.place?.node))
     }
 
     fn leases_held<'a>(&'a self, workload: &'a Workload) -> impl Iterator<Item = &'a Lease> {

@@ -99,26 +99,18 @@ fn why(network: &Network, caller: &Caller, lease: LeaseId) -> String {
     )
 }
 
-/// How far it is, and why what stays does so: looked at one by one, so that the follower may go on
-/// between them.
+/// How far it is, and why what stays does so.
 async fn explained(api: &Api, caller: &Caller, id: SiteId) -> Result<SiteDrain, Problem> {
-    let caller = caller.clone();
-    let look = move |core: &Core| {
-        let found = core.read(|network| Some((drain_view(network, id)?, staying(network, id))));
-        let (view, staying) = found?;
-        let why_staying = staying.into_iter().map(|(lease, node)| Staying {
-            lease,
-            node,
-            why: core.read(|network| why(network, &caller, lease)),
-        });
-        Some(SiteDrain {
-            why_staying: why_staying.collect(),
-            ..view
-        })
-    };
-    let looked = api.app.core.look(look).await;
-    let view = looked.ok_or(SubmitError::Stopping)?;
-    view.ok_or_else(|| Problem::not_found("site", id))
+    let core = &api.app.core;
+    let found = core.read(|network| Some((drain_view(network, id)?, staying(network, id))));
+    let (mut view, staying) = found.ok_or_else(|| Problem::not_found("site", id))?;
+    for (lease, node) in staying {
+        let caller = caller.clone();
+        let look = move |core: &Core| core.read(|network| why(network, &caller, lease));
+        let why = core.look(look).await.ok_or(SubmitError::Stopping)?;
+        view.why_staying.push(Staying { lease, node, why });
+    }
+    Ok(view)
 }
 
 /// A site that the caller may see.

@@ -4,7 +4,7 @@
 //! assignment whenever it is another, signs of life for the failure detector.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use remuda_journal::Seq;
@@ -21,7 +21,7 @@ use remuda_wire::node::{
 };
 use tokio::time::timeout;
 
-use super::{Doors, NodeSession, Said, assignment};
+use super::{Doors, NodeSession, assignment};
 use crate::core::Core;
 use crate::sequencer::SubmitError;
 
@@ -136,13 +136,11 @@ async fn admit(doors: &Doors, node: NodeKey, hello: &Hello) -> Result<(), Sessio
     check_clock(&doors.core, hello)?;
     check_epoch(&doors.core, hello)?;
     check_alone(doors, node, hello).await?;
-    let mut is_back = false;
     if doors
         .core
         .read(|network| network.state().nodes.contains_key(&node))
     {
         settle_restart(doors, node, hello).await;
-        is_back = leaves(doors, node, |before| before.boot != hello.boot);
     } else {
         enrol(&doors.core, node, hello).await?;
     }
@@ -150,19 +148,21 @@ async fn admit(doors: &Doors, node: NodeKey, hello: &Hello) -> Result<(), Sessio
         node,
         capacity: hello.inventory.capacity,
     };
-    let connected = doors.core.submit_own(connected).await;
-    connected.map_err(|error| refusal(&error))?;
-    if is_back {
-        submit(&doors.core, Command::ResumeNode { node }).await;
+    let returned = is_back(doors, node, hello).then_some(Command::NodeReturned { node });
+    for command in [Some(connected), returned].into_iter().flatten() {
+        let done = doors.core.submit_own(command).await;
+        done.map_err(|error| refusal(&error))?;
     }
     Ok(())
 }
 
-/// Whether a node drains only because its daemon is to stop. Once another serves in its place it need
-/// not drain any more.
-fn leaves(doors: &Doors, node: NodeKey, is_it: impl FnOnce(&NodeSession) -> bool) -> bool {
-    let before = doors.sessions.node(&node).filter(is_it);
-    before.is_some_and(|session| session.said.leaves.load(Ordering::Relaxed))
+/// Whether a node that drains because its daemon was to stop has another now, as far as is known. One
+/// that is still to stop says so again.
+fn is_back(doors: &Doors, node: NodeKey, hello: &Hello) -> bool {
+    let before = doors.sessions.node(&node);
+    let is_another = before.is_none_or(|session| session.boot != hello.boot);
+    let leaves = |network: &Network| network.state().nodes.get(&node).is_some_and(|of| of.leaves);
+    is_another && doors.core.read(leaves)
 }
 
 fn refusal(error: &SubmitError) -> SessionRefused {
@@ -234,9 +234,7 @@ async fn check_alone(doors: &Doors, node: NodeKey, hello: &Hello) -> Result<(), 
 async fn settle_restart(doors: &Doors, node: NodeKey, hello: &Hello) {
     let last_seen = match doors.sessions.node(&node) {
         Some(before) if before.boot == hello.boot => None,
-        Some(before) => Some(Time::from_millis(
-            before.said.heard_ms.load(Ordering::Relaxed),
-        )),
+        Some(before) => Some(Time::from_millis(before.heard_ms.load(Ordering::Relaxed))),
         None => served_until(&doors.core, node, hello),
     };
     if let Some(last_seen) = last_seen {
@@ -348,17 +346,14 @@ async fn run(
     connection: &Connection,
     halves: (Outbox, Inbox),
 ) {
-    let said = Arc::new(Said {
-        heard_ms: AtomicU64::new(doors.core.clock().now().as_millis()),
-        leaves: AtomicBool::new(leaves(doors, node, |before| before.boot == hello.boot)),
-    });
+    let heard_ms = Arc::new(AtomicU64::new(doors.core.clock().now().as_millis()));
     let session = NodeSession {
         boot: hello.boot,
         number: 0,
         connection: Some(connection.clone()),
         addresses: hello.addresses,
         description: hello.inventory.description,
-        said: Arc::clone(&said),
+        heard_ms: Arc::clone(&heard_ms),
     };
     let number = doors.sessions.node_joined(node, session);
     tracing::info!(%node, "a node is connected");
@@ -369,7 +364,7 @@ async fn run(
         node,
         (hello.inventory.capacity, hello.replicas),
         halves,
-        &said,
+        &heard_ms,
     );
     let parting = talk.await;
     if doors.sessions.node_parted(node, number) {
@@ -383,7 +378,7 @@ async fn talk(
     node: NodeKey,
     (capacity, replicas): (Capacity, Vec<Observed>),
     (mut sender, receiver): (Outbox, Inbox),
-    said: &Said,
+    heard_ms: &AtomicU64,
 ) -> Parting {
     let welcome = ControlMessage::Welcome(welcome(doors));
     if sender.send(&welcome).await.is_err() {
@@ -392,7 +387,7 @@ async fn talk(
     note_unready(&doors.core, node, &replicas).await;
     observe(&doors.core, node, &replicas).await;
     tokio::select! {
-        parting = listen(doors, node, (capacity, receiver), said) => parting,
+        parting = listen(doors, node, (capacity, receiver), heard_ms) => parting,
         () = tell(&doors.core, node, sender) => Parting::Broken,
     }
 }
@@ -430,7 +425,7 @@ async fn listen(
     doors: &Doors,
     node: NodeKey,
     (capacity, mut receiver): (Capacity, Inbox),
-    said: &Said,
+    heard_ms: &AtomicU64,
 ) -> Parting {
     let mut leaving = false;
     let mut allowance = Allowance::new(doors.core.clock().now());
@@ -438,7 +433,7 @@ async fn listen(
         match receiver.receive().await {
             Ok(Some(NodeMessage::Report(report))) => {
                 let now = doors.core.clock().now();
-                said.heard_ms.store(now.as_millis(), Ordering::Relaxed);
+                heard_ms.store(now.as_millis(), Ordering::Relaxed);
                 doors.detector.report(node).await;
                 if allowance.take(now) {
                     return_if_lost(&doors.core, node, capacity).await;
@@ -447,9 +442,7 @@ async fn listen(
             }
             Ok(Some(NodeMessage::Leaving)) => {
                 leaving = true;
-                let is_open = doors.core.read(|network| !drains(network, node));
-                said.leaves.fetch_or(is_open, Ordering::Relaxed);
-                submit(&doors.core, Command::DrainNode { node }).await;
+                submit(&doors.core, Command::NodeLeaving { node }).await;
             }
             Ok(Some(NodeMessage::Hello(_))) => {}
             Ok(None) | Err(_) => {
@@ -461,11 +454,6 @@ async fn listen(
             }
         }
     }
-}
-
-fn drains(network: &Network, node: NodeKey) -> bool {
-    let node = network.state().nodes.get(&node);
-    node.is_some_and(|node| matches!(node.presence, Presence::Draining(_)))
 }
 
 /// A verdict may have been on its way when the node came back: whoever reports is there.

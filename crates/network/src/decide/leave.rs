@@ -89,7 +89,7 @@ pub(super) fn gone(draft: &mut Draft<'_>, nodes: &[(NodeKey, Time)]) {
 }
 
 /// A node that is heard served until it left; any other until it was last known to.
-fn last_known(node: &Node, now: Time) -> Time {
+pub(super) fn last_known(node: &Node, now: Time) -> Time {
     match node.presence {
         Presence::Up(_) | Presence::Suspect(_) | Presence::Draining(_) => {
             node.last_seen().unwrap_or(now)

@@ -238,6 +238,30 @@ pub(super) fn drain(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A daemon that is to stop gives its node's leases up. What drains already does so for a reason that
+/// lasts.
+pub(super) fn leaving(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
+    if serves(known(draft, id)?) {
+        drain_all(draft, [id]);
+        draft.push(Event::NodeLeaves {
+            node: id,
+            leaves: true,
+        });
+    }
+    Ok(())
+}
+
+/// A node whose last daemon was to stop has another: it takes leases, unless its provider is about to
+/// leave.
+pub(super) fn returned(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
+    let node = known(draft, id)?;
+    let presence = back(draft, node);
+    if node.leaves && presence.is_open() {
+        present(draft, id, presence);
+    }
+    Ok(())
+}
+
 /// Drains all of a site at once: one by one, a replica could move to a node that drains next.
 pub(super) fn drain_site(draft: &mut Draft<'_>, id: SiteId) -> Result<(), Refusal> {
     let nodes = nodes_at(draft, id)?;
@@ -291,17 +315,28 @@ fn nodes_at(draft: &Draft<'_>, id: SiteId) -> Result<Vec<NodeKey>, Refusal> {
     Ok(nodes)
 }
 
-/// Drains those of some nodes that serve.
+const fn serves(node: &Node) -> bool {
+    matches!(node.presence, Presence::Up(_) | Presence::Suspect(_))
+}
+
+/// Drains those of some nodes that serve. Those that drain for the sake of their daemons do it for good
+/// now.
 pub(super) fn drain_all(draft: &mut Draft<'_>, nodes: impl IntoIterator<Item = NodeKey>) {
     let known = |id| draft.state.nodes.get(&id).map(|node| (id, node));
-    let serves = |node: &Node| matches!(node.presence, Presence::Up(_) | Presence::Suspect(_));
     let nodes = nodes.into_iter().filter_map(known);
-    let nodes: Vec<_> = nodes.filter(|(_, node)| serves(node)).collect();
+    let (nodes, others): (Vec<_>, Vec<_>) = nodes.partition(|(_, node)| serves(node));
+    for (node, _) in others.into_iter().filter(|(_, node)| node.leaves) {
+        let leaves = false;
+        draft.push(Event::NodeLeaves { node, leaves });
+    }
     for (id, _) in &nodes {
         draft.close(*id);
     }
     for (id, node) in &nodes {
         present(draft, *id, Presence::Draining(draft.now));
+        if let Some(last_seen) = node.last_seen() {
+            silent(draft, *id, Some(last_seen));
+        }
         standby::vacate(draft, *id);
         turn_back(draft, node);
     }

@@ -165,6 +165,7 @@ fn check_offer(
         leases: BTreeSet::new(),
         drain_tried: None,
         silent_since: None,
+        leaves: false,
     };
     let offered = draft.offer(&offer(terms.node, &node, site));
     offered.map_err(|error| Refusal::Invalid {

@@ -6,12 +6,12 @@ use remuda_ledger::{Account, Entry, Purpose};
 use remuda_types::{LeaseId, NodeKey, ProviderId, ReplicaId, Together, WorkloadId};
 
 use super::draft::Draft;
-use super::leave::{gone, nodes_of};
+use super::leave::{gone, last_known, nodes_of};
 use super::observe::{after_end, drained};
 use super::{lease, order, presence, reserve, standby, tranche};
 use crate::event::Event;
 use crate::index::{Due, Layer};
-use crate::state::{EndReason, Node, Phase, Standing, Terms};
+use crate::state::{EndReason, Node, Phase, Standing, State, Terms};
 
 /// So many standing orders are tried in one tick at most, and so many of their replicas, but one order
 /// always: each is a search, and all others wait. As many again may be tried that room has woken, and
@@ -66,19 +66,29 @@ pub(super) fn tick(draft: &mut Draft<'_>, adopting: bool) {
     }
 }
 
-/// Of the nodes that drain lets through as many as may be emptied in one batch; the others stay due, and
-/// keep nothing else waiting.
+/// Of the nodes that drain lets through as many as may be emptied in one batch, and one always; the others
+/// stay due, and keep nothing else waiting.
 fn emptied_at_once<'a>(draft: &Draft<'a>) -> impl FnMut(&Due) -> bool + use<'a> {
-    let (state, mut left) = (draft.state, draft.moves_left());
+    let (state, most) = (draft.state, draft.moves_left());
+    let mut left = most;
     move |item| match item {
         Due::Node(id) => {
-            let may_move = left > 0;
-            let leases = state.nodes.get(id).map_or(0, |node| node.leases.len());
-            left = left.saturating_sub(leases);
+            let staying = staying_on(state, *id);
+            let may_move = left == most || staying <= left;
+            if may_move {
+                left = left.saturating_sub(staying);
+            }
             may_move
         }
         _ => true,
     }
+}
+
+/// How many leases of a node are to move and do not yet.
+fn staying_on(state: &State, id: NodeKey) -> usize {
+    let leases = state.nodes.get(&id).into_iter().flat_map(|of| &of.leases);
+    let leases = leases.filter_map(|id| Some((*id, state.leases.get(id)?)));
+    leases.filter(|(id, lease)| state.stays(*id, lease)).count()
 }
 
 /// The standing orders to try: those that room which came free has woken go first, then those whose turn
@@ -234,8 +244,11 @@ fn notice_over(draft: &mut Draft<'_>, id: ProviderId) {
         provider: id,
         standing,
     });
-    let nodes = nodes_of(draft, id).into_iter();
-    let nodes: Vec<_> = nodes.map(|node| (node, draft.now)).collect();
+    let known = |id| draft.state.nodes.get(&id).map(|node| (id, node));
+    let nodes = nodes_of(draft, id).into_iter().filter_map(known);
+    let nodes: Vec<_> = nodes
+        .map(|(id, node)| (id, last_known(node, draft.now)))
+        .collect();
     gone(draft, &nodes);
     presence::abandon(draft, &nodes, EndReason::Drained);
 }

@@ -29,8 +29,8 @@ impl Network {
     pub fn why_staying(&self, id: LeaseId) -> Option<Unplaced> {
         let lease = self.state().leases.get(&id)?;
         let workload = self.state().workloads.get(&lease.workload)?;
-        let request =
-            self.beside_others(workload, workload.replica_count(), Some(lease.replica))?;
+        let of = (lease.workload, workload);
+        let request = self.beside_others(of, workload.replica_count(), Some(lease.replica))?;
         self.unplaced(&workload.terms, &request, Replicas::new(1).ok()?)
     }
 }

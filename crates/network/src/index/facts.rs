@@ -255,6 +255,7 @@ impl Index {
             Event::GatewayAdmitted { .. }
             | Event::ModelAdded { .. }
             | Event::NodeSilent { .. }
+            | Event::NodeLeaves { .. }
             | Event::KeyRevoked { .. }
             | Event::WorkloadEnded { .. }
             | Event::ReplicaMoved { .. }

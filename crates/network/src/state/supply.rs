@@ -96,6 +96,10 @@ pub struct Node {
     /// Since when it is silent, if it does so while it drains.
     #[n(9)]
     pub silent_since: Option<Time>,
+    /// It drains because its daemon is to stop, and for nothing else.
+    #[n(10)]
+    #[cbor(default)]
+    pub leaves: bool,
 }
 
 /// The longest between two attempts to empty a node that drains.
@@ -111,13 +115,10 @@ impl Node {
         }
     }
 
-    /// What it is from now on. One that begins to drain may be silent.
+    /// What it is from now on.
     pub(crate) fn becomes(&mut self, presence: Presence) {
-        self.silent_since = match presence {
-            Presence::Draining(_) => self.last_seen(),
-            _ => None,
-        };
         (self.presence, self.drain_tried) = (presence, None);
+        (self.silent_since, self.leaves) = (None, false);
     }
 
     /// When it is tried next to empty it, if it drains and has something: the longer it took so far,

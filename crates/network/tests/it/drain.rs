@@ -3,7 +3,7 @@
 use remuda_network::command::{LeaveManner, ObservedPhase};
 use remuda_network::state::{EndReason, Phase, Presence};
 use remuda_network::{Command, Event};
-use remuda_types::{LeaseId, NodeKey, Span, WorkloadId};
+use remuda_types::{LeaseId, NodeKey, ReplicaId, Span, WorkloadId};
 
 use crate::world::{World, lax, secs, terms};
 
@@ -20,6 +20,14 @@ fn draining(second: bool) -> (World, NodeKey, WorkloadId, LeaseId) {
     let lease = world.only(workload);
     world.run(Command::DrainNode { node });
     (world, node, workload, lease)
+}
+
+fn waiting_or_moving(world: &World, workload: WorkloadId) -> usize {
+    let held = world.held(workload).into_iter();
+    let is_at_rest = |(replica, lease): &(ReplicaId, Option<LeaseId>)| {
+        lease.is_some() && world.state().replicas[replica].successor.is_none()
+    };
+    held.filter(|one| !is_at_rest(one)).count()
 }
 
 fn successor(world: &World, workload: WorkloadId) -> Option<LeaseId> {
@@ -214,6 +222,37 @@ fn what_drains_on_a_node_that_falls_silent_ends_with_its_last_sign_of_life() {
     assert_eq!(charged, Some(ready.saturating_add(secs(4))));
     assert!(!world.state().leases.contains_key(&old));
     assert_eq!(world.only(workload), next);
+}
+
+#[test]
+fn a_node_drains_for_its_daemon_until_another_serves() {
+    let (mut world, node, workload, _) = draining(false);
+    world.run(Command::ResumeNode { node });
+    world.run(Command::NodeLeaving { node });
+    assert!(matches!(world.presence(node), Presence::Draining(_)));
+    world.run(Command::NodeReturned { node });
+    assert!(matches!(world.presence(node), Presence::Up(_)));
+    assert_eq!(waiting_or_moving(&world, workload), 0);
+    // What is to drain for another reason goes on, whichever came first.
+    world.run(Command::NodeLeaving { node });
+    world.run(Command::DrainNode { node });
+    assert_eq!(world.run(Command::NodeReturned { node }), []);
+    world.run(Command::ResumeNode { node });
+    world.run(Command::DrainNode { node });
+    assert_eq!(world.run(Command::NodeLeaving { node }), []);
+    assert_eq!(world.run(Command::NodeReturned { node }), []);
+    assert!(matches!(world.presence(node), Presence::Draining(_)));
+}
+
+#[test]
+fn a_daemon_is_back_before_its_provider_leaves() {
+    let mut world = World::new(lax());
+    let (provider, node) = world.node(1, "1.00");
+    world.run(Command::NodeLeaving { node });
+    let manner = LeaveManner::Notice;
+    world.run(Command::LeaveProvider { provider, manner });
+    assert_eq!(world.run(Command::NodeReturned { node }), []);
+    assert!(matches!(world.presence(node), Presence::Draining(_)));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use remuda_types::{Digest, NodeKey, ProjectId, Shape, Span, TrancheId};
 use crate::world::{GATEWAY, World, label, lax, secs, terms, usd};
 
 const EVENTS: &str = "4c552f5100c3dc0a61e0624480248219af6ab05359494ed66383d8c5724d714a";
-const STATE: &str = "c0c4db6de1cd8277fecf9ad7f84e0f1d4e683619c459d14d4ae4e5e290c99cd0";
+const STATE: &str = "d64ad8d374bcebf71e3ddab0110ab3b11ffd0bc316de88d6e5a8205a6c90b6b5";
 
 /// A day in the life: every part of the state has something in it at the end.
 fn story() -> World {

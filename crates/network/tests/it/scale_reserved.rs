@@ -70,6 +70,12 @@ fn what_is_kept_for_a_reservation_serves_it_when_it_is_scaled_up_again() {
             others += 1;
         }
         assert_eq!(others, 2, "{tier}");
+        // What is kept for it counts.
+        let refused = world.refused(scale(workload, 4));
+        assert!(
+            refused.starts_with("no capacity: placed 2 of 4"),
+            "{refused}"
+        );
         world.run(scale(workload, 2));
         assert_eq!(nodes(&world), before, "{tier}");
         for lease in leases(&world, workload) {
@@ -79,7 +85,10 @@ fn what_is_kept_for_a_reservation_serves_it_when_it_is_scaled_up_again() {
         assert!(claims.into_iter().all(|claim| claim.replica.is_some()));
         // What was reserved is all there is.
         let refused = world.refused(scale(workload, 3));
-        assert!(refused.starts_with("no capacity: placed 2 of 3; for the next: 2 nodes"), "{refused}");
+        assert!(
+            refused.starts_with("no capacity: placed 2 of 3; for the next: 2 nodes"),
+            "{refused}"
+        );
         // It ends when it was to.
         world.tick_after(secs(7_200));
         assert!(!world.state().workloads.contains_key(&workload));

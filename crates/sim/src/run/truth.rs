@@ -213,6 +213,7 @@ impl Truth {
             | Event::NodeEnrolled { .. }
             | Event::NodePresent { .. }
             | Event::NodeSilent { .. }
+            | Event::NodeLeaves { .. }
             | Event::DrainTried { .. }
             | Event::NodeResized { .. }
             | Event::TenantCreated { .. }

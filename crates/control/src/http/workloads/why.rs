@@ -60,15 +60,12 @@ pub(super) async fn waiting(core: &Core, id: WorkloadId) -> Option<String> {
 
 /// The orders with why they wait, as things are now: of so many the first.
 pub(super) async fn explained(core: &Core, mut orders: Vec<OrderView>) -> Vec<OrderView> {
-    let unexplained = orders.clone();
-    let look = move |core: &Core| {
-        for view in orders.iter_mut().take(ORDERS_SHOWN) {
-            // One by one, so that the follower may go on between them.
-            (view.why, view.way_out) = core.read(|network| waits_for(network, view.id));
-        }
-        orders
-    };
-    core.look(look).await.unwrap_or(unexplained)
+    for view in orders.iter_mut().take(ORDERS_SHOWN) {
+        let id = view.id;
+        let look = move |core: &Core| core.read(|network| waits_for(network, id));
+        (view.why, view.way_out) = core.look(look).await.unwrap_or_default();
+    }
+    orders
 }
 
 /// What an order waits for, and what would help.

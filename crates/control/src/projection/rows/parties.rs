@@ -128,6 +128,7 @@ pub(super) fn subjects(
         }
         Event::NodePresent { node, .. }
         | Event::NodeSilent { node, .. }
+        | Event::NodeLeaves { node, .. }
         | Event::DrainTried { node, .. }
         | Event::NodeResized { node, .. } => {
             (None, state.before.nodes.get(node).map(|node| node.provider))

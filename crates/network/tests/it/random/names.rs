@@ -125,6 +125,8 @@ impl Names<'_> {
                 node: key(n),
                 last_seen: ago(ms),
             },
+            Ask::Leaving(n) => Command::NodeLeaving { node: key(n) },
+            Ask::Returned(n) => Command::NodeReturned { node: key(n) },
             Ask::Drain(n) => Command::DrainNode { node: key(n) },
             Ask::DrainSite => Command::DrainSite { site: self.site() },
             Ask::Resume(n) => Command::ResumeNode { node: key(n) },

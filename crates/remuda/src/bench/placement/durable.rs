@@ -234,21 +234,21 @@ impl Run {
     /// the longest of the groups, in microseconds.
     fn explain(&self, unplaced: Vec<Refusal>) -> (f64, f64) {
         let groups: Vec<_> = unplaced.iter().cloned().map(as_group).collect();
-        let alone: Vec<_> = unplaced
-            .into_iter()
-            .map(|one| self.explained(one))
-            .collect();
-        let groups = groups.into_iter().map(|group| self.explained(group));
+        let alone = unplaced.into_iter().filter_map(|one| self.explained(one));
+        let alone: Vec<_> = alone.collect();
+        let groups = groups.into_iter().filter_map(|group| self.explained(group));
         let all: Duration = alone.iter().sum();
         let longest = groups.max().unwrap_or_default();
         let mean = ratio(nanos(all), 1_000 * alone.len() as u64);
         (mean, ratio(nanos(longest), 1_000))
     }
 
-    fn explained(&self, refusal: Refusal) -> Duration {
+    /// How long it takes to explain this; nothing where room has come meanwhile.
+    fn explained(&self, refusal: Refusal) -> Option<Duration> {
         let begun = Instant::now();
-        std::hint::black_box(self.world.network.explain(refusal));
-        begun.elapsed()
+        let why = self.world.network.explain(refusal);
+        let took = begun.elapsed();
+        matches!(why, Refusal::NoCapacity(_)).then_some(took)
     }
 
     /// Makes ready what tenants ask next: what that takes is theirs, and is not counted.

@@ -117,6 +117,7 @@ fn network() -> State {
         leases: BTreeSet::new(),
         drain_tried: None,
         silent_since: None,
+        leaves: false,
     };
     let mut state = State::default();
     state.nodes.insert(NODE, node);
