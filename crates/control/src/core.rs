@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
 
 use remuda_journal::{Seq, Side};
 use remuda_network::{Command, Network, Refusal};
 use remuda_types::{CommandId, Time};
 use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -24,6 +26,8 @@ use vitals::Vitals;
 /// So many looks at all of the network go on at once: each keeps the follower waiting while it reads,
 /// and takes a core of those that decide.
 const LOOKS_AT_ONCE: usize = 1;
+/// Who does not get its turn within this goes without.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
 
 /// Control's inside, as its doors see it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -101,19 +105,19 @@ impl Core {
 
     /// The refusal with its reasons.
     async fn explained(&self, refusal: Refusal) -> SubmitError {
+        let bare = refusal.clone();
         let explain = |core: &Self| core.read(|network| network.explain(refusal));
-        self.look(explain)
-            .await
-            .map_or(SubmitError::Stopping, SubmitError::from)
+        self.look(explain).await.unwrap_or(bare).into()
     }
 
     /// What takes a look at every state that nodes are in: not on an async thread, and after those that
-    /// asked before. Who has several takes a turn for each. Nothing if control is stopping.
+    /// asked before. Who has several takes a turn for each. Nothing where too many did.
     pub(crate) async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Option<T> {
-        let turn = Arc::clone(&self.inner.looks).acquire_owned().await.ok()?;
+        let turn = Arc::clone(&self.inner.looks).acquire_owned();
+        let turn = timeout(LOOK_WITHIN, turn).await.ok()?.ok()?;
         let core = self.clone();
         let look = move || {
             // Its turn lasts as long as the look, also where nobody waits for it any more.

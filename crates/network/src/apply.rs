@@ -133,6 +133,12 @@ impl State {
                     node.silent_since = *since;
                 }
             }
+            Event::LeaseSilent { lease, since, at } => {
+                if let Some(lease) = self.leases.get_mut(lease) {
+                    let meter = lease.meter.accrue(lease.phase, *since);
+                    lease.meter = meter.silent_since(*since, *at);
+                }
+            }
             Event::NodeLeaves { node, leaves } => {
                 if let Some(node) = self.nodes.get_mut(node) {
                     node.leaves = *leaves;

@@ -126,6 +126,19 @@ pub enum Event {
         #[n(1)]
         since: Option<Time>,
     },
+    /// Whether a lease that drains was served in a time nobody knows, since its node was silent: it is not
+    /// charged.
+    #[n(76)]
+    LeaseSilent {
+        #[n(0)]
+        lease: LeaseId,
+        /// The last sign of life.
+        #[n(1)]
+        since: Time,
+        /// When the node was heard again.
+        #[n(2)]
+        at: Time,
+    },
     /// A node drains because its daemon is to stop and for nothing else, or does not any more.
     #[n(75)]
     NodeLeaves {

@@ -5,14 +5,14 @@
 //! spot has, for spot what is claimed and not called.
 
 use remuda_placement::{Replicas, Request, Unplaced};
-use remuda_types::{NodeKey, ReplicaId, Together, WorkloadId};
+use remuda_types::{ReplicaId, Together, WorkloadId};
 
 mod staying;
 
 use crate::Network;
 use crate::index::{Interval, Layer};
 use crate::refusal::{Refusal, Room, Wanted};
-use crate::state::{Lease, Terms, Workload};
+use crate::state::{Claimed, Lease, Terms, Workload};
 use crate::terms::siblings;
 
 impl Network {
@@ -56,13 +56,18 @@ impl Network {
     /// none.
     pub fn why_waiting(&self, id: WorkloadId) -> Option<Unplaced> {
         let workload = self.state().workloads.get(&id)?;
-        let has_lease = |id: &&ReplicaId| {
-            let replica = self.state().replicas.get(*id);
-            replica.is_none_or(|replica| replica.lease.is_some())
-        };
-        let have = workload.replicas.iter().filter(has_lease).count();
-        let have = u32::try_from(have).ok().filter(|_| !workload.stopping)?;
+        let have = workload.replica_count() - self.waiting_of(id);
         self.why_no_more((id, workload), have, workload.replica_count())
+    }
+
+    /// How many replicas of a workload that is to run wait for a lease.
+    pub fn waiting_of(&self, id: WorkloadId) -> u32 {
+        let workload = self.state().workloads.get(&id);
+        let workload = workload.filter(|workload| !workload.stopping);
+        let replicas = workload.into_iter().flat_map(|of| &of.replicas);
+        let replicas = replicas.filter_map(|id| self.state().replicas.get(id));
+        let waiting = replicas.filter(|replica| replica.lease.is_none()).count();
+        u32::try_from(waiting).unwrap_or(u32::MAX)
     }
 
     /// Why a workload that has so many replicas has no room for so many in all, if there is none; what is
@@ -100,22 +105,26 @@ impl Network {
         if request.spreads() {
             let homes = others.iter().map(|of| (of.replica, (of.provider, of.site)));
             request.siblings = siblings(homes);
+            for place in self.kept(id) {
+                request.siblings.add(place.provider, place.site);
+            }
         }
         if request.together == Together::Fabric {
             let node = others.last().map(|lease| lease.node);
-            let node = node.or_else(|| self.kept(id).next());
+            let node = node.or_else(|| self.kept(id).next().map(|place| place.node));
             request.fabric = node.and_then(|node| self.state().cell_of(node));
         }
         Some(request)
     }
 
-    /// The nodes where something is kept for replicas of a reservation that have no lease.
-    fn kept(&self, id: WorkloadId) -> impl Iterator<Item = NodeKey> + '_ {
+    /// What is kept on open nodes for replicas of a reservation that have no lease.
+    fn kept(&self, id: WorkloadId) -> impl Iterator<Item = Claimed> + '_ {
         let reservation = self.state().reservations.get(&id);
         let claims = reservation.into_iter().flat_map(|of| &of.claims);
         let claims = claims.filter_map(|id| self.state().claims.get(id));
         let idle = claims.filter(|claim| claim.replica.is_none());
-        idle.filter_map(|claim| Some(claim.place?.node))
+        let places = idle.filter_map(|claim| claim.place);
+        places.filter(|place| self.index().fleet().is_open(place.node) == Some(true))
     }
 
     fn leases_held<'a>(&'a self, workload: &'a Workload) -> impl Iterator<Item = &'a Lease> {

@@ -198,6 +198,7 @@ impl Session {
             holds: holds(&view),
             replicas: view.report(),
             pauses: self.pauses.report(),
+            leaving: self.leaving.is_cancelled(),
         }
     }
 

@@ -56,6 +56,9 @@ pub struct Hello {
     /// When the daemon stood still, as far as it remembers: oldest first.
     #[cbor(n(8), default)]
     pub pauses: Vec<Pause>,
+    /// The daemon is to stop: it asks for nothing more.
+    #[cbor(n(9), default)]
+    pub leaving: bool,
 }
 
 /// A time in which a daemon did nothing at all: it was frozen, or its machine slept.

@@ -20,7 +20,6 @@ use super::once::Once;
 use super::problem::Problem;
 use super::thing::{Thing, respond};
 use crate::core::Core;
-use crate::sequencer::SubmitError;
 
 /// Of so many leases that stay it is said why: each takes a look at all nodes.
 const EXPLAINED: usize = 16;
@@ -107,7 +106,8 @@ async fn explained(api: &Api, caller: &Caller, id: SiteId) -> Result<SiteDrain, 
     for (lease, node) in staying {
         let caller = caller.clone();
         let look = move |core: &Core| core.read(|network| why(network, &caller, lease));
-        let why = core.look(look).await.ok_or(SubmitError::Stopping)?;
+        let why = core.look(look).await;
+        let why = why.unwrap_or_else(|| "too many ask at once: ask again".to_owned());
         view.why_staying.push(Staying { lease, node, why });
     }
     Ok(view)

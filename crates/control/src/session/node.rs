@@ -148,7 +148,7 @@ async fn admit(doors: &Doors, node: NodeKey, hello: &Hello) -> Result<(), Sessio
         node,
         capacity: hello.inventory.capacity,
     };
-    let returned = is_back(doors, node, hello).then_some(Command::NodeReturned { node });
+    let returned = is_back(&doors.core, node, hello).then_some(Command::NodeReturned { node });
     for command in [Some(connected), returned].into_iter().flatten() {
         let done = doors.core.submit_own(command).await;
         done.map_err(|error| refusal(&error))?;
@@ -156,13 +156,10 @@ async fn admit(doors: &Doors, node: NodeKey, hello: &Hello) -> Result<(), Sessio
     Ok(())
 }
 
-/// Whether a node that drains because its daemon was to stop has another now, as far as is known. One
-/// that is still to stop says so again.
-fn is_back(doors: &Doors, node: NodeKey, hello: &Hello) -> bool {
-    let before = doors.sessions.node(&node);
-    let is_another = before.is_none_or(|session| session.boot != hello.boot);
+/// Whether a node that drains because its daemon was to stop has another now.
+fn is_back(core: &Core, node: NodeKey, hello: &Hello) -> bool {
     let leaves = |network: &Network| network.state().nodes.get(&node).is_some_and(|of| of.leaves);
-    is_another && doors.core.read(leaves)
+    !hello.leaving && core.read(leaves)
 }
 
 fn refusal(error: &SubmitError) -> SessionRefused {

@@ -96,6 +96,7 @@ impl Node {
             holds: AssignmentStamp::default(),
             replicas: Vec::new(),
             pauses: Vec::new(),
+            leaving: false,
         }
     }
 }

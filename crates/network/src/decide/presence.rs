@@ -108,7 +108,8 @@ fn resize(
                 problem,
             });
         };
-        lease::end(draft, lease_id, &lease, EndReason::NodeRestarted, draft.now);
+        let last_seen = node.last_seen().unwrap_or(draft.now);
+        lease::end(draft, lease_id, &lease, EndReason::NodeRestarted, last_seen);
         over.push(lease);
     }
     draft.push(Event::NodeResized { node: id, capacity });
@@ -174,6 +175,13 @@ pub(super) fn cleared(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal>
 /// The node is heard: its replicas are out of suspicion, but for those that fail. One that drains
 /// goes on draining; it may have been silent when it began.
 fn clear(draft: &mut Draft<'_>, id: NodeKey, node: &Node) {
+    let drains = |lease: &Lease| matches!(lease.phase, Phase::Draining(_));
+    if let Some(since) = node.last_seen() {
+        let at = draft.now;
+        for lease in leases_in(draft, node, drains) {
+            draft.push(Event::LeaseSilent { lease, since, at });
+        }
+    }
     match node.presence {
         Presence::Suspect(_) => present(draft, id, Presence::Up(draft.now)),
         _ if node.silent_since.is_some() => silent(draft, id, None),
@@ -233,7 +241,14 @@ pub(super) fn held_by(draft: &Draft<'_>, node: &Node) -> Vec<(LeaseId, Lease)> {
 }
 
 pub(super) fn drain(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal> {
-    known(draft, id)?;
+    let node = known(draft, id)?;
+    if !node.presence.has_session() {
+        return Err(Refusal::WrongState {
+            kind: "the node",
+            state: node.presence.as_str(),
+            way_out: "it has nothing to give up; drain it when it is back",
+        });
+    }
     drain_all(draft, [id]);
     Ok(())
 }
@@ -257,7 +272,11 @@ pub(super) fn returned(draft: &mut Draft<'_>, id: NodeKey) -> Result<(), Refusal
     let node = known(draft, id)?;
     let presence = back(draft, node);
     if node.leaves && presence.is_open() {
-        present(draft, id, presence);
+        present(
+            draft,
+            id,
+            node.last_seen().map_or(presence, Presence::Suspect),
+        );
     }
     Ok(())
 }

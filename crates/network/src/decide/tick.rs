@@ -73,7 +73,8 @@ fn emptied_at_once<'a>(draft: &Draft<'a>) -> impl FnMut(&Due) -> bool + use<'a> 
     let mut left = most;
     move |item| match item {
         Due::Node(id) => {
-            let staying = staying_on(state, *id);
+            // Where nothing may move any more, nothing is counted.
+            let staying = if left == 0 { 1 } else { staying_on(state, *id) };
             let may_move = left == most || staying <= left;
             if may_move {
                 left = left.saturating_sub(staying);

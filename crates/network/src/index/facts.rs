@@ -256,6 +256,7 @@ impl Index {
             | Event::ModelAdded { .. }
             | Event::NodeSilent { .. }
             | Event::NodeLeaves { .. }
+            | Event::LeaseSilent { .. }
             | Event::KeyRevoked { .. }
             | Event::WorkloadEnded { .. }
             | Event::ReplicaMoved { .. }

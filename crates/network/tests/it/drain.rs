@@ -256,6 +256,16 @@ fn a_daemon_is_back_before_its_provider_leaves() {
 }
 
 #[test]
+fn what_is_not_there_is_not_drained() {
+    let mut world = World::new(lax());
+    let (_, node) = world.node(1, "1.00");
+    let last_seen = world.now;
+    world.run(Command::NodeLost { node, last_seen });
+    let refused = world.refused(Command::DrainNode { node });
+    assert!(refused.starts_with("the node is lost"), "{refused}");
+}
+
+#[test]
 fn what_was_stopped_finishes_on_a_node_that_was_silent_for_a_moment() {
     let mut world = World::new(lax());
     let (_, node) = world.node(1, "1.00");
@@ -266,9 +276,12 @@ fn what_was_stopped_finishes_on_a_node_that_was_silent_for_a_moment() {
     world.run(Command::StopWorkload { workload });
     let last_seen = world.now;
     world.wait(secs(3));
+    let ready = world.lease(lease).meter.ready;
     world.run(Command::NodeSuspected { node, last_seen });
     world.run(Command::NodeCleared { node });
     assert!(matches!(world.phase(lease), Phase::Draining(_)));
+    let meter = world.lease(lease).meter;
+    assert_eq!((meter.ready, meter.silent), (ready, secs(3)));
 }
 
 #[test]

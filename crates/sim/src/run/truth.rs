@@ -144,12 +144,7 @@ impl Truth {
             Event::WorkloadAccepted {
                 workload, terms, ..
             } => self.accept(*workload, terms.tier, now),
-            Event::ReplicaAdded { replica, workload } => {
-                self.homes.insert(*replica, *workload);
-                if let Some(service) = self.services.get_mut(workload) {
-                    service.add(*replica, now);
-                }
-            }
+            Event::ReplicaAdded { replica, workload } => self.add(*replica, *workload, now),
             Event::LeaseGranted {
                 lease,
                 replica,
@@ -214,6 +209,7 @@ impl Truth {
             | Event::NodePresent { .. }
             | Event::NodeSilent { .. }
             | Event::NodeLeaves { .. }
+            | Event::LeaseSilent { .. }
             | Event::DrainTried { .. }
             | Event::NodeResized { .. }
             | Event::TenantCreated { .. }
@@ -260,6 +256,13 @@ impl Truth {
     fn service_of(&mut self, replica: &ReplicaId) -> Option<&mut Service> {
         let workload = self.homes.get(replica)?;
         self.services.get_mut(workload)
+    }
+
+    fn add(&mut self, replica: ReplicaId, workload: WorkloadId, now: Time) {
+        self.homes.insert(replica, workload);
+        if let Some(service) = self.services.get_mut(&workload) {
+            service.add(replica, now);
+        }
     }
 
     fn grant(

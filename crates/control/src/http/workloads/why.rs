@@ -53,6 +53,9 @@ pub(super) fn paired(mut workload: Workload, mut whys: Whys) -> Workload {
 
 /// Why the waiting replicas of a workload wait, as things are now.
 pub(super) async fn waiting(core: &Core, id: WorkloadId) -> Option<String> {
+    if core.read(|network| network.waiting_of(id)) == 0 {
+        return None;
+    }
     let look = move |core: &Core| core.read(|network| network.why_waiting(id));
     let why = core.look(look).await.flatten()?;
     Some(in_full(&why))

@@ -176,6 +176,7 @@ pub(super) fn subjects(
         }
         Event::LeaseGranted { lease, .. }
         | Event::LeasePhased { lease, .. }
+        | Event::LeaseSilent { lease, .. }
         | Event::LeaseSettled { lease, .. }
         | Event::LeaseEnded { lease, .. } => both(of_lease(lease)),
         Event::UsagePosted { tranche, .. } | Event::TrancheClosed { tranche } => (

@@ -137,6 +137,7 @@ fn hello(addresses: Vec<SocketAddr>, enrolment: Enrolment) -> NodeMessage {
         holds: AssignmentStamp::default(),
         replicas: Vec::new(),
         pauses: Vec::new(),
+        leaving: false,
     }))
 }
 

@@ -34,6 +34,7 @@ fn hello(boot: u64, clock: Time) -> Hello {
         enrolment: None,
         holds: AssignmentStamp::default(),
         pauses: Vec::new(),
+        leaving: false,
         replicas: Vec::new(),
     }
 }
