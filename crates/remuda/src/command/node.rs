@@ -18,8 +18,8 @@ pub(crate) enum Command {
     /// Move the leases of a node, or of all nodes of a site, away and give them no new ones
     ///
     /// What runs serves where it is until it serves elsewhere; what has no place elsewhere stays. Nothing
-    /// moves from one node of a site that drains to another. `remuda node resume` ends it; so does
-    /// stopping the daemon of a node that is empty, and starting it again.
+    /// moves from one node of a site that drains to another. `remuda node resume` ends it. A node that is
+    /// lost, or whose daemon is stopped when it is empty, takes leases again as soon as it is back.
     Drain(Which),
     /// Give leases again to a node that drains, or to all nodes of a site that drain
     ///
