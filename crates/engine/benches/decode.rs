@@ -38,7 +38,7 @@ fn request(prompt: Vec<u32>, rule: Rule, seed: u64, max_tokens: u32) -> Request 
         penalties: Penalties::default(),
         seed,
         max_tokens,
-        grammar: None,
+        constraint: None,
         top_logprobs: 0,
     }
 }
@@ -110,7 +110,7 @@ fn choice(rule: Rule) -> f64 {
             penalties: Penalties::default(),
             occurrences: &occurrences,
             noise: Noise::at(2, u64::from(position)),
-            grammar: None,
+            constraint: None,
         };
         std::hint::black_box(chooser.choose(std::hint::black_box(&logits), &mut draw));
     }

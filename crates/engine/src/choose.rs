@@ -11,7 +11,8 @@ mod penalties;
 
 use std::num::NonZeroU32;
 
-use crate::grammar::Grammar;
+use remuda_tokens::Follower;
+
 use crate::lanes;
 use crate::noise::Noise;
 
@@ -68,14 +69,14 @@ pub struct Draw<'a> {
     pub occurrences: &'a Occurrences,
     /// The noise of this position.
     pub noise: Noise,
-    /// The grammar, if any.
-    pub grammar: Option<&'a mut Grammar>,
+    /// The constraint, if any.
+    pub constraint: Option<&'a mut Follower>,
 }
 
 impl Chooser {
-    /// The next token, or nothing if none is possible (a grammar without a way on).
+    /// The next token, or nothing if none is possible (a constraint without a way on).
     ///
-    /// A grammar is first asked about the token chosen without it, and only if it forbids that one
+    /// A constraint is first asked about the token chosen without it, and only if it forbids that one
     /// about the whole vocabulary; then the choice is made again among what it allows.
     pub fn choose(&mut self, logits: &[f32], draw: &mut Draw<'_>) -> Option<u32> {
         let Self {
@@ -91,14 +92,14 @@ impl Chooser {
             logits
         };
         let free = pick(values, draw.rule, draw.noise, candidates);
-        let Some(grammar) = draw.grammar.as_deref_mut() else {
+        let Some(constraint) = draw.constraint.as_deref_mut() else {
             return free;
         };
-        if free.is_some_and(|token| grammar.allows(token)) {
+        if free.is_some_and(|token| constraint.allows(token)) {
             return free;
         }
         let mut allowed = values.to_vec();
-        grammar.mask(&mut allowed);
+        constraint.mask(&mut allowed);
         pick(&allowed, draw.rule, draw.noise, candidates)
     }
 }
@@ -172,7 +173,7 @@ mod tests {
             penalties: Penalties::default(),
             occurrences: &occurrences,
             noise,
-            grammar: None,
+            constraint: None,
         };
         Chooser::default().choose(logits, &mut draw)
     }
@@ -280,7 +281,7 @@ mod tests {
             },
             occurrences: &occurrences,
             noise: Noise::at(0, 0),
-            grammar: None,
+            constraint: None,
         };
         let mut chooser = Chooser::default();
         assert_eq!(

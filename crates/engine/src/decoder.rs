@@ -119,16 +119,11 @@ impl<'m> Decoder<'m> {
 
     /// Gives `request` a slot, or tells the sink why not.
     pub fn admit(&mut self, ticket: Ticket, request: Request, sink: &mut impl Sink) {
-        match Sequence::new(ticket, request, self.model) {
-            Ok(sequence) if sequence.complete() => {
-                sink.end(ticket, sequence.end(EndReason::Length));
-            }
-            Ok(sequence) => {
-                if let Err(refused) = self.place(sequence) {
-                    sink.refused(ticket, refused);
-                }
-            }
-            Err(error) => sink.refused(ticket, refusal(RefusedReason::Invalid, &error)),
+        let sequence = Sequence::new(ticket, request);
+        if let Some(reason) = sequence.is_over() {
+            sink.end(ticket, sequence.end(reason));
+        } else if let Err(refused) = self.place(sequence) {
+            sink.refused(ticket, refused);
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use remuda_tokens::Constraints;
 use remuda_wire::infer::{Ready, Refused, RefusedReason, Reply, Start};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -18,7 +19,7 @@ use crate::model::Model;
 use crate::request::{Facts, Request};
 use crate::worker::{Client, Command, Job, Worker};
 
-/// llama.cpp's grammar code recurses with the length of chains of rules.
+/// llama.cpp's own code is not frugal with it.
 const STACK_BYTES: usize = 16 << 20;
 
 /// A running engine. Dropping it ends its thread, and with it every stream.
@@ -28,6 +29,7 @@ pub struct Engine {
     /// Slots and places in the queue.
     places: Arc<Semaphore>,
     facts: Facts,
+    constraints: Arc<Constraints>,
     gauges: Arc<Gauges>,
     /// Closed when the decode thread has ended.
     alive: watch::Receiver<()>,
@@ -108,19 +110,20 @@ impl Engine {
                 decode_thread(&config, inbox, loaded, thread_gauges);
             })
             .map_err(load::Error::Thread)?;
-        let facts = facts.await.map_err(|_| load::Error::Died)??;
+        let (facts, constraints) = facts.await.map_err(|_| load::Error::Died)??;
         Ok(Self {
             commands,
             places,
             facts,
+            constraints,
             gauges,
             alive,
         })
     }
 
     /// Begins a generation, or says why not. Busy means that slots and queue are full.
-    pub fn start(&self, start: Start) -> Result<Frames, Refused> {
-        let request = Request::check(start, &self.facts)?;
+    pub async fn start(&self, start: Start) -> Result<Frames, Refused> {
+        let request = self.check(start).await?;
         let permit = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| Refused {
@@ -139,6 +142,19 @@ impl Engine {
             .send(Command::Start(Box::new(job)))
             .map_err(|_| stopped())?;
         Ok(Frames(frames))
+    }
+
+    /// Constraints are compiled on a thread where nobody waits for anything else.
+    async fn check(&self, start: Start) -> Result<Request, Refused> {
+        let (facts, constraints) = (self.facts, Arc::clone(&self.constraints));
+        if start.constraint.is_none() {
+            return Ok(Request::check(start, &facts, &constraints)?);
+        }
+        let check = move || Request::check(start, &facts, &constraints);
+        match tokio::task::spawn_blocking(check).await {
+            Ok(checked) => Ok(checked?),
+            Err(_) => Err(stopped()),
+        }
     }
 
     /// Asks the decode thread itself whether it serves. Waits as long as a step takes; whoever asks
@@ -185,7 +201,7 @@ pub(crate) fn stopped() -> Refused {
 fn decode_thread(
     config: &Config,
     inbox: Receiver<Command>,
-    loaded: oneshot::Sender<Result<Facts, load::Error>>,
+    loaded: oneshot::Sender<Result<(Facts, Arc<Constraints>), load::Error>>,
     gauges: Arc<Gauges>,
 ) {
     let model = match Model::load(&config.model) {
@@ -201,7 +217,8 @@ fn decode_thread(
         vocabulary: model.vocabulary(),
         context_tokens: config.context_tokens,
     };
-    if loaded.send(Ok(facts)).is_ok() {
+    let constraints = Arc::clone(model.constraints());
+    if loaded.send(Ok((facts, constraints))).is_ok() {
         Worker::new(decoder, inbox, facts, config.slots, gauges).run();
     }
 }

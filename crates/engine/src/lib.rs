@@ -19,7 +19,6 @@ pub mod choose;
 pub mod config;
 pub mod decoder;
 pub mod engine;
-pub mod grammar;
 pub mod kernels;
 pub mod load;
 pub mod model;

@@ -4,13 +4,16 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::{LlamaCppError, LogOptions, send_logs_to_tracing};
+
+use remuda_tokens::constraint::{Constraints, Word};
 
 use crate::config::Config;
 use crate::kernels;
@@ -26,6 +29,7 @@ static BACKEND: OnceLock<Result<LlamaBackend, LlamaCppError>> = OnceLock::new();
 pub struct Model {
     llama: LlamaModel,
     end_of_generation: Vec<bool>,
+    constraints: Arc<Constraints>,
 }
 
 impl fmt::Debug for Model {
@@ -50,14 +54,11 @@ impl Model {
                 path: path.to_owned(),
             });
         }
-        let vocabulary = llama.vocab();
-        let end_of_generation = vocabulary
-            .tokens()
-            .map(|token| vocabulary.is_eog(token))
-            .collect();
+        let words: Vec<Word> = llama.vocab().tokens().map(|id| word(&llama, id)).collect();
         Ok(Self {
             llama,
-            end_of_generation,
+            end_of_generation: words.iter().map(|word| word.ends).collect(),
+            constraints: Arc::new(Constraints::new(&words)),
         })
     }
 
@@ -83,8 +84,9 @@ impl Model {
             .collect()
     }
 
-    pub(crate) fn llama(&self) -> &LlamaModel {
-        &self.llama
+    /// What compiles constraints for this vocabulary.
+    pub fn constraints(&self) -> &Arc<Constraints> {
+        &self.constraints
     }
 
     /// Bytes of cache for all slots: keys and values of two bytes each in every layer.
@@ -112,6 +114,15 @@ impl Model {
                 needed_bytes,
                 source,
             })
+    }
+}
+
+fn word(llama: &LlamaModel, token: LlamaToken) -> Word {
+    let vocabulary = llama.vocab();
+    Word {
+        bytes: vocabulary.token_to_piece(token, true, None),
+        control: vocabulary.is_control(token),
+        ends: vocabulary.is_eog(token),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use remuda_tokens::{Constraints, Follower, constraint};
 use remuda_types::Digest;
 use remuda_wire::infer::{Refused, RefusedReason, Sampler, Start};
 
@@ -22,7 +23,7 @@ pub struct Facts {
 }
 
 /// A generation that this engine can run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// Never empty; ids are in the vocabulary.
     pub prompt: Vec<u32>,
@@ -36,14 +37,14 @@ pub struct Request {
     pub seed: u64,
     /// Tokens in all; fits the context together with the prompt.
     pub max_tokens: u32,
-    /// GBNF, not compiled yet.
-    pub grammar: Option<String>,
+    /// What the output must follow, as far as it has come.
+    pub constraint: Option<Follower>,
     /// Candidates to report with each token.
     pub top_logprobs: u8,
 }
 
 /// Why a request cannot be run.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It is for other weights.
     #[error("the model here is {here}")]
@@ -82,6 +83,9 @@ pub enum Error {
         /// Tokens asked for.
         max_tokens: u32,
     },
+    /// The constraint cannot be followed.
+    #[error(transparent)]
+    Constraint(#[from] constraint::Error),
     /// A number of the sampler is out of bounds.
     #[error("`{field}` is out of bounds: {bounds}")]
     Sampler {
@@ -100,6 +104,7 @@ impl From<Error> for Refused {
             | Error::UnknownToken { .. }
             | Error::TooLong { .. }
             | Error::TooManyGenerated { .. }
+            | Error::Constraint(_)
             | Error::Sampler { .. } => RefusedReason::Invalid,
         };
         Self {
@@ -110,13 +115,16 @@ impl From<Error> for Refused {
 }
 
 impl Request {
-    /// Checks `start` against what the engine is.
-    pub fn check(start: Start, facts: &Facts) -> Result<Self, Error> {
+    /// Checks `start` against what the engine is. A constraint may take a while to compile.
+    pub fn check(start: Start, facts: &Facts, constraints: &Constraints) -> Result<Self, Error> {
         check_model(&start, facts)?;
         check_tokens(&start, facts)?;
         check_length(&start, facts)?;
         check_bounds(&start)?;
+        let constraint = start.constraint.as_ref();
+        let constraint = constraint.map(|text| constraints.compile(text, &start.generated));
         Ok(Self {
+            constraint: constraint.transpose()?,
             rule: rule(&start.sampler),
             penalties: Penalties {
                 frequency: start.sampler.frequency_penalty,
@@ -126,7 +134,6 @@ impl Request {
             generated: start.generated,
             seed: start.seed,
             max_tokens: start.max_tokens,
-            grammar: start.grammar,
             top_logprobs: start.top_logprobs,
         })
     }
@@ -236,7 +243,7 @@ mod tests {
             sampler: Sampler::default(),
             seed: 0,
             max_tokens: 13,
-            grammar: None,
+            constraint: None,
             top_logprobs: 0,
         }
     }
@@ -244,7 +251,7 @@ mod tests {
     fn refused(change: impl FnOnce(&mut Start)) -> Option<Error> {
         let mut start = start();
         change(&mut start);
-        Request::check(start, &FACTS).err()
+        Request::check(start, &FACTS, &Constraints::new(&[])).err()
     }
 
     #[test]
@@ -290,7 +297,7 @@ mod tests {
             max_tokens: u32,
         ) {
             let asked = Start { prompt, generated, max_tokens, ..start() };
-            if let Ok(request) = Request::check(asked, &FACTS) {
+            if let Ok(request) = Request::check(asked, &FACTS, &Constraints::new(&[])) {
                 prop_assert!(!request.prompt.is_empty());
                 prop_assert!(request.generated.len() <= request.max_tokens as usize);
                 prop_assert!(request.prompt.len() + request.max_tokens as usize <= 16);

@@ -1,11 +1,11 @@
 //! One generation in a slot.
 
+use remuda_tokens::Follower;
 use remuda_wire::infer::{End, EndReason, Token};
 
 use crate::cache::Cache;
 use crate::choose::{Chooser, Draw, Occurrences};
 use crate::decoder::Ticket;
-use crate::grammar::{self, Grammar};
 use crate::logprobs;
 use crate::model::Model;
 use crate::noise::Noise;
@@ -23,7 +23,6 @@ pub(crate) struct Sequence {
     reused: usize,
     request: Request,
     occurrences: Occurrences,
-    grammar: Option<Grammar>,
 }
 
 /// What came of one row of logits.
@@ -36,17 +35,8 @@ pub(crate) enum Next {
 }
 
 impl Sequence {
-    /// Prepares `request`; grammar and penalties are rebuilt from what was generated.
-    pub(crate) fn new(
-        ticket: Ticket,
-        mut request: Request,
-        model: &Model,
-    ) -> Result<Self, grammar::Error> {
-        let grammar = request
-            .grammar
-            .take()
-            .map(|text| Grammar::compile(model, &text, &request.generated))
-            .transpose()?;
+    /// Prepares `request`; penalties are rebuilt from what was generated.
+    pub(crate) fn new(ticket: Ticket, mut request: Request) -> Self {
         let mut occurrences = Occurrences::default();
         request
             .generated
@@ -55,7 +45,7 @@ impl Sequence {
         let prompt = request.prompt.len();
         let mut history = std::mem::take(&mut request.prompt);
         history.append(&mut request.generated);
-        Ok(Self {
+        Self {
             ticket,
             history,
             prompt,
@@ -63,8 +53,7 @@ impl Sequence {
             reused: 0,
             request,
             occurrences,
-            grammar,
-        })
+        }
     }
 
     pub(crate) fn history(&self) -> &[u32] {
@@ -77,9 +66,14 @@ impl Sequence {
         self.evaluated = reused;
     }
 
-    /// Whether nothing is left to generate.
-    pub(crate) fn complete(&self) -> bool {
-        self.index() >= self.request.max_tokens
+    /// Why nothing is left to generate, if so.
+    pub(crate) fn is_over(&self) -> Option<EndReason> {
+        let constraint = self.request.constraint.as_ref();
+        if constraint.is_some_and(Follower::is_complete) {
+            Some(EndReason::Stop)
+        } else {
+            (self.index() >= self.request.max_tokens).then_some(EndReason::Length)
+        }
     }
 
     /// The index of the next token in the output.
@@ -114,7 +108,7 @@ impl Sequence {
             penalties: self.request.penalties,
             occurrences: &self.occurrences,
             noise: Noise::at(self.request.seed, self.history.len() as u64),
-            grammar: self.grammar.as_mut(),
+            constraint: self.request.constraint.as_mut(),
         };
         match chooser.choose(logits, &mut draw) {
             Some(token) if !model.ends(token) => self.append(token, logits),
@@ -132,10 +126,10 @@ impl Sequence {
         };
         self.history.push(id);
         self.occurrences.count(id);
-        if let Some(grammar) = &mut self.grammar {
-            grammar.accept(id);
+        if let Some(constraint) = &mut self.request.constraint {
+            constraint.accept(id);
         }
-        Next::Token(token, self.complete().then_some(EndReason::Length))
+        Next::Token(token, self.is_over())
     }
 
     /// The closing frame.

@@ -106,7 +106,7 @@ async fn generate(
     mut connection: Connection,
 ) -> Result<(), FrameError> {
     let request = start.request;
-    match engine.start(start) {
+    match engine.start(start).await {
         Ok(frames) => relay(frames, connection).await,
         Err(refused) => {
             tracing::debug!(%request, reason = ?refused.reason, "refused");

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod class;
+pub mod constraint;
 pub mod digest;
 pub mod id;
 pub mod lookup;
@@ -19,6 +20,7 @@ pub mod tier;
 pub mod time;
 
 pub use class::{Class, ClassChoice, ClassChoiceError, ClassError};
+pub use constraint::Constraint;
 pub use digest::{Digest, DigestError, Label};
 pub use id::{
     ApiKeyId, ClaimId, CommandId, Entropy, GatewayKey, IdError, LeaseId, NodeKey, ProjectId,

@@ -5,7 +5,7 @@
 //! The node passes frames between gateway and engine as they are.
 
 use minicbor::{Decode, Encode};
-use remuda_types::{Digest, LeaseId, RequestId};
+use remuda_types::{Constraint, Digest, LeaseId, RequestId};
 
 use crate::grant::SignedGrant;
 
@@ -61,12 +61,12 @@ pub struct Start {
     /// How many tokens in all, those in `generated` counted.
     #[n(6)]
     pub max_tokens: u32,
-    /// A GBNF grammar that the output must follow.
-    #[n(7)]
-    pub grammar: Option<String>,
     /// How many of the likeliest tokens to report with each token (at most 20).
     #[n(8)]
     pub top_logprobs: u8,
+    /// What the text of the output must follow, that of `generated` included.
+    #[n(9)]
+    pub constraint: Option<Constraint>,
 }
 
 /// The sampler: temperature zero is greedy; otherwise Gumbel-max over the top `top_k` whose mass
@@ -193,7 +193,7 @@ pub struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]
 pub enum RefusedReason {
-    /// The request can be served nowhere (too long, malformed grammar).
+    /// The request can be served nowhere (too long, a constraint that cannot be followed).
     #[n(0)]
     Invalid,
     /// This replica is full or not ready; another may serve.

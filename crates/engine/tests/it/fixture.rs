@@ -60,7 +60,7 @@ pub(crate) fn request(prompt: Vec<u32>, rule: Rule, seed: u64, max_tokens: u32) 
         penalties: Penalties::default(),
         seed,
         max_tokens,
-        grammar: None,
+        constraint: None,
         top_logprobs: 0,
     }
 }

@@ -5,8 +5,8 @@
     reason = "a fixture that fails ends its test"
 )]
 
+mod constraint;
 mod fixture;
-mod grammar;
 mod invariance;
 mod load;
 mod protocol;

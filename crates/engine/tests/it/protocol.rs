@@ -9,6 +9,7 @@ use remuda_engine::serve;
 use remuda_engine::{Config, serve as serve_module};
 use remuda_types::{Digest, Entropy, RequestId, Time};
 use remuda_wire::frame::Frames;
+use remuda_types::Constraint;
 use remuda_wire::infer::{Ask, EndReason, Ready, RefusedReason, Reply, Sampler, Start, Token};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -88,15 +89,15 @@ fn start(max_tokens: u32) -> Start {
         sampler: Sampler::default(),
         seed: 1,
         max_tokens,
-        grammar: None,
+        constraint: None,
         top_logprobs: 0,
     }
 }
 
-/// A start that no end-of-generation token cuts short: its grammar has no end.
+/// A start that no end-of-generation token cuts short: what it must follow has no end.
 fn endless() -> Ask {
     Ask::Start(Box::new(Start {
-        grammar: Some("root ::= [a-z ] root".into()),
+        constraint: Some(Constraint::Lark("start: (/[a-z ]/)~1000".into())),
         ..start(400)
     }))
 }
@@ -227,7 +228,7 @@ async fn wrong_requests_and_malformed_frames_are_refused() {
             (start(512), RefusedReason::Invalid),
             (
                 Start {
-                    grammar: Some("not one".into()),
+                    constraint: Some(Constraint::Lark("not one".into())),
                     ..start(4)
                 },
                 RefusedReason::Invalid,

@@ -238,7 +238,7 @@ impl Driver {
             sampler: self.job.sampler,
             seed: self.job.seed,
             max_tokens: self.job.max_tokens.get(),
-            grammar: None,
+            constraint: None,
             top_logprobs: 0,
         }
     }

@@ -109,7 +109,7 @@ impl Request {
             sampler: Sampler::default(),
             seed,
             max_tokens,
-            grammar: None,
+            constraint: None,
             top_logprobs: 0,
         };
         self.asks.send(&Ask::Start(Box::new(start))).await.unwrap();
