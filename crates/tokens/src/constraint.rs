@@ -279,7 +279,7 @@ mod tests {
         for constraint in [
             Constraint::Schema("{".to_owned()),
             Constraint::Schema(r#"{"type":"nothing"}"#.to_owned()),
-            Constraint::Schema(r##"{"$ref":"https://elsewhere/schema"}"##.to_owned()),
+            Constraint::Schema(r#"{"$ref":"https://elsewhere/schema"}"#.to_owned()),
             Constraint::Lark("start: missing".to_owned()),
             Constraint::Regex("[".to_owned()),
         ] {

@@ -14,6 +14,7 @@ pub mod prompt;
 pub mod stop;
 pub mod template;
 pub mod tokenizer;
+pub mod tools;
 
 pub use constraint::{Constraints, Follower};
 pub use detokenizer::Detokenizer;

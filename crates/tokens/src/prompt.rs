@@ -44,15 +44,13 @@ pub fn prepare(
     conversation: &Conversation,
 ) -> Result<Prompt, Error> {
     let begins = |c| tokenizer.specials().starts_control(c);
-    if !conversation
-        .messages
-        .iter()
-        .any(|message| message.content.contains(begins))
-    {
+    let conversation = &*template.fitting(conversation);
+    let texts = texts(conversation);
+    if !texts.iter().any(|text| text.contains(begins)) {
         let text = template.render(conversation)?;
         return encode(tokenizer, text, None);
     }
-    let guard = pick_guard(template, conversation).ok_or(Error::NoGuard)?;
+    let guard = pick_guard(template, &texts).ok_or(Error::NoGuard)?;
     let light = template.render(&guarded(conversation, |text, at, _| {
         tokenizer.specials().control_at(text, at).then_some(guard)
     }))?;
@@ -79,14 +77,18 @@ fn encode(tokenizer: &Tokenizer, text: String, guard: Option<char>) -> Result<Pr
     Ok(Prompt { text, ids })
 }
 
-/// A noncharacter of the block U+FDD0..=U+FDEF that neither template nor messages contain.
-fn pick_guard(template: &ChatTemplate, conversation: &Conversation) -> Option<char> {
+/// All that the conversation's author wrote.
+fn texts(conversation: &Conversation) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut seen = conversation.clone();
+    seen.map_texts(&mut |text| texts.push(std::mem::take(text)));
+    texts
+}
+
+/// A noncharacter of the block U+FDD0..=U+FDEF that neither template nor texts contain.
+fn pick_guard(template: &ChatTemplate, texts: &[String]) -> Option<char> {
     let used = |guard: char| {
-        template.source().contains(guard)
-            || conversation
-                .messages
-                .iter()
-                .any(|message| message.content.contains(guard))
+        template.source().contains(guard) || texts.iter().any(|text| text.contains(guard))
     };
     ('\u{fdd0}'..='\u{fdef}').find(|guard| !used(*guard))
 }
@@ -97,12 +99,11 @@ fn guarded(
     after: impl Fn(&str, usize, char) -> Option<char>,
 ) -> Conversation {
     let mut guarded = conversation.clone();
-    for message in &mut guarded.messages {
-        let text = &message.content;
+    guarded.map_texts(&mut |text| {
         let each = text
             .char_indices()
             .flat_map(|(at, c)| [Some(c), after(text, at, c)]);
-        message.content = each.flatten().collect();
-    }
+        *text = each.flatten().collect();
+    });
     guarded
 }

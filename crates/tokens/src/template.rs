@@ -11,11 +11,15 @@
 mod functions;
 mod json;
 
+use std::borrow::Cow;
+
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 use remuda_types::Time;
 
 use crate::gguf::Metadata;
+use crate::tools::{Style, Tool, ToolCall, spelled};
 
 /// Longest template source in bytes; the longest known have 30 KiB.
 pub const MAX_SOURCE_BYTES: usize = 256 << 10;
@@ -79,12 +83,16 @@ pub enum Role {
 }
 
 /// One message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
     /// What is said; parts are joined by the caller.
     pub content: String,
+    /// Calls that an assistant made.
+    pub tool_calls: Vec<ToolCall>,
+    /// The call whose result this is.
+    pub tool_call_id: Option<String>,
 }
 
 impl Role {
@@ -101,19 +109,39 @@ impl Role {
 }
 
 impl Message {
+    /// A message of nothing but text.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self {
+            role,
+            content: content.into(),
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+        }
+    }
+
     fn value(&self) -> Value {
-        Value::from_pairs([
-            ("role", self.role.name()),
-            ("content", self.content.as_str()),
-        ])
+        let mut fields = vec![
+            ("role", Value::from(self.role.name())),
+            ("content", Value::from(self.content.as_str())),
+        ];
+        if !self.tool_calls.is_empty() {
+            let calls: Vec<_> = self.tool_calls.iter().map(ToolCall::json).collect();
+            fields.push(("tool_calls", Value::from(Serde(calls))));
+        }
+        if let Some(id) = &self.tool_call_id {
+            fields.push(("tool_call_id", Value::from(id.as_str())));
+        }
+        Value::from_pairs(fields)
     }
 }
 
 /// What a template is given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Conversation {
     /// The messages, oldest first.
     pub messages: Vec<Message>,
+    /// Functions that the model may call.
+    pub tools: Vec<Tool>,
     /// Whether the model is to answer now: the prompt then ends where its answer begins.
     pub add_generation_prompt: bool,
     /// What the template is told when it asks for the date, as UTC.
@@ -125,6 +153,7 @@ pub struct Conversation {
 pub struct ChatTemplate {
     environment: Environment<'static>,
     source: String,
+    style: Option<Style>,
     bos: String,
     eos: String,
 }
@@ -146,6 +175,7 @@ impl ChatTemplate {
         Ok(Self {
             environment,
             source: source.to_owned(),
+            style: Style::of_template(source),
             bos,
             eos,
         })
@@ -185,6 +215,20 @@ impl ChatTemplate {
         }
     }
 
+    /// How the model that this is the template of writes calls.
+    pub fn tool_style(&self) -> Style {
+        self.style.unwrap_or(Style::Tagged)
+    }
+
+    /// The conversation as this template can show it: with tools, or with tools in words.
+    pub(crate) fn fitting<'a>(&self, conversation: &'a Conversation) -> Cow<'a, Conversation> {
+        if self.style.is_none() && conversation.speaks_of_tools() {
+            Cow::Owned(spelled(conversation))
+        } else {
+            Cow::Borrowed(conversation)
+        }
+    }
+
     /// The variables that Hugging Face's `apply_chat_template` sets.
     fn variables(&self, conversation: &Conversation) -> Value {
         context! {
@@ -192,10 +236,64 @@ impl ChatTemplate {
             add_generation_prompt => conversation.add_generation_prompt,
             bos_token => self.bos.as_str(),
             eos_token => self.eos.as_str(),
-            tools => Value::from(()),
+            tools => tools(&conversation.tools),
             documents => Value::from(()),
             strftime_now => functions::strftime(conversation.now),
         }
+    }
+}
+
+/// Templates ask whether there are tools, not how many.
+fn tools(tools: &[Tool]) -> Value {
+    if tools.is_empty() {
+        return Value::from(());
+    }
+    Value::from(Serde(tools.iter().map(Tool::json).collect::<Vec<_>>()))
+}
+
+impl Conversation {
+    /// Changes all texts that its author wrote.
+    pub(crate) fn map_texts(&mut self, change: &mut impl FnMut(&mut String)) {
+        for message in &mut self.messages {
+            change(&mut message.content);
+            message.tool_call_id.iter_mut().for_each(&mut *change);
+            for call in &mut message.tool_calls {
+                change(&mut call.id);
+                change(&mut call.name);
+                map_json(&mut call.arguments, change);
+            }
+        }
+        for tool in &mut self.tools {
+            change(&mut tool.name);
+            tool.description.iter_mut().for_each(&mut *change);
+            tool.parameters
+                .iter_mut()
+                .for_each(|schema| map_json(schema, change));
+        }
+    }
+
+    fn speaks_of_tools(&self) -> bool {
+        let in_message = |message: &Message| {
+            message.role == Role::Tool || !message.tool_calls.is_empty()
+        };
+        !self.tools.is_empty() || self.messages.iter().any(in_message)
+    }
+}
+
+fn map_json(value: &mut serde_json::Value, change: &mut impl FnMut(&mut String)) {
+    use serde_json::Value::{Array, Object, String};
+    match value {
+        String(text) => change(text),
+        Array(values) => values.iter_mut().for_each(|value| map_json(value, change)),
+        Object(fields) => {
+            let changed = std::mem::take(fields).into_iter().map(|(mut name, mut value)| {
+                change(&mut name);
+                map_json(&mut value, change);
+                (name, value)
+            });
+            *fields = changed.collect();
+        }
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
     }
 }
 

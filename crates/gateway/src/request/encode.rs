@@ -35,6 +35,7 @@ fn ids(model: &Model, input: Input, now: Time) -> Result<Vec<u32>, Refusal> {
         Input::Chat(messages) => {
             let conversation = Conversation {
                 messages,
+                tools: Vec::new(),
                 add_generation_prompt: true,
                 now,
             };

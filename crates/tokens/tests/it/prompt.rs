@@ -7,12 +7,9 @@ use remuda_types::Time;
 use crate::sample::{self, IM_END, IM_START, Item};
 
 fn user(content: &str) -> Conversation {
-    let message = Message {
-        role: Role::User,
-        content: content.to_owned(),
-    };
     Conversation {
-        messages: vec![message],
+        messages: vec![Message::new(Role::User, content)],
+        tools: Vec::new(),
         add_generation_prompt: true,
         now: Time::EPOCH,
     }

@@ -39,16 +39,17 @@ fn ids(value: &Value) -> Vec<u32> {
 }
 
 fn conversation(messages: &Value) -> Conversation {
-    let message = |message: &Value| Message {
-        role: match message["role"].as_str().unwrap() {
+    let message = |message: &Value| {
+        let role = match message["role"].as_str().unwrap() {
             "system" => Role::System,
             "assistant" => Role::Assistant,
             _ => Role::User,
-        },
-        content: message["content"].as_str().unwrap().to_owned(),
+        };
+        Message::new(role, message["content"].as_str().unwrap())
     };
     Conversation {
         messages: messages.as_array().unwrap().iter().map(message).collect(),
+        tools: Vec::new(),
         add_generation_prompt: true,
         now: Time::EPOCH,
     }

@@ -2,16 +2,18 @@
 
 use proptest::prelude::*;
 use remuda_tokens::template::{Error, MAX_SOURCE_BYTES};
-use remuda_tokens::{ChatTemplate, Conversation, Message, Role};
+use remuda_tokens::tools::{Style, Tool, ToolCall};
+use remuda_tokens::{ChatTemplate, Conversation, Message, Role, Tokenizer, prompt};
 use remuda_types::Time;
+use serde_json::json;
+
+use crate::sample;
 
 fn conversation(messages: &[(Role, &str)]) -> Conversation {
-    let message = |(role, content): &(Role, &str)| Message {
-        role: *role,
-        content: (*content).to_owned(),
-    };
+    let message = |(role, content): &(Role, &str)| Message::new(*role, *content);
     Conversation {
         messages: messages.iter().map(message).collect(),
+        tools: Vec::new(),
         add_generation_prompt: true,
         // 2026-11-22T10:00:00Z
         now: Time::from_millis(1_795_341_600_000),
@@ -154,4 +156,59 @@ proptest! {
             prop_assert!(text.len() <= remuda_tokens::template::MAX_PROMPT_BYTES);
         }
     }
+}
+
+fn with_tools() -> Conversation {
+    let call = ToolCall {
+        id: "c1".to_owned(),
+        name: "look".to_owned(),
+        arguments: json!({"at": "left"}),
+    };
+    let mut conversation = conversation(&[
+        (Role::User, "What is there?"),
+        (Role::Assistant, "Let me see."),
+        (Role::Tool, "a door"),
+    ]);
+    conversation.messages[1].tool_calls = vec![call];
+    conversation.messages[2].tool_call_id = Some("c1".to_owned());
+    conversation.tools = vec![Tool {
+        name: "look".to_owned(),
+        description: Some("Looks.".to_owned()),
+        parameters: Some(json!({"type": "object", "properties": {"at": {"type": "string"}}})),
+    }];
+    conversation
+}
+
+/// A template in the manner of Qwen's.
+const TAGGED: &str = "{% for tool in tools or [] %}{{ tool | tojson }}\n{% endfor %}\
+    {% for m in messages %}{{ m.role }}: {{ m.content }}\
+    {% for c in m.tool_calls or [] %}<tool_call>{{ c.function.name }} {{ c.function.arguments | tojson }}</tool_call>{% endfor %}\
+    {{ m.tool_call_id }}\n{% endfor %}";
+
+#[test]
+fn templates_that_know_tools_are_given_them() {
+    let template = ChatTemplate::compile(TAGGED, "", "").unwrap();
+    assert_eq!(template.tool_style(), Style::Tagged);
+    assert_eq!(
+        template.render(&with_tools()).unwrap(),
+        "{\"type\": \"function\", \"function\": {\"name\": \"look\", \"description\": \"Looks.\", \
+         \"parameters\": {\"type\": \"object\", \"properties\": {\"at\": {\"type\": \"string\"}}}}}\n\
+         user: What is there?\n\
+         assistant: Let me see.<tool_call>look {\"at\": \"left\"}</tool_call>\n\
+         tool: a doorc1\n"
+    );
+}
+
+#[test]
+fn others_are_told_of_tools_in_words() {
+    let plain = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}";
+    let template = ChatTemplate::compile(plain, "", "").unwrap();
+    let tokenizer = Tokenizer::from_gguf(&sample::parse(&sample::model())).unwrap();
+    let prompt = prompt::prepare(&template, &tokenizer, &with_tools()).unwrap();
+    assert!(prompt.text.starts_with("<system># Tools\n"), "{}", prompt.text);
+    assert!(prompt.text.contains("<tools>\n{\"type\":\"function\""));
+    let end = "<user>What is there?\n\
+        <assistant>Let me see.\n<tool_call>\n{\"name\":\"look\",\"arguments\":{\"at\":\"left\"}}\n</tool_call>\n\
+        <user><tool_response>\na door\n</tool_response>\n";
+    assert!(prompt.text.ends_with(end), "{}", prompt.text);
 }

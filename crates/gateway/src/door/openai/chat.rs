@@ -91,7 +91,7 @@ fn read(at: usize, sent: Sent) -> Result<Message, Refusal> {
             return Err(Refusal::parameter(name, "a message needs `content`"));
         }
     };
-    Ok(Message { role, content })
+    Ok(Message::new(role, content))
 }
 
 fn joined(at: usize, parts: Vec<Part>) -> Result<String, Refusal> {
