@@ -1,7 +1,17 @@
 //! The HTTP listeners: OpenAI's API for clients, and what operators look at.
 
+mod advice;
+mod answers;
+mod anthropic;
+mod both;
+mod call;
 mod connections;
+mod fields;
+mod map_only;
 mod openai;
+mod sse;
+mod toolbox;
+mod upload;
 
 use std::sync::Arc;
 
@@ -16,7 +26,10 @@ use crate::gateway::Gateway;
 
 /// Serves clients until the gateway stops.
 pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
-    let router = openai::routes()
+    let apis = both::routes()
+        .merge(openai::routes())
+        .merge(anthropic::routes());
+    let router = both::with_fallbacks(apis)
         .route("/health", get(|| async { "ok\n" }))
         .route("/ready", get(ready))
         .with_state(Arc::clone(&gateway));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use remuda_link::Clock;
 use remuda_routing::RateLimiter;
+use remuda_tokens::Constraints;
 use remuda_types::{NodeKey, RequestId};
 use remuda_wire::gateway::{GatewayRequest, ReplicaRoute, RouteTable, Sighting};
 use tokio::sync::Semaphore;
@@ -35,6 +36,8 @@ pub(crate) struct Gateway {
     pub(crate) treasury: Treasury,
     pub(crate) spool: Spool,
     pub(crate) models: Arc<Models>,
+    /// What constraints are checked with.
+    pub(crate) constraints: Arc<Constraints>,
     /// As many texts are encoded at once.
     pub(crate) encoders: Arc<Semaphore>,
     pub(crate) nodes: Nodes,

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use remuda_link::{Allowance, BindError, ClientError, Clock, Endpoint, Patience, SecretKey};
+use remuda_tokens::Constraints;
 use remuda_types::GatewayKey;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -147,6 +148,7 @@ fn open(config: Config, endpoint: &Endpoint) -> Result<(Arc<Gateway>, JoinHandle
         treasury: Treasury::new(policies.purse, spool.clone(), recovered, clock.now()),
         spool,
         models: Arc::new(models),
+        constraints: Arc::new(Constraints::of_bytes()),
         encoders: Arc::new(Semaphore::new(cores())),
         nodes: Nodes::new(endpoint.clone(), limits.dial_within),
         control: ControlLink::new(endpoint.clone(), config.control.clone(), limits.ask_within),

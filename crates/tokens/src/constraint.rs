@@ -145,8 +145,8 @@ fn grammar(constraint: &Constraint) -> Result<TopLevelGrammar, Error> {
     }
 }
 
-/// A text may be the regular expression of a `pattern`.
-fn check_texts(schema: &Value) -> Result<(), TooLong> {
+/// Whether the texts of a schema are short enough: each may be the regular expression of a `pattern`.
+pub fn check_texts(schema: &Value) -> Result<(), TooLong> {
     let short = |text| within("a text in the schema", text, MAX_GRAMMAR_BYTES);
     match schema {
         Value::String(text) => short(text),
@@ -187,7 +187,9 @@ impl Follower {
         if self.ends.contains(&token) {
             return self.may_end();
         }
-        self.matcher.validate_tokens(&[token]).is_ok_and(|valid| valid == 1)
+        self.matcher
+            .validate_tokens(&[token])
+            .is_ok_and(|valid| valid == 1)
     }
 
     /// Whether the output may end here.
@@ -256,7 +258,9 @@ mod tests {
         let regex = Constraint::Regex("a+".to_owned());
         let end = 256;
         for (text, may_end) in [("", false), ("a", true)] {
-            let mut follower = Constraints::of_bytes().compile(&regex, &tokens(text)).unwrap();
+            let mut follower = Constraints::of_bytes()
+                .compile(&regex, &tokens(text))
+                .unwrap();
             let mut values = vec![0.0; end + 1];
             follower.mask(&mut values);
             assert_eq!(values[end] > f32::NEG_INFINITY, may_end, "{text:?}");
@@ -264,13 +268,19 @@ mod tests {
             let open = values.iter().filter(|value| **value > f32::NEG_INFINITY);
             assert_eq!(open.count(), 1 + usize::from(may_end));
         }
-        let whole = Constraints::of_bytes().compile(&Constraint::Regex("aa".to_owned()), &tokens("aa"));
+        let whole =
+            Constraints::of_bytes().compile(&Constraint::Regex("aa".to_owned()), &tokens("aa"));
         assert!(whole.unwrap().is_complete());
     }
 
     #[test]
     fn what_cannot_be_followed_says_why() {
-        let refused = |constraint| Constraints::of_bytes().compile(&constraint, &[]).map(|_| ()).unwrap_err();
+        let refused = |constraint| {
+            Constraints::of_bytes()
+                .compile(&constraint, &[])
+                .map(|_| ())
+                .unwrap_err()
+        };
         let long = Constraint::Regex("x".repeat(MAX_GRAMMAR_BYTES + 1));
         assert!(matches!(refused(long), Error::TooLong(_)));
         let pattern = "x".repeat(MAX_GRAMMAR_BYTES + 1);

@@ -48,7 +48,7 @@ pub enum Step {
 ///
 /// The sequence that is complete first wins; of two complete at the same character, the longer. So the
 /// outcome does not depend on how the text was cut.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct StopMatcher {
     stops: Vec<String>,
     held: String,

@@ -273,9 +273,8 @@ impl Conversation {
     }
 
     fn speaks_of_tools(&self) -> bool {
-        let in_message = |message: &Message| {
-            message.role == Role::Tool || !message.tool_calls.is_empty()
-        };
+        let in_message =
+            |message: &Message| message.role == Role::Tool || !message.tool_calls.is_empty();
         !self.tools.is_empty() || self.messages.iter().any(in_message)
     }
 }
@@ -286,11 +285,13 @@ fn map_json(value: &mut serde_json::Value, change: &mut impl FnMut(&mut String))
         String(text) => change(text),
         Array(values) => values.iter_mut().for_each(|value| map_json(value, change)),
         Object(fields) => {
-            let changed = std::mem::take(fields).into_iter().map(|(mut name, mut value)| {
-                change(&mut name);
-                map_json(&mut value, change);
-                (name, value)
-            });
+            let changed = std::mem::take(fields)
+                .into_iter()
+                .map(|(mut name, mut value)| {
+                    change(&mut name);
+                    map_json(&mut value, change);
+                    (name, value)
+                });
             *fields = changed.collect();
         }
         serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}

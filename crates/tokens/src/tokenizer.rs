@@ -285,6 +285,14 @@ impl Tokenizer {
         self.vocabulary.text(id)
     }
 
+    /// How a token reads where it is shown by itself: its bytes, or the text of a control token.
+    pub fn spelling(&self, id: u32) -> &[u8] {
+        match self.token_bytes(id) {
+            Some(bytes) if !bytes.is_empty() => bytes,
+            Some(_) | None => self.token_text(id).unwrap_or_default().as_bytes(),
+        }
+    }
+
     /// What kind of token this is.
     pub fn token_kind(&self, id: u32) -> Option<Kind> {
         self.vocabulary.kind(id)

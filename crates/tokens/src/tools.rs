@@ -12,7 +12,7 @@ mod spelled;
 
 use serde_json::{Value, json};
 
-pub use grammar::{Choice, Mixed, constraint, schema};
+pub use grammar::{Choice, Mixed, arguments, constraint, schema};
 pub use reader::{Piece, Reader};
 pub(crate) use spelled::spelled;
 
@@ -25,6 +25,8 @@ pub struct Tool {
     pub description: Option<String>,
     /// A JSON schema of its arguments, an object; none has no arguments.
     pub parameters: Option<Value>,
+    /// Whether its schema must be kept to; a schema that cannot be is then refused.
+    pub strict: bool,
 }
 
 /// A call that the model made earlier in a conversation.

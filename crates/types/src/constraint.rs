@@ -5,8 +5,12 @@ use minicbor::{Decode, Encode};
 /// The longest JSON schema, in bytes.
 pub const MAX_SCHEMA_BYTES: usize = 64 << 10;
 
-/// The longest grammar or regular expression, and the longest text in a schema, which may be one.
+/// The longest grammar or regular expression that a tenant may send, and the longest text in a schema,
+/// which may be one.
 pub const MAX_GRAMMAR_BYTES: usize = 16 << 10;
+
+/// The longest grammar that may be made of many schemas.
+pub const MAX_LARK_BYTES: usize = 256 << 10;
 
 /// What all the text of an output must follow. JSON schemas, Lark and regular expressions are what
 /// `llguidance` reads; OpenAI's API knows the same three.
@@ -40,7 +44,7 @@ impl Constraint {
     pub fn check_length(&self) -> Result<(), TooLong> {
         match self {
             Self::Schema(text) => within("the schema", text, MAX_SCHEMA_BYTES),
-            Self::Lark(text) => within("the grammar", text, MAX_GRAMMAR_BYTES),
+            Self::Lark(text) => within("the grammar", text, MAX_LARK_BYTES),
             Self::Regex(text) => within("the expression", text, MAX_GRAMMAR_BYTES),
         }
     }

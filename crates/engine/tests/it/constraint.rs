@@ -82,7 +82,10 @@ fn the_first_token_off_the_constraint_is_named() {
 fn hostile_constraints_end_no_process() {
     let chain = |rules: usize| {
         let chained = (0..rules).map(|n| format!("r{n}: r{}\n", n + 1));
-        format!("start: r0\n{}r{rules}: \"a\"\n", chained.collect::<String>())
+        format!(
+            "start: r0\n{}r{rules}: \"a\"\n",
+            chained.collect::<String>()
+        )
     };
     let nested = |open: &str, core: &str, shut: &str, depth: usize| {
         format!("{}{core}{}", open.repeat(depth), shut.repeat(depth))

@@ -5,32 +5,32 @@ use std::sync::{Arc, PoisonError};
 
 use remuda_routing::admission::keys::Key;
 use remuda_routing::admission::rate::Allowance;
-use remuda_routing::tranche::Refusal as NoMoney;
 use remuda_routing::{Denied, Rate};
 use remuda_tokens::StopMatcher;
 use remuda_types::{Digest, RequestId, Time, WorkloadId};
 use tracing::Instrument;
 
-use super::ask::Ask;
+use super::ask::{Ask, Input, Toolbox};
 use super::driver::{Driver, Job};
-use super::encode;
+use super::encode::{self, Terms};
+use super::hold::Holding;
 use super::outbox::{self, Inbox};
 use super::progress::Progress;
 use super::refusal::Refusal;
 use crate::entropy::random;
+use crate::fleet::Lane;
 use crate::gateway::Gateway;
-use crate::money::{Claim, Held};
+use crate::models::Model;
 use crate::node_link::fits;
 use crate::spool::Broken;
-
-/// An answer cut to what is left of a budget has at least so many tokens; below that the client is
-/// better told.
-const LEAST_ANSWER: u32 = 16;
 
 /// A request that runs.
 #[derive(Debug)]
 pub(crate) struct Started {
-    pub(crate) inbox: Inbox,
+    /// One for each answer, those to one input beside each other.
+    pub(crate) answers: Vec<Inbox>,
+    /// Of all inputs.
+    pub(crate) prompt_tokens: u64,
     pub(crate) workload: WorkloadId,
     pub(crate) at: Time,
 }
@@ -62,7 +62,7 @@ pub(crate) fn limit(gateway: &Gateway, key: &Key) -> Result<Option<Allowance>, R
     Ok(admitted.map_err(Denied::from)?)
 }
 
-/// Admits a request and starts its task.
+/// Admits a request and starts a task for each of its answers.
 pub(crate) async fn admit(
     gateway: &Arc<Gateway>,
     request: RequestId,
@@ -75,10 +75,98 @@ pub(crate) async fn admit(
     if !gateway.spool.is_sound() {
         return Err(Refusal::Spool(Broken));
     }
-    let stops = StopMatcher::new(ask.stops)?;
+    let stops = StopMatcher::new(ask.stops.clone())?;
+    let (offer, lane, model) = offer(gateway, key, &ask.model).await?;
+    let terms = Terms {
+        toolbox: ask.toolbox.clone(),
+        form: ask.form.clone(),
+    };
+    let mut holding = Holding::new(Arc::clone(gateway), offer.rate, *key);
+    let mut prepared = Vec::with_capacity(ask.inputs.len());
+    for input in &ask.inputs {
+        let input = encode::encode(gateway, &model, input.clone(), terms.clone(), offer.context);
+        let input = input.await?;
+        let room = room(&input.prompt, offer.context)?;
+        for answer in 0..ask.each {
+            let billed_prompt = if answer == 0 {
+                count(input.prompt.len())
+            } else {
+                0
+            };
+            let request = if holding.is_empty() {
+                request
+            } else {
+                gateway.request_id()
+            };
+            holding
+                .hold(request, billed_prompt, ask.max_tokens, room)
+                .await?;
+        }
+        prepared.push(input);
+    }
+
+    // From here on nothing is awaited: a client that leaves can no longer lose what is held.
+    let seed = ask.seed.unwrap_or_else(|| u64::from_le_bytes(random()));
+    let inputs = prepared
+        .iter()
+        .flat_map(|input| (0..ask.each).map(move |nth| (input, nth)));
+    let answers = inputs.zip(holding.take()).map(|((input, nth), hold)| {
+        let job = Job {
+            request: hold.request,
+            workload: offer.workload,
+            digest: offer.digest,
+            lane: Arc::clone(&lane),
+            model: Arc::clone(&model),
+            prompt: input.prompt.clone(),
+            sampler: ask.sampler,
+            seed: seed_of(seed, nth),
+            max_tokens: hold.max_tokens,
+            stops: stops.clone(),
+            stop_texts: ask.stops.clone(),
+            constraint: input.constraint.clone(),
+            style: input.style,
+            top_logprobs: ask.top_logprobs,
+            streamed: ask.streamed,
+            billed_prompt: hold.billed_prompt,
+            held: hold.held,
+        };
+        start(gateway, job)
+    });
+    let prompt_tokens = prepared.iter().map(|input| input.prompt.len() as u64);
+    Ok(Started {
+        prompt_tokens: prompt_tokens.sum(),
+        answers: answers.collect(),
+        workload: offer.workload,
+        at: gateway.clock.now(),
+    })
+}
+
+/// How many tokens a prompt has.
+pub(crate) async fn count_tokens(
+    gateway: &Arc<Gateway>,
+    key: &Key,
+    model: &str,
+    input: Input,
+    toolbox: Option<Toolbox>,
+) -> Result<usize, Refusal> {
+    let (offer, _, model) = offer(gateway, key, model).await?;
+    let terms = Terms {
+        toolbox,
+        form: None,
+    };
+    let prepared = encode::encode(gateway, &model, input, terms, offer.context).await?;
+    Ok(prepared.prompt.len())
+}
+
+/// What serves a model, and its vocabulary.
+async fn offer(
+    gateway: &Arc<Gateway>,
+    key: &Key,
+    name: &str,
+) -> Result<(Offer, Arc<Lane>, Arc<Model>), Refusal> {
     let view = gateway.table.view();
-    let unknown = || Refusal::UnknownModel(ask.model.clone());
-    let route = view.model(key.project, &ask.model).ok_or_else(unknown)?;
+    let unknown = || Refusal::UnknownModel(name.to_owned());
+    let route = view.model(key.project, name).ok_or_else(unknown)?;
     let lane = gateway.fleet.lane(route.workload).ok_or_else(unknown)?;
     let offer = Offer {
         workload: route.workload,
@@ -89,52 +177,27 @@ pub(crate) async fn admit(
         },
         context: route.context_tokens,
     };
-    let model = gateway
-        .models
-        .get(route, gateway.config.limits.model_wait)
-        .await?;
-    drop(view);
-    let prompt = encode::encode(gateway, &model, ask.input, offer.context).await?;
-    let room = room(&prompt, offer.context)?;
-    let (held, max_tokens) = hold(
-        gateway,
-        request,
-        key,
-        offer,
-        prompt.len(),
-        ask.max_tokens,
-        room,
-    )
-    .await?;
+    let wait = gateway.config.limits.model_wait;
+    let model = gateway.models.get(route, wait).await?;
+    Ok((offer, lane, model))
+}
 
-    // From here on nothing is awaited: a client that leaves can no longer lose what is held.
-    let progress = Arc::new(Progress::new(count(prompt.len())));
+fn start(gateway: &Arc<Gateway>, job: Job) -> Inbox {
+    let progress = Arc::new(Progress::new(job.billed_prompt));
     let ahead = gateway.config.limits.pieces_ahead;
     let (outbox, inbox) = outbox::pair(ahead, Arc::clone(&progress));
-    let job = Job {
-        request,
-        workload: offer.workload,
-        digest: offer.digest,
-        lane,
-        model,
-        prompt,
-        sampler: ask.sampler,
-        seed: ask.seed.unwrap_or_else(|| u64::from_le_bytes(random())),
-        max_tokens,
-        stops,
-        streamed: ask.streamed,
-        held,
-    };
+    let span = tracing::info_span!("request", request = %job.request);
     let driver = Driver::new(Arc::clone(gateway), job, outbox, progress);
-    let span = tracing::info_span!("request", %request);
     gateway
         .requests
         .spawn(Box::pin(driver.run()).instrument(span));
-    Ok(Started {
-        inbox,
-        workload: offer.workload,
-        at: gateway.clock.now(),
-    })
+    inbox
+}
+
+/// The seed of the nth answer to one input: the first has the client's own.
+const fn seed_of(seed: u64, nth: usize) -> u64 {
+    // The golden ratio's odd multiple spreads small numbers over all bits (Fibonacci hashing).
+    seed ^ (nth as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// Tokens that an answer may have.
@@ -154,94 +217,13 @@ fn room(prompt: &[u32], context: u32) -> Result<NonZeroU32, Refusal> {
         .ok_or_else(too_long)
 }
 
-/// Holds the money. Who did not say how many tokens they want gets fewer before they get none.
-async fn hold(
-    gateway: &Gateway,
-    request: RequestId,
-    key: &Key,
-    offer: Offer,
-    prompt: usize,
-    wanted: Option<u32>,
-    room: NonZeroU32,
-) -> Result<(Held, NonZeroU32), Refusal> {
-    let limits = gateway.config.limits;
-    let most = wanted.unwrap_or(limits.default_max_tokens).min(room.get());
-    let max_tokens = NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN);
-    let claim = Claim {
-        request,
-        project: key.project,
-        key: key.id,
-        rate: offer.rate,
-        prompt_tokens: count(prompt),
-        max_tokens: max_tokens.get(),
-    };
-    let reserve = |claim| {
-        gateway
-            .treasury
-            .reserve(claim, &gateway.clock, limits.tranche_wait)
-    };
-    let refusal = match reserve(claim).await {
-        Ok(held) => return Ok((held, max_tokens)),
-        Err(refusal) => refusal,
-    };
-    let available = match refusal {
-        NoMoney::Exhausted { available, .. }
-        | NoMoney::Reserved { available, .. }
-        | NoMoney::TooDear {
-            limit: available, ..
-        } => available,
-        NoMoney::NoTranche | NoMoney::Short { .. } | NoMoney::PastDeadline | NoMoney::Twice => {
-            return Err(Denied::from(refusal).into());
-        }
-    };
-    let affordable = affordable(offer.rate, claim.prompt_tokens, available.as_micros());
-    let shorter = affordable
-        .filter(|_| wanted.is_none())
-        .filter(|few| few.get() >= LEAST_ANSWER);
-    let Some(shorter) = shorter.filter(|few| *few < max_tokens) else {
-        return Err(Denied::from(refusal).into());
-    };
-    let held = reserve(Claim {
-        max_tokens: shorter.get(),
-        ..claim
-    })
-    .await;
-    Ok((held.map_err(Denied::from)?, shorter))
-}
-
-/// The most completion tokens that so many micro-USD pay for, after the prompt.
-fn affordable(rate: Rate, prompt_tokens: u32, micros: i64) -> Option<NonZeroU32> {
-    let whole = u128::try_from(micros).ok()? * 1_000_000;
-    let prompt = u128::from(prompt_tokens) * u128::from(rate.prompt_micros_per_million);
-    let price = u128::from(rate.completion_micros_per_million).max(1);
-    let tokens = whole.checked_sub(prompt)? / price;
-    NonZeroU32::new(u32::try_from(tokens).unwrap_or(u32::MAX))
-}
-
 fn count(tokens: usize) -> u32 {
     u32::try_from(tokens).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        #[test]
-        fn what_is_affordable_is_not_dearer_than_what_there_is(
-            prompt_micros_per_million in 0_u64..1 << 40,
-            completion_micros_per_million in 1_u64..1 << 40,
-            prompt in 0_u32..1 << 20,
-            micros in 0_i64..1 << 50,
-        ) {
-            let rate = Rate { prompt_micros_per_million, completion_micros_per_million };
-            if let Some(tokens) = affordable(rate, prompt, micros) {
-                prop_assert!(rate.worst_case(prompt, tokens.get()).as_micros() <= micros);
-            }
-        }
-    }
 
     #[test]
     fn a_prompt_leaves_room_for_one_token_at_least() {

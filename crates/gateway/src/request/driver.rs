@@ -16,13 +16,14 @@ use remuda_routing::pick::NoReplica;
 use remuda_routing::stream::{Action, Broken, Facts, Failure, Refused as Kind, ReplicaEnd};
 use remuda_routing::{Denied, Stream};
 use remuda_tokens::StopMatcher;
-use remuda_types::{Digest, LeaseId, RequestId, Span, Time, WorkloadId};
+use remuda_tokens::tools::{Reader, Style};
+use remuda_types::{Constraint, Digest, LeaseId, RequestId, Span, Time, WorkloadId};
 use remuda_wire::infer::{Ask, EndReason, RefusedReason, Reply, Sampler, Start, Token};
 use tokio::time::Instant;
 
 use self::probe::Probe;
 use super::leg::{Came, Leg, Place};
-use super::outbox::Outbox;
+use super::outbox::{Likely, Outbox, Score};
 use super::progress::Progress;
 use super::refusal::Refusal;
 use super::text::Text;
@@ -50,7 +51,15 @@ pub(super) struct Job {
     pub(super) seed: u64,
     pub(super) max_tokens: NonZeroU32,
     pub(super) stops: StopMatcher,
+    /// The stop sequences as they were sent.
+    pub(super) stop_texts: Vec<String>,
+    pub(super) constraint: Option<Constraint>,
+    /// How calls are read from the output, where tools may be called.
+    pub(super) style: Option<Style>,
+    pub(super) top_logprobs: Option<u8>,
     pub(super) streamed: bool,
+    /// Of several answers to one prompt the first is billed for it.
+    pub(super) billed_prompt: u32,
     pub(super) held: Held,
 }
 
@@ -67,6 +76,10 @@ pub(super) struct Driver {
     text: Option<Text>,
     /// Tokens forwarded whose text is held back.
     silent_tokens: u32,
+    /// Their probabilities.
+    scores: Vec<Score>,
+    /// Of the token that the stream was told of last.
+    score: Option<Score>,
     outbox: Outbox,
     progress: Arc<Progress>,
     /// How long the client has kept us waiting.
@@ -116,7 +129,7 @@ impl Driver {
         let stream = Stream::new(facts, policy, job.lane.pace(), gateway.clock.now());
         gateway.open.begin(job.request, Arc::clone(&progress));
         Self {
-            text: Some(Text::new(job.stops.clone())),
+            text: Some(Text::new(job.stops.clone(), job.style.map(Reader::new))),
             gateway,
             job,
             stream,
@@ -124,6 +137,8 @@ impl Driver {
             probe: None,
             generated: Vec::new(),
             silent_tokens: 0,
+            scores: Vec::new(),
+            score: None,
             outbox,
             progress,
             paused: Span::ZERO,
@@ -238,8 +253,9 @@ impl Driver {
             sampler: self.job.sampler,
             seed: self.job.seed,
             max_tokens: self.job.max_tokens.get(),
-            constraint: None,
-            top_logprobs: 0,
+            constraint: self.job.constraint.clone(),
+            // The chosen token's own probability comes with those of the likeliest.
+            top_logprobs: self.job.top_logprobs.map_or(0, |top| top.max(1)),
         }
     }
 
@@ -283,7 +299,22 @@ impl Driver {
             }
         }
         self.denied = None;
+        self.score = self.score(token);
         self.stream.token(lease, token.index, token.id, now);
+    }
+
+    /// How likely the token was, when that is asked for.
+    fn score(&self, token: &Token) -> Option<Score> {
+        let top = usize::from(self.job.top_logprobs?);
+        let likely = |id, logprob| Likely {
+            bytes: self.job.model.tokenizer.spelling(id).to_vec(),
+            logprob,
+        };
+        let best = token.top.iter().take(top);
+        Some(Score {
+            token: likely(token.id, token.logprob.unwrap_or(f32::NEG_INFINITY)),
+            top: best.map(|best| likely(best.id, best.logprob)).collect(),
+        })
     }
 
     fn cut_off(&mut self, cut: Cut) {

@@ -1,10 +1,10 @@
 //! What goes from a request's driver to its client: bounded, and counted where it is taken.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use remuda_routing::stream::Finish;
+use remuda_tokens::tools::Piece;
 use tokio::sync::mpsc;
 
 use super::progress::Progress;
@@ -13,24 +13,56 @@ use super::refusal::Refusal;
 /// One thing that a client is told.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// More text, and how many tokens made it.
-    Text { text: String, tokens: u32 },
+    /// More of the answer.
+    Part(Part),
     /// The answer is complete.
     Finished(Finished),
     /// The answer cannot be completed.
     Failed(Refusal),
 }
 
+/// More of an answer.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) piece: Piece,
+    /// How many tokens made it.
+    pub(crate) tokens: u32,
+    /// Their probabilities, when they were asked for.
+    pub(crate) scores: Vec<Score>,
+}
+
+/// How likely a token was.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Score {
+    pub(crate) token: Likely,
+    /// The likeliest tokens of its place, likeliest first.
+    pub(crate) top: Vec<Likely>,
+}
+
+/// A token and its probability.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Likely {
+    pub(crate) bytes: Vec<u8>,
+    /// Natural log of its probability.
+    pub(crate) logprob: f32,
+}
+
 /// How a complete answer ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Finished {
     pub(crate) reason: Finish,
+    /// The stop sequence that ended it.
+    pub(crate) stopped_by: Option<String>,
+    /// Whether it ends in calls of tools.
+    pub(crate) calls: bool,
     pub(crate) prompt_tokens: u32,
     pub(crate) completion_tokens: u32,
     /// Prompt tokens that the replica had in its cache.
     pub(crate) cached_tokens: u32,
-    /// Tokens of the answer that made no text of their own.
+    /// Tokens of the answer that made nothing to show of their own.
     pub(crate) silent_tokens: u32,
+    /// The probabilities of the last tokens that did.
+    pub(crate) scores: Vec<Score>,
 }
 
 /// The driver's end.
@@ -41,7 +73,8 @@ pub(super) struct Outbox(mpsc::Sender<Event>);
 #[derive(Debug)]
 pub(crate) struct Inbox {
     events: mpsc::Receiver<Event>,
-    ahead: VecDeque<Event>,
+    /// An event that was looked at and put back.
+    ahead: Option<Event>,
     progress: Arc<Progress>,
 }
 
@@ -55,7 +88,7 @@ pub(super) fn pair(ahead: usize, progress: Arc<Progress>) -> (Outbox, Inbox) {
         Outbox(sender),
         Inbox {
             events,
-            ahead: VecDeque::new(),
+            ahead: None,
             progress,
         },
     )
@@ -83,47 +116,37 @@ impl Outbox {
 }
 
 impl Inbox {
-    /// Waits for the first event, and takes it if it says that nothing will come.
-    pub(crate) async fn fails_early(&mut self, within: Duration) -> Option<Refusal> {
-        match tokio::time::timeout(within, self.events.recv()).await {
-            Ok(Some(Event::Failed(refusal))) => Some(refusal),
-            Ok(Some(event)) => {
-                self.ahead.push_back(event);
-                None
-            }
-            Ok(None) => Some(Refusal::BrokeOff),
-            Err(_) => None,
-        }
+    /// Puts an event back that was looked at.
+    pub(crate) fn put_back(&mut self, event: Event) {
+        self.ahead = Some(event);
+    }
+
+    /// Gives the whole answer back: it is not billed.
+    pub(crate) fn refuse(self) {
+        self.progress.withhold();
     }
 
     /// The next event, for a body that writes it to the client at once: it counts as delivered.
-    pub(crate) async fn deliver(&mut self) -> Event {
-        let event = match self.ahead.pop_front() {
-            Some(event) => event,
-            None => self
-                .events
-                .recv()
-                .await
-                .unwrap_or(Event::Failed(Refusal::BrokeOff)),
-        };
+    pub(crate) fn poll_deliver(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        let event = ready!(self.poll_next(context));
         match &event {
-            Event::Text { tokens, .. } => self.progress.take(*tokens),
+            Event::Part(part) => self.progress.take(part.tokens),
             Event::Finished(finished) => self.progress.take(finished.silent_tokens),
             Event::Failed(_) => {}
         }
-        event
+        Poll::Ready(event)
     }
 
-    /// The whole answer. Until it is complete nothing of it has been delivered.
-    pub(crate) async fn collect(&mut self) -> Result<(String, Finished), Refusal> {
-        let mut answer = String::new();
-        loop {
-            match self.events.recv().await {
-                Some(Event::Text { text, .. }) => answer.push_str(&text),
-                Some(Event::Finished(finished)) => return Ok((answer, finished)),
-                Some(Event::Failed(refusal)) => return Err(refusal),
-                None => return Err(Refusal::BrokeOff),
-            }
+    /// The next event. Until all of the answer is delivered, nothing of it has been.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        match self.ahead.take() {
+            Some(event) => Poll::Ready(event),
+            None => self.poll_received(context),
         }
+    }
+
+    fn poll_received(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        let event = ready!(self.events.poll_recv(context));
+        Poll::Ready(event.unwrap_or(Event::Failed(Refusal::BrokeOff)))
     }
 }

@@ -1,7 +1,7 @@
 //! How much of each open request has been handed over, and its checkpoints.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use remuda_routing::Delivery;
@@ -21,6 +21,8 @@ pub(crate) struct Progress {
     taken: AtomicU32,
     /// How many the last checkpoint said.
     noted: AtomicU32,
+    /// The client got an error instead of the answer.
+    withheld: AtomicBool,
 }
 
 /// The requests that have no bill yet.
@@ -36,6 +38,7 @@ impl Progress {
             forwarded: Mutex::default(),
             taken: AtomicU32::new(0),
             noted: AtomicU32::new(0),
+            withheld: AtomicBool::new(false),
         }
     }
 
@@ -51,6 +54,15 @@ impl Progress {
     /// The HTTP connection has taken the text of so many more.
     pub(super) fn take(&self, tokens: u32) {
         self.taken.fetch_add(tokens, Ordering::Relaxed);
+    }
+
+    /// The client is told of an error, and gets nothing.
+    pub(super) fn withhold(&self) {
+        self.withheld.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_withheld(&self) -> bool {
+        self.withheld.load(Ordering::Relaxed)
     }
 
     /// What to bill, when that is more than the last checkpoint said.

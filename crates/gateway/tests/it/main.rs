@@ -6,6 +6,7 @@
     reason = "this whole binary is a test"
 )]
 
+mod anthropic;
 mod clients;
 mod control;
 mod crash;
@@ -19,4 +20,5 @@ mod node;
 mod refusals;
 mod shapes;
 mod spool;
+mod tools;
 mod world;

@@ -9,7 +9,7 @@ use remuda_link::{Allowance, Connection, Endpoint, Patience, SecretKey, Sender, 
 use remuda_types::{Digest, NodeKey};
 use remuda_wire::frame;
 use remuda_wire::infer::{
-    Ask, End, EndReason, Open, Ready, Refused, RefusedReason, Reply, Start, Token,
+    Ask, Candidate, End, EndReason, Open, Ready, Refused, RefusedReason, Reply, Start, Token,
 };
 use remuda_wire::probe::Ping;
 use remuda_wire::{ALPN_INFER, ALPN_PROBE};
@@ -269,7 +269,8 @@ impl Node {
             }
             let id = script.get(index as usize).copied();
             let id = id.unwrap_or_else(|| letter(start.seed, index));
-            if sender.send(&token(index, id)).await.is_err() {
+            let token = scored(token(index, id), start.top_logprobs);
+            if sender.send(&token).await.is_err() {
                 return std::future::pending().await;
             }
             index += 1;
@@ -355,6 +356,22 @@ fn token(index: u32, id: u32) -> Reply {
         id,
         logprob: None,
         top: Vec::new(),
+    })
+}
+
+/// A token with what is asked for of its probabilities.
+fn scored(reply: Reply, top: u8) -> Reply {
+    let Reply::Token(token) = reply else {
+        return reply;
+    };
+    let likely = |rank: u8| Candidate {
+        id: token.id + u32::from(rank),
+        logprob: -0.5 - f32::from(rank),
+    };
+    Reply::Token(Token {
+        logprob: (top > 0).then_some(-0.5),
+        top: (0..top).map(likely).collect(),
+        ..token
     })
 }
 

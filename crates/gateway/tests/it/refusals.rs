@@ -113,7 +113,13 @@ async fn bodies_are_checked() {
         error(world.chat(json!({"model": "large"})).await).await,
         unknown
     );
-    let tools = expected(400, INVALID, "unsupported_parameter", Some("tools"), false);
+    let tools = expected(
+        400,
+        INVALID,
+        "unsupported_parameter",
+        Some("tools[0].type"),
+        false,
+    );
     assert_eq!(
         error(world.chat(json!({"tools": [{"type": "x"}]})).await).await,
         tools

@@ -27,9 +27,16 @@ enum Stage {
     /// A field's name, or the end.
     Field,
     /// Within a field's name, which began at this byte.
-    Name { start: usize, escaped: bool },
-    Colon { field: String },
-    Before { field: String },
+    Name {
+        start: usize,
+        escaped: bool,
+    },
+    Colon {
+        field: String,
+    },
+    Before {
+        field: String,
+    },
     Value(Scan),
     Comma,
     Over,

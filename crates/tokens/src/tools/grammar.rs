@@ -50,7 +50,11 @@ pub fn constraint(
     answer: Option<&Constraint>,
 ) -> Result<Constraint, Mixed> {
     let mut lark = String::new();
-    let calls = if parallel { "call (next call)*" } else { "call" };
+    let calls = if parallel {
+        "call (next call)*"
+    } else {
+        "call"
+    };
     let start = match (choice, answer) {
         (Choice::Required | Choice::Named(_), _) => calls.to_owned(),
         (Choice::Auto, Some(Constraint::Schema(schema))) => {
@@ -77,7 +81,11 @@ fn free(style: Style, parallel: bool, lark: &mut String) -> String {
         }
         Style::Bare => {
             line(lark, "PROSE: /[^\\s{](.|\\n)*/");
-            let calls = if parallel { "call (next call)*" } else { "call" };
+            let calls = if parallel {
+                "call (next call)*"
+            } else {
+                "call"
+            };
             format!("PROSE | {calls}")
         }
     }
@@ -91,7 +99,11 @@ fn bodies(style: Style, tools: &[Tool], choice: &Choice, lark: &mut String) {
     };
     let mut names = Vec::new();
     for (place, tool) in tools.iter().filter(wanted).enumerate() {
-        let head = format!("{{\"name\": \"{}\", \"{}\": ", tool.name, style.arguments_field());
+        let head = format!(
+            "{{\"name\": \"{}\", \"{}\": ",
+            tool.name,
+            style.arguments_field()
+        );
         // The text of a JSON string is a Lark string's, too.
         let head = Value::from(head);
         line(lark, &format!("tool{place}: {head} args{place} \"}}\""));
@@ -112,10 +124,13 @@ fn bodies(style: Style, tools: &[Tool], choice: &Choice, lark: &mut String) {
     }
 }
 
-fn arguments(tool: &Tool) -> Value {
+/// The schema that the arguments of calls of this tool are held to.
+pub fn arguments(tool: &Tool) -> Value {
     let mut parameters = match &tool.parameters {
         Some(Value::Object(fields)) => Value::Object(fields.clone()),
-        Some(_) | None => json!({"type": "object", "properties": {}, "additionalProperties": false}),
+        Some(_) | None => {
+            json!({"type": "object", "properties": {}, "additionalProperties": false})
+        }
     };
     if let Some(fields) = parameters.as_object_mut() {
         fields.entry("type").or_insert("object".into());
@@ -146,6 +161,7 @@ mod tests {
             name: name.to_owned(),
             description: None,
             parameters,
+            strict: true,
         };
         vec![tool("look", Some(look)), tool("wait", None)]
     }
@@ -164,7 +180,8 @@ mod tests {
         constraint(style, &tools(), choice, parallel, None).unwrap()
     }
 
-    const LOOK: &str = "<tool_call>\n{\"name\": \"look\", \"arguments\": {\"at\": \"left\"}}\n</tool_call>";
+    const LOOK: &str =
+        "<tool_call>\n{\"name\": \"look\", \"arguments\": {\"at\": \"left\"}}\n</tool_call>";
     const WAIT: &str = "<tool_call>\n{\"name\": \"wait\", \"arguments\": {}}\n</tool_call>";
 
     #[test]
@@ -177,7 +194,11 @@ mod tests {
         assert_eq!(judge(&held, unknown), Err(unknown.len() - 5));
         let wrong = LOOK.replace("left", "up");
         assert!(judge(&held, &wrong).is_err());
-        assert_eq!(judge(&held, "<tool_call>\n{"), Ok(false), "a call is whole or not there");
+        assert_eq!(
+            judge(&held, "<tool_call>\n{"),
+            Ok(false),
+            "a call is whole or not there"
+        );
     }
 
     #[test]
@@ -185,7 +206,10 @@ mod tests {
         let required = held(Style::Tagged, &Choice::Required, false);
         assert_eq!(judge(&required, LOOK), Ok(true));
         assert_eq!(judge(&required, "Hello"), Err(0));
-        assert_eq!(judge(&required, &format!("{LOOK}\n{WAIT}")), Err(LOOK.len()));
+        assert_eq!(
+            judge(&required, &format!("{LOOK}\n{WAIT}")),
+            Err(LOOK.len())
+        );
         let named = held(Style::Tagged, &Choice::Named("wait".to_owned()), true);
         assert_eq!(judge(&named, WAIT), Ok(true));
         assert!(judge(&named, LOOK).is_err());

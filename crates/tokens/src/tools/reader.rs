@@ -248,12 +248,16 @@ mod tests {
         let begun = reader.push("<tool_call>{\"name\": \"say\", \"arguments\": {\"te");
         assert_eq!(begun, call("say", "{\"te"));
         assert_eq!(reader.calls(), 1);
-        assert_eq!(reader.push("xt\": 1"), [Piece::Arguments("xt\": 1".to_owned())]);
+        assert_eq!(
+            reader.push("xt\": 1"),
+            [Piece::Arguments("xt\": 1".to_owned())]
+        );
     }
 
     #[test]
     fn a_bare_call_is_the_whole_output() {
-        let output = " {\"name\": \"f\", \"parameters\": {\"n\": [1, {\"m\": 2}]}}; {\"name\": \"g\"}";
+        let output =
+            " {\"name\": \"f\", \"parameters\": {\"n\": [1, {\"m\": 2}]}}; {\"name\": \"g\"}";
         let mut expected = call("f", "{\"n\": [1, {\"m\": 2}]}").to_vec();
         expected.extend(call("g", "{}"));
         assert_eq!(read(Style::Bare, &[output]), expected);

@@ -47,7 +47,10 @@ fn with_calls(message: &Message) -> String {
 }
 
 fn introduction(conversation: &Conversation) -> String {
-    let tools = conversation.tools.iter().map(|tool| tool.json().to_string());
+    let tools = conversation
+        .tools
+        .iter()
+        .map(|tool| tool.json().to_string());
     let tools = tools.collect::<Vec<_>>().join("\n");
     format!(
         "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n\

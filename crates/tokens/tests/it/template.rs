@@ -175,6 +175,7 @@ fn with_tools() -> Conversation {
         name: "look".to_owned(),
         description: Some("Looks.".to_owned()),
         parameters: Some(json!({"type": "object", "properties": {"at": {"type": "string"}}})),
+        strict: false,
     }];
     conversation
 }
@@ -205,7 +206,11 @@ fn others_are_told_of_tools_in_words() {
     let template = ChatTemplate::compile(plain, "", "").unwrap();
     let tokenizer = Tokenizer::from_gguf(&sample::parse(&sample::model())).unwrap();
     let prompt = prompt::prepare(&template, &tokenizer, &with_tools()).unwrap();
-    assert!(prompt.text.starts_with("<system># Tools\n"), "{}", prompt.text);
+    assert!(
+        prompt.text.starts_with("<system># Tools\n"),
+        "{}",
+        prompt.text
+    );
     assert!(prompt.text.contains("<tools>\n{\"type\":\"function\""));
     let end = "<user>What is there?\n\
         <assistant>Let me see.\n<tool_call>\n{\"name\":\"look\",\"arguments\":{\"at\":\"left\"}}\n</tool_call>\n\

@@ -1,40 +1,30 @@
-//! An answer that is sent whole.
+//! Answers that are sent whole.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 
-use super::body::{About, Door, Usage, reason};
+use super::body::{About, Door, Usage};
 use super::{chat, completions};
-use crate::request::{Inbox, Refusal};
+use crate::door::answers::Answers;
+use crate::request::Refusal;
 
-/// Waits for the answer and makes a body of it.
-pub(super) async fn respond(about: &About, mut inbox: Inbox) -> Result<Response, Refusal> {
-    let (content, finished) = inbox.collect().await?;
-    let usage = Some(Some(Usage::from(finished)));
-    let finish_reason = reason(finished.reason);
+/// Waits for the answers and makes a body of them.
+pub(super) async fn respond(about: &About, answers: Answers) -> Result<Response, Refusal> {
+    let whole = answers.whole().await?;
+    let mut usage = Usage::default();
+    for (place, answer) in whole.iter().enumerate() {
+        usage.add(about, place, &answer.finished);
+    }
+    let usage = Some(Some(usage));
+    let answers = whole.into_iter().enumerate();
     Ok(match about.door {
         Door::Chat => {
-            let message = chat::Answer {
-                role: "assistant",
-                content,
-                refusal: (),
-            };
-            let choice = chat::Choice {
-                index: 0,
-                message,
-                logprobs: (),
-                finish_reason,
-            };
-            Json(about.object("chat.completion", vec![choice], usage)).into_response()
+            let choices = answers.map(|(place, answer)| chat::Choice::new(about, place, answer));
+            Json(about.object("chat.completion", choices.collect(), usage)).into_response()
         }
         Door::Completions => {
-            let finish_reason = Some(finish_reason);
-            let choice = completions::Choice {
-                text: content,
-                finish_reason,
-                ..Default::default()
-            };
-            Json(about.object("text_completion", vec![choice], usage)).into_response()
+            let choices = answers.map(|(place, answer)| completions::Choice::new(place, &answer));
+            Json(about.object("text_completion", choices.collect(), usage)).into_response()
         }
     })
 }

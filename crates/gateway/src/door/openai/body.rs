@@ -1,7 +1,6 @@
 //! The objects that answers are made of.
 
 use remuda_routing::stream::Finish;
-use remuda_types::RequestId;
 use serde::Serialize;
 
 use crate::request::Finished;
@@ -16,11 +15,14 @@ pub(super) enum Door {
 /// What every object of one answer repeats.
 #[derive(Clone, Debug)]
 pub(super) struct About {
-    pub(super) id: RequestId,
+    /// What ids are made of.
+    pub(super) own: String,
     pub(super) door: Door,
     pub(super) model: String,
     /// Seconds since the Unix epoch.
     pub(super) created: u64,
+    /// Answers to each input.
+    pub(super) each: usize,
 }
 
 /// A whole answer, or one chunk of it.
@@ -31,27 +33,28 @@ pub(super) struct About {
 )]
 #[expect(clippy::struct_field_names, reason = "the names are OpenAI's")]
 pub(super) struct Object<'a, C> {
-    pub(super) id: String,
-    pub(super) object: &'static str,
-    pub(super) created: u64,
-    pub(super) model: &'a str,
-    pub(super) choices: Vec<C>,
+    id: String,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Vec<C>,
     /// Absent, `null` (chunks before the last when usage was asked for), or there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) usage: Option<Option<Usage>>,
+    usage: Option<Option<Usage>>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+/// Tokens of all answers together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Usage {
-    prompt_tokens: u32,
-    completion_tokens: u32,
+    prompt_tokens: u64,
+    completion_tokens: u64,
     total_tokens: u64,
     prompt_tokens_details: PromptDetails,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 struct PromptDetails {
-    cached_tokens: u32,
+    cached_tokens: u64,
 }
 
 impl About {
@@ -69,11 +72,9 @@ impl About {
             Door::Chat => "chatcmpl",
             Door::Completions => "cmpl",
         };
-        let own = self.id.to_string();
-        let own = own.split_once('_').map_or(&*own, |(_, own)| own);
         let (created, model) = (self.created, &*self.model);
         Object {
-            id: format!("{prefix}-{own}"),
+            id: format!("{prefix}-{}", self.own),
             object,
             created,
             model,
@@ -81,29 +82,30 @@ impl About {
             usage,
         }
     }
+
+    /// The id of a call, by which its result is known later.
+    pub(super) fn call_id(&self, answer: usize, nth: usize) -> String {
+        format!("call_{}{answer:02}{nth:02}", self.own)
+    }
 }
 
-impl From<Finished> for Usage {
-    fn from(finished: Finished) -> Self {
-        let Finished {
-            prompt_tokens,
-            completion_tokens,
-            cached_tokens,
-            ..
-        } = finished;
-        Self {
-            prompt_tokens,
-            completion_tokens,
-            total_tokens: u64::from(prompt_tokens) + u64::from(completion_tokens),
-            prompt_tokens_details: PromptDetails { cached_tokens },
+impl Usage {
+    /// Counts one more answer; the prompt with the first answer to an input.
+    pub(super) fn add(&mut self, about: &About, answer: usize, finished: &Finished) {
+        if answer.is_multiple_of(about.each) {
+            self.prompt_tokens += u64::from(finished.prompt_tokens);
+            self.prompt_tokens_details.cached_tokens += u64::from(finished.cached_tokens);
         }
+        self.completion_tokens += u64::from(finished.completion_tokens);
+        self.total_tokens = self.prompt_tokens + self.completion_tokens;
     }
 }
 
 /// `finish_reason`.
-pub(super) const fn reason(finish: Finish) -> &'static str {
-    match finish {
-        Finish::Stop => "stop",
+pub(super) const fn reason(finished: &Finished) -> &'static str {
+    match finished.reason {
         Finish::Length => "length",
+        Finish::Stop if finished.calls => "tool_calls",
+        Finish::Stop => "stop",
     }
 }

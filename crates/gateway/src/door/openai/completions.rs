@@ -1,12 +1,20 @@
-//! `/v1/completions`: its prompt and its choices.
+//! `/v1/completions`: its prompts and its choices.
+
+pub(super) mod stream;
 
 use serde::{Deserialize, Serialize};
 
-use crate::request::{Input, Refusal};
+use super::body::reason;
+use super::logprobs;
+use crate::door::answers::Whole;
+use crate::request::Input;
 
-/// A prompt as it is sent: one, as text or as token ids.
+/// Prompts as they are sent: one or several, as text or as token ids.
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "`prompt` is one text or one list of token ids")]
+#[serde(
+    untagged,
+    expecting = "`prompt` is one text, one list of token ids, or a list of either"
+)]
 pub(super) enum Prompt {
     Text(String),
     Tokens(Vec<u32>),
@@ -15,30 +23,33 @@ pub(super) enum Prompt {
 }
 
 impl Prompt {
-    pub(super) fn input(self) -> Result<Input, Refusal> {
+    pub(super) fn inputs(self) -> Vec<Input> {
         match self {
-            Self::Text(text) => Ok(Input::Text(text)),
-            Self::Tokens(tokens) => Ok(Input::Tokens(tokens)),
-            Self::Texts(texts) => only(texts).map(Input::Text),
-            Self::TokenLists(lists) => only(lists).map(Input::Tokens),
+            Self::Text(text) => vec![Input::Text(text)],
+            Self::Tokens(tokens) => vec![Input::Tokens(tokens)],
+            Self::Texts(texts) => texts.into_iter().map(Input::Text).collect(),
+            Self::TokenLists(lists) => lists.into_iter().map(Input::Tokens).collect(),
         }
     }
-}
-
-fn only<T>(mut prompts: Vec<T>) -> Result<T, Refusal> {
-    let one = prompts.pop().filter(|_| prompts.is_empty());
-    one.ok_or_else(|| Refusal::Parameter {
-        name: "prompt".to_owned(),
-        problem: "one prompt is supported in a request: send several requests".to_owned(),
-        unsupported: true,
-    })
 }
 
 /// The choice of an answer, whole or in chunks.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Choice {
-    pub(super) text: String,
-    pub(super) index: u32,
-    pub(super) logprobs: (),
-    pub(super) finish_reason: Option<&'static str>,
+    text: String,
+    index: usize,
+    logprobs: Option<logprobs::Completion>,
+    finish_reason: Option<&'static str>,
+}
+
+impl Choice {
+    pub(super) fn new(place: usize, whole: &Whole) -> Self {
+        let asked = !whole.scores.is_empty();
+        Self {
+            text: whole.text.clone(),
+            index: place,
+            logprobs: asked.then(|| logprobs::Completion::new(&whole.scores, &mut 0)),
+            finish_reason: Some(reason(&whole.finished)),
+        }
+    }
 }

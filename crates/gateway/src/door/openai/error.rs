@@ -1,19 +1,15 @@
-//! Refusals in OpenAI's words: status, body, and whether to come back.
+//! Refusals in OpenAI's words.
 
 use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use remuda_routing::admission::keys;
 use remuda_routing::{Denied, stream, tranche};
-use remuda_types::Span;
 use serde::Serialize;
 
 use super::body::Door;
+use crate::door::advice;
 use crate::models::NoModel;
 use crate::request::Refusal;
-
-/// How soon to come back when what is missing is on its way.
-const SOON: Span = Span::from_secs(1);
 
 /// `{"error": {…}}`.
 #[derive(Clone, Debug, Serialize)]
@@ -49,73 +45,9 @@ pub(super) fn body(refusal: &Refusal, door: Door) -> Body {
 /// The whole response.
 pub(super) fn response(refusal: &Refusal, door: Door) -> Response {
     let mut response = Json(body(refusal, door)).into_response();
-    *response.status_mut() = status(refusal);
-    advise(response.headers_mut(), retry_after(refusal));
+    *response.status_mut() = advice::status(refusal);
+    advice::advise(response.headers_mut(), refusal);
     response
-}
-
-/// Tells the SDKs when to come back, or not to.
-fn advise(headers: &mut HeaderMap, retry_after: Option<Span>) {
-    let Some(span) = retry_after else {
-        headers.insert("x-should-retry", HeaderValue::from_static("false"));
-        return;
-    };
-    let millis = span.as_millis();
-    headers.insert(header::RETRY_AFTER, millis.div_ceil(1_000).into());
-    headers.insert("retry-after-ms", millis.into());
-}
-
-fn status(refusal: &Refusal) -> StatusCode {
-    match refusal {
-        // The statuses of `Denied` are all valid.
-        Refusal::Denied(denied) => {
-            StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
-        }
-        Refusal::NoKey => StatusCode::UNAUTHORIZED,
-        Refusal::UnknownModel(_) | Refusal::NoPath(_) => StatusCode::NOT_FOUND,
-        Refusal::NoMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
-        Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Refusal::BodySilent { .. } => StatusCode::REQUEST_TIMEOUT,
-        Refusal::TooLong { .. }
-        | Refusal::TextTooLong { .. }
-        | Refusal::Empty
-        | Refusal::UnknownToken(_)
-        | Refusal::Parameter { .. }
-        | Refusal::Body(_)
-        | Refusal::Template(_)
-        | Refusal::Encode => StatusCode::BAD_REQUEST,
-        Refusal::Model(_) | Refusal::Spool(_) | Refusal::Lapsed | Refusal::Stopping => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-        Refusal::BrokeOff => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-fn retry_after(refusal: &Refusal) -> Option<Span> {
-    match refusal {
-        Refusal::Denied(denied) => denied.retry_after(),
-        Refusal::Model(NoModel::Failed(error)) => error.may_pass().then_some(SOON),
-        // This gateway in a moment, another one, or this one restarted.
-        Refusal::Model(NoModel::Loading)
-        | Refusal::Lapsed
-        | Refusal::Stopping
-        | Refusal::Spool(_)
-        | Refusal::BodySilent { .. }
-        | Refusal::BrokeOff => Some(SOON),
-        Refusal::NoKey
-        | Refusal::UnknownModel(_)
-        | Refusal::TooLong { .. }
-        | Refusal::TextTooLong { .. }
-        | Refusal::Empty
-        | Refusal::UnknownToken(_)
-        | Refusal::Parameter { .. }
-        | Refusal::Body(_)
-        | Refusal::BodyTooLarge { .. }
-        | Refusal::Template(_)
-        | Refusal::Encode
-        | Refusal::NoPath(_)
-        | Refusal::NoMethod(_) => None,
-    }
 }
 
 /// `code` alone.

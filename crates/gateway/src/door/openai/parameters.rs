@@ -1,20 +1,22 @@
 //! What a body asks for: checked, and turned into an ask.
 
+mod form;
 mod offered;
+mod tools;
 
 use remuda_wire::infer::Sampler;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-use serde_path_to_error::Path;
 
 use super::body::Door;
-use super::map_only::MapOnly;
 use super::{chat, completions};
-use crate::request::{Ask, Input, Refusal};
+use crate::door::fields::{self, part, within};
+use crate::door::map_only::MapOnly;
+use crate::request::{Ask, Form, Input, MAX_ANSWERS, Refusal, Toolbox};
 
 /// OpenAI's limit.
 const MAX_STOPS: usize = 4;
+/// The most likeliest tokens that are reported with each token.
+const MAX_TOP_LOGPROBS: u8 = 20;
 
 /// A body in our words.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ struct Common {
     presence_penalty: Option<f32>,
     seed: Option<i64>,
     stop: Option<Stop>,
+    n: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,50 +60,71 @@ enum Stop {
 #[derive(Debug, Deserialize)]
 struct ChatBody {
     messages: Vec<chat::Sent>,
+    logprobs: Option<bool>,
+    top_logprobs: Option<u8>,
 }
 
 #[derive(Debug, Deserialize)]
 struct CompletionsBody {
     prompt: completions::Prompt,
+    logprobs: Option<u8>,
+}
+
+/// What the two ways to ask have each for themselves.
+struct Own {
+    inputs: Vec<Input>,
+    toolbox: Option<Toolbox>,
+    top_logprobs: Option<u8>,
 }
 
 /// Reads a body.
 pub(super) fn read(bytes: &[u8], door: Door) -> Result<Wanted, Refusal> {
-    let body: Value =
-        serde_json::from_slice(bytes).map_err(|error| Refusal::Body(error.to_string()))?;
-    body.as_object()
-        .ok_or_else(|| Refusal::Body("it must be an object, `{…}`".to_owned()))?
-        .iter()
-        .try_for_each(|(name, value)| offered::check(name, value))?;
+    let body = fields::object(bytes)?;
+    offered::check(&body)?;
     let common: Common = part(&body)?;
-    let input = match door {
-        Door::Chat => Input::Chat(chat::messages(part::<ChatBody>(&body)?.messages)?),
-        Door::Completions => part::<CompletionsBody>(&body)?.prompt.input()?,
+    let own = match door {
+        Door::Chat => {
+            let sent: ChatBody = part(&body)?;
+            Own {
+                top_logprobs: chat_logprobs(sent.logprobs, sent.top_logprobs)?,
+                toolbox: tools::toolbox(&body)?,
+                inputs: vec![Input::Chat(chat::messages(sent.messages)?)],
+            }
+        }
+        Door::Completions => {
+            let sent: CompletionsBody = part(&body)?;
+            Own {
+                top_logprobs: few_enough("logprobs", sent.logprobs)?,
+                toolbox: None,
+                inputs: sent.prompt.inputs(),
+            }
+        }
     };
-    wanted(common, input)
+    wanted(common, own, form::form(&body)?)
 }
 
-/// A part of the body; errors name the parameter.
-fn part<T: DeserializeOwned>(body: &Value) -> Result<T, Refusal> {
-    serde_path_to_error::deserialize(body).map_err(|error| {
-        let problem = error.inner().to_string();
-        Refusal::parameter(name(error.path(), &problem), problem)
-    })
-}
-
-/// Where a body is wrong. The path ends where a field is missing; only the problem names that.
-fn name(path: &Path, problem: &str) -> String {
-    let missing = problem
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.strip_suffix('`'));
-    match missing {
-        None => path.to_string(),
-        Some(field) if path.iter().len() == 0 => field.to_owned(),
-        Some(field) => format!("{path}.{field}"),
+fn chat_logprobs(asked: Option<bool>, top: Option<u8>) -> Result<Option<u8>, Refusal> {
+    if asked == Some(true) {
+        return few_enough("top_logprobs", Some(top.unwrap_or(0)));
+    }
+    match top {
+        None | Some(0) => Ok(None),
+        Some(_) => Err(Refusal::parameter(
+            "top_logprobs",
+            "`top_logprobs` needs `logprobs` to be true",
+        )),
     }
 }
 
-fn wanted(common: Common, input: Input) -> Result<Wanted, Refusal> {
+fn few_enough(name: &str, top: Option<u8>) -> Result<Option<u8>, Refusal> {
+    if top.is_some_and(|top| top > MAX_TOP_LOGPROBS) {
+        let problem = format!("{name} is {MAX_TOP_LOGPROBS} at most");
+        return Err(Refusal::parameter(name, problem));
+    }
+    Ok(top)
+}
+
+fn wanted(common: Common, own: Own, form: Option<Form>) -> Result<Wanted, Refusal> {
     let sampler = sampler(&common)?;
     let max_tokens = common.max_completion_tokens.or(common.max_tokens);
     if max_tokens == Some(0) {
@@ -115,15 +139,36 @@ fn wanted(common: Common, input: Input) -> Result<Wanted, Refusal> {
             .and_then(|options| options.include_usage)
             .unwrap_or(false),
         ask: Ask {
+            each: each(common.n, own.inputs.len())?,
             model: common.model,
-            input,
+            inputs: own.inputs,
+            toolbox: own.toolbox,
+            form,
             sampler,
             seed: common.seed.map(i64::cast_unsigned),
             max_tokens,
             stops: stops(common.stop)?,
+            top_logprobs: own.top_logprobs,
             streamed: common.stream.unwrap_or(false),
         },
     })
+}
+
+/// How many answers each input is to have.
+fn each(n: Option<usize>, inputs: usize) -> Result<usize, Refusal> {
+    let each = n.unwrap_or(1);
+    if each == 0 {
+        return Err(Refusal::parameter(
+            "n",
+            "at least one answer must be asked for",
+        ));
+    }
+    if inputs.saturating_mul(each) > MAX_ANSWERS {
+        let name = if inputs > MAX_ANSWERS { "prompt" } else { "n" };
+        let problem = format!("a request may have {MAX_ANSWERS} answers at most: send several");
+        return Err(Refusal::parameter(name, problem));
+    }
+    Ok(each)
 }
 
 fn stops(stop: Option<Stop>) -> Result<Vec<String>, Refusal> {
@@ -168,26 +213,12 @@ fn sampler(common: &Common) -> Result<Sampler, Refusal> {
     })
 }
 
-fn within(
-    name: &str,
-    given: Option<f32>,
-    otherwise: f32,
-    least: f32,
-    most: f32,
-) -> Result<f32, Refusal> {
-    let value = given.unwrap_or(otherwise);
-    if (least..=most).contains(&value) {
-        Ok(value)
-    } else {
-        let problem = format!("{name} must be between {least} and {most}, not {value}");
-        Err(Refusal::parameter(name, problem))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use remuda_tokens::tools::Choice;
+    use remuda_types::Constraint;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -223,17 +254,11 @@ mod tests {
     #[test]
     fn what_is_not_offered_is_refused_by_name() {
         let refused = |changes: Value| refused(&changes);
-        assert_eq!(refused(json!({"n": 2})), ("n".to_owned(), true));
-        assert_eq!(refused(json!({"tools": [{}]})), ("tools".to_owned(), true));
-        assert_eq!(
-            refused(json!({"logprobs": true})),
-            ("logprobs".to_owned(), true)
-        );
         for name in [
             "reasoning_effort",
             "chat_template_kwargs",
-            "structured_outputs",
-            "guided_json",
+            "functions",
+            "echo",
             "include_stop_str_in_output",
             "logits_processors",
             "mirostat",
@@ -246,8 +271,8 @@ mod tests {
             let value = json!({name: {"a": 1}});
             assert_eq!(refused(value), (name.to_owned(), true));
         }
-        let format = json!({"response_format": {"type": "json_object"}});
-        assert_eq!(refused(format), ("response_format".to_owned(), true));
+        let tool = json!({"tools": [{"type": "web_search"}]});
+        assert_eq!(refused(tool), ("tools[0].type".to_owned(), true));
         let image = json!([{"role": "user", "content": [{"type": "image_url"}]}]);
         let name = "messages[0].content[0]".to_owned();
         assert_eq!(refused(json!({"messages": image})), (name, true));
@@ -268,15 +293,116 @@ mod tests {
 
     #[test]
     fn no_logprobs_and_zero_logprobs_are_two_wishes() {
+        let top = |read: Result<Wanted, Refusal>| read.unwrap().ask.top_logprobs;
         let with = |value: Value| {
             let body = json!({"model": "m", "prompt": "p", "logprobs": value});
             read(body.to_string().as_bytes(), Door::Completions)
         };
-        assert!(with(json!(null)).is_ok());
-        assert!(matches!(
-            with(json!(0)),
-            Err(Refusal::Parameter { name, .. }) if name == "logprobs"
-        ));
+        assert_eq!(top(with(json!(null))), None);
+        assert_eq!(top(with(json!(0))), Some(0));
+        assert_eq!(top(chat(&json!({"logprobs": false}))), None);
+        assert_eq!(top(chat(&json!({"logprobs": true}))), Some(0));
+        let five = json!({"logprobs": true, "top_logprobs": 5});
+        assert_eq!(top(chat(&five)), Some(5));
+        assert_eq!(refused(&json!({"top_logprobs": 5})).0, "top_logprobs");
+        let many = json!({"logprobs": true, "top_logprobs": 21});
+        assert_eq!(refused(&many).0, "top_logprobs");
+    }
+
+    #[test]
+    fn several_answers_are_bounded() {
+        let body = json!({"model": "m", "prompt": ["a", "b", "c"], "n": 2});
+        let wanted = read(body.to_string().as_bytes(), Door::Completions).unwrap();
+        assert_eq!((wanted.ask.inputs.len(), wanted.ask.each), (3, 2));
+        assert_eq!(refused(&json!({"n": 0})).0, "n");
+        assert_eq!(refused(&json!({"n": 33})).0, "n");
+        for (prompts, parameter) in [(17, "n"), (33, "prompt")] {
+            let body = json!({"model": "m", "prompt": vec!["a"; prompts], "n": 2});
+            let refused = read(body.to_string().as_bytes(), Door::Completions);
+            assert_eq!(self::parameter(refused).0, parameter);
+        }
+    }
+
+    fn tool(name: &str) -> Value {
+        json!({"type": "function", "function": {"name": name, "parameters": {"type": "object"}}})
+    }
+
+    #[test]
+    fn tools_are_read_and_checked() {
+        let toolbox = |changes: Value| chat(&changes).unwrap().ask.toolbox;
+        let two = json!([tool("look"), tool("wait")]);
+        let both = toolbox(json!({"tools": two})).unwrap();
+        assert_eq!((both.tools.len(), both.parallel), (2, true));
+        assert_eq!(both.choice, Choice::Auto);
+        assert!(toolbox(json!({"tools": two, "tool_choice": "none"})).is_none());
+        let named = json!({"type": "function", "function": {"name": "wait"}});
+        let named = toolbox(json!({"tools": two, "tool_choice": named})).unwrap();
+        assert_eq!(named.choice, Choice::Named("wait".to_owned()));
+        for (tools, choice, parameter) in [
+            (
+                json!([tool("a b")]),
+                json!("auto"),
+                "tools[0].function.name",
+            ),
+            (
+                json!([tool("a"), tool("a")]),
+                json!("auto"),
+                "tools[1].function.name",
+            ),
+            (
+                json!([{"type": "function"}]),
+                json!("auto"),
+                "tools[0].function",
+            ),
+            (json!([]), json!("required"), "tool_choice"),
+            (json!([tool("a")]), json!("sometimes"), "tool_choice"),
+            (
+                json!([tool("a")]),
+                json!({"type": "function", "function": {"name": "b"}}),
+                "tool_choice",
+            ),
+        ] {
+            let body = json!({"tools": tools, "tool_choice": choice});
+            assert_eq!(refused(&body).0, parameter, "{body}");
+        }
+    }
+
+    #[test]
+    fn calls_and_results_are_messages() {
+        let call = json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}});
+        let messages = json!([
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "content": null, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "y"}]},
+        ]);
+        let wanted = chat(&json!({"messages": messages})).unwrap();
+        let Some(Input::Chat(messages)) = wanted.ask.inputs.into_iter().next() else {
+            panic!("a chat")
+        };
+        assert_eq!(messages[1].tool_calls[0].arguments, json!({"a": 1}));
+        assert_eq!(messages[2].tool_call_id.as_deref(), Some("c1"));
+        let lost = json!([{"role": "tool", "content": "y"}]);
+        let name = "messages[0].tool_call_id".to_owned();
+        assert_eq!(refused(&json!({"messages": lost})), (name, false));
+    }
+
+    #[test]
+    fn an_answer_is_held_to_one_form() {
+        let form = |changes: Value| chat(&changes).unwrap().ask.form.unwrap().constraint;
+        let json_object = json!({"response_format": {"type": "json_object"}});
+        assert!(matches!(form(json_object), Constraint::Schema(_)));
+        let named = json!({"name": "n", "strict": true, "schema": {"type": "integer"}});
+        let schema = json!({"response_format": {"type": "json_schema", "json_schema": named}});
+        assert!(matches!(form(schema), Constraint::Schema(text) if text.contains("integer")));
+        let choice = json!({"guided_choice": ["a\"b", "c"]});
+        let lark = Constraint::Lark(r#"start: "a\"b" | "c""#.to_owned());
+        assert_eq!(form(choice), lark);
+        let regex = json!({"structured_outputs": {"regex": "a+"}});
+        assert_eq!(form(regex), Constraint::Regex("a+".to_owned()));
+        let both = json!({"guided_regex": "a", "guided_json": {}});
+        assert_eq!(refused(&both), ("guided_regex".to_owned(), false));
+        let unknown = json!({"response_format": {"type": "xml"}});
+        assert_eq!(refused(&unknown).0, "response_format.type");
     }
 
     #[test]
@@ -311,7 +437,7 @@ mod tests {
         for wrong in [json!(null), json!(5), json!({"a": 1}), json!([1, "a"])] {
             let body = json!({"model": "m", "prompt": wrong}).to_string();
             let refused = parameter(read(body.as_bytes(), Door::Completions));
-            let prompt = "`prompt` is one text or one list of token ids";
+            let prompt = "`prompt` is one text, one list of token ids, or a list of either";
             assert_eq!(refused, told("prompt", prompt));
         }
     }
@@ -331,19 +457,16 @@ mod tests {
     }
 
     #[test]
-    fn prompts_come_in_four_forms_and_one_at_a_time() {
+    fn prompts_come_in_four_forms() {
         let prompt = |prompt: Value| {
             let body = json!({"model": "m", "prompt": prompt});
-            read(body.to_string().as_bytes(), Door::Completions).map(|wanted| wanted.ask.input)
+            let mut wanted = read(body.to_string().as_bytes(), Door::Completions).unwrap();
+            wanted.ask.inputs.remove(0)
         };
-        assert!(matches!(prompt(json!("a")), Ok(Input::Text(text)) if text == "a"));
-        assert!(matches!(prompt(json!(["a"])), Ok(Input::Text(text)) if text == "a"));
-        assert!(matches!(prompt(json!([1, 2])), Ok(Input::Tokens(ids)) if ids == [1, 2]));
-        assert!(matches!(prompt(json!([[1, 2]])), Ok(Input::Tokens(ids)) if ids == [1, 2]));
-        assert!(matches!(
-            prompt(json!(["a", "b"])),
-            Err(Refusal::Parameter { .. })
-        ));
+        assert!(matches!(prompt(json!("a")), Input::Text(text) if text == "a"));
+        assert!(matches!(prompt(json!(["a"])), Input::Text(text) if text == "a"));
+        assert!(matches!(prompt(json!([1, 2])), Input::Tokens(ids) if ids == [1, 2]));
+        assert!(matches!(prompt(json!([[1, 2]])), Input::Tokens(ids) if ids == [1, 2]));
     }
 
     proptest! {
@@ -356,6 +479,7 @@ mod tests {
         fn any_value_of_any_parameter_is_an_ask_or_a_refusal(
             name in proptest::sample::select(vec![
                 "model", "stream", "stop", "seed", "top_k", "max_tokens", "messages", "n", "tools",
+                "tool_choice", "response_format", "structured_outputs", "guided_choice", "logprobs",
             ]),
             value in proptest::sample::select(vec![
                 json!(null), json!(-1), json!(1e300), json!("x"), json!([]), json!([[1]]), json!({}),

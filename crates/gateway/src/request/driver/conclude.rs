@@ -51,7 +51,10 @@ impl Driver {
         if self.cut == Some(Cut::NotDurable) || self.is_withheld() {
             Delivery::default()
         } else {
-            self.stream.delivery()
+            Delivery {
+                prompt_tokens: self.job.billed_prompt,
+                ..self.stream.delivery()
+            }
         }
     }
 
@@ -59,7 +62,7 @@ impl Driver {
     /// not.
     fn is_withheld(&self) -> bool {
         let failed = matches!(self.stream.ended(), Some(Ended::Failed(_)));
-        !self.job.streamed && (failed || self.cut.is_some())
+        self.progress.is_withheld() || !self.job.streamed && (failed || self.cut.is_some())
     }
 }
 

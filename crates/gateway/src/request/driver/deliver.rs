@@ -2,13 +2,14 @@
 
 use remuda_link::clock::span;
 use remuda_routing::stream::Finish;
+use remuda_tokens::tools::Piece;
 use remuda_types::Span;
 use tokio::time::Instant;
 
 use super::{Cut, Driver};
-use crate::request::outbox::{Event, Finished, Left};
+use crate::request::outbox::{Event, Finished, Left, Part};
 use crate::request::refusal::Refusal;
-use crate::request::text::{Shown, Text};
+use crate::request::text::Text;
 
 /// How an event fared.
 enum Sent {
@@ -32,26 +33,31 @@ impl Driver {
                 .first_token(self.job.workload, self.began.elapsed());
         }
         self.silent_tokens += 1;
+        self.scores.extend(self.score.take());
         let tokenizer = &self.job.model.tokenizer;
-        match self.text.as_mut().map(|text| text.push(tokenizer, id)) {
-            None => {}
-            Some(Shown::More(text)) => self.show(text).await,
-            Some(Shown::Last(text)) => {
-                self.show(text).await;
-                self.stream.stop();
-            }
+        let Some(text) = &mut self.text else {
+            return;
+        };
+        let pieces = text.push(tokenizer, id);
+        let stopped = text.is_stopped();
+        self.show(pieces).await;
+        if stopped {
+            self.stream.stop();
         }
     }
 
-    async fn show(&mut self, text: String) {
-        if text.is_empty() {
-            return;
-        }
-        let tokens = std::mem::take(&mut self.silent_tokens);
-        match self.send(Event::Text { text, tokens }).await {
-            Sent::Taken => {}
-            Sent::Left => self.stream.abandoned(),
-            Sent::Cut(cut) => self.cut_off(cut),
+    async fn show(&mut self, pieces: Vec<Piece>) {
+        for piece in pieces {
+            let part = Part {
+                piece,
+                tokens: std::mem::take(&mut self.silent_tokens),
+                scores: std::mem::take(&mut self.scores),
+            };
+            match self.send(Event::Part(part)).await {
+                Sent::Taken => {}
+                Sent::Left => return self.stream.abandoned(),
+                Sent::Cut(cut) => return self.cut_off(cut),
+            }
         }
     }
 
@@ -76,14 +82,26 @@ impl Driver {
     /// The answer is complete.
     pub(super) async fn finish(&mut self, reason: Finish, tokens: u32) {
         let rest = self.text.take().map(Text::finish).unwrap_or_default();
+        self.show(rest.pieces).await;
+        let stopped_by = rest
+            .stopped_by
+            .and_then(|stop| self.job.stop_texts.get(stop));
         let prompt_tokens = self.stream.delivery().prompt_tokens;
-        self.show(rest).await;
+        // What only belongs to the stop sequence is not shown.
+        let scores = std::mem::take(&mut self.scores);
         let finished = Finished {
             reason,
+            calls: rest.calls,
             prompt_tokens,
             completion_tokens: tokens,
             cached_tokens: self.cached_tokens.min(prompt_tokens),
             silent_tokens: std::mem::take(&mut self.silent_tokens),
+            scores: if stopped_by.is_some() {
+                Vec::new()
+            } else {
+                scores
+            },
+            stopped_by: stopped_by.cloned(),
         };
         self.last_word(Event::Finished(finished)).await;
     }

@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use crate::door::fields::unsupported;
 use crate::request::Refusal;
 
 /// Whether a value asks for nothing beyond what every answer has.
@@ -13,15 +14,9 @@ type AsksForNothing = fn(&Value) -> bool;
 
 /// Parameters that change the answer and are not offered, with the values that ask for nothing.
 const NOT_OFFERED: &[(&str, AsksForNothing)] = &[
-    ("n", is_one),
     ("best_of", is_one),
-    ("tools", is_nothing),
-    ("tool_choice", asks_for_no_tool),
     ("functions", is_nothing),
     ("function_call", asks_for_no_tool),
-    ("response_format", is_text),
-    ("logprobs", is_off),
-    ("top_logprobs", is_nothing),
     ("logit_bias", is_nothing),
     ("modalities", is_text_only),
     ("audio", is_nothing),
@@ -33,18 +28,14 @@ const NOT_OFFERED: &[(&str, AsksForNothing)] = &[
     ("typical_p", is_one),
     ("repetition_penalty", is_one),
     ("repeat_penalty", is_one),
+    // llama.cpp's; `structured_outputs` takes what can be followed here.
     ("grammar", is_nothing),
     ("json_schema", is_nothing),
-    ("guided_json", is_nothing),
-    ("guided_regex", is_nothing),
-    ("guided_choice", is_nothing),
-    ("guided_grammar", is_nothing),
     ("ignore_eos", is_nothing),
     ("min_tokens", is_nothing),
     ("stop_token_ids", is_nothing),
     ("guided_decoding_backend", is_nothing),
     ("guided_whitespace_pattern", is_nothing),
-    ("structured_outputs", is_nothing),
     ("chat_template", is_nothing),
     ("chat_template_kwargs", is_nothing),
     ("reasoning_effort", is_none),
@@ -75,6 +66,18 @@ const KNOWN: &[&str] = &[
     "presence_penalty",
     "seed",
     "stop",
+    "n",
+    "logprobs",
+    "top_logprobs",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "structured_outputs",
+    "guided_json",
+    "guided_regex",
+    "guided_choice",
+    "guided_grammar",
     "user",
     "metadata",
     "store",
@@ -82,8 +85,6 @@ const KNOWN: &[&str] = &[
     "safety_identifier",
     "prompt_cache_key",
     "prompt_cache_retention",
-    // Without tools there is nothing to call, in parallel or not.
-    "parallel_tool_calls",
 ];
 
 fn is_nothing(value: &Value) -> bool {
@@ -118,10 +119,6 @@ fn asks_for_no_tool(value: &Value) -> bool {
     is_nothing(value) || value == "none" || value == "auto"
 }
 
-fn is_text(value: &Value) -> bool {
-    is_nothing(value) || value.get("type").is_some_and(|kind| kind == "text")
-}
-
 fn is_text_only(value: &Value) -> bool {
     value.as_array().map_or_else(
         || is_nothing(value),
@@ -130,17 +127,18 @@ fn is_text_only(value: &Value) -> bool {
 }
 
 /// Refuses what would change the answer, or might.
-pub(super) fn check(name: &str, value: &Value) -> Result<(), Refusal> {
+pub(super) fn check(body: &Value) -> Result<(), Refusal> {
+    let mut fields = body.as_object().into_iter().flatten();
+    fields.try_for_each(|(name, value)| check_one(name, value))
+}
+
+fn check_one(name: &str, value: &Value) -> Result<(), Refusal> {
     let not_offered = NOT_OFFERED.iter().find(|(known, _)| *known == name);
     let problem = match not_offered {
         Some((_, asks_for_nothing)) if asks_for_nothing(value) => return Ok(()),
         None if KNOWN.contains(&name) => return Ok(()),
-        Some(_) => format!("`{name}` is not supported by this gateway yet: leave it out"),
+        Some(_) => format!("`{name}` is not supported by this gateway: leave it out"),
         None => "this parameter is not known here: leave it out".to_owned(),
     };
-    Err(Refusal::Parameter {
-        name: name.to_owned(),
-        problem,
-        unsupported: true,
-    })
+    Err(unsupported(name, problem))
 }

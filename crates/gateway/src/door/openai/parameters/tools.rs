@@ -1,0 +1,90 @@
+//! `tools` and `tool_choice`.
+
+use remuda_tokens::tools::{Choice, Tool};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::door::fields::{part, unsupported};
+use crate::door::map_only::MapOnly;
+use crate::door::toolbox::{self, Wish};
+use crate::request::{Refusal, Toolbox};
+
+#[derive(Debug, Deserialize)]
+struct Body {
+    tools: Option<Vec<Sent>>,
+    tool_choice: Option<Value>,
+    parallel_tool_calls: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
+struct Sent {
+    #[serde(rename = "type")]
+    kind: String,
+    function: Option<Function>,
+    #[serde(flatten)]
+    _others: MapOnly,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
+struct Function {
+    name: String,
+    description: Option<String>,
+    parameters: Option<Value>,
+    strict: Option<bool>,
+    #[serde(flatten)]
+    _others: MapOnly,
+}
+
+/// The toolbox that a body asks for.
+pub(super) fn toolbox(body: &Value) -> Result<Option<Toolbox>, Refusal> {
+    let body: Body = part(body)?;
+    let sent = body.tools.unwrap_or_default().into_iter().enumerate();
+    let tools = sent.map(|(at, tool)| tool.tool(at));
+    let wish = wish(body.tool_choice.as_ref())?;
+    let parallel = body.parallel_tool_calls.unwrap_or(true);
+    let name_at = |at| format!("tools[{at}].function.name");
+    toolbox::toolbox(tools.collect::<Result<_, _>>()?, wish, parallel, name_at)
+}
+
+impl Sent {
+    fn tool(self, at: usize) -> Result<Tool, Refusal> {
+        if self.kind != "function" {
+            let problem = format!(
+                "tools of type `{}` are not supported, only `function`",
+                self.kind
+            );
+            return Err(unsupported(format!("tools[{at}].type"), problem));
+        }
+        let missing =
+            || Refusal::parameter(format!("tools[{at}].function"), "a tool has `function`");
+        let function = self.function.ok_or_else(missing)?;
+        Ok(Tool {
+            name: function.name,
+            description: function.description,
+            parameters: function.parameters,
+            strict: function.strict.unwrap_or(false),
+        })
+    }
+}
+
+fn wish(choice: Option<&Value>) -> Result<Wish, Refusal> {
+    let named = |choice: &Value| {
+        let name = choice.get("function")?.get("name")?.as_str()?;
+        (choice.get("type")? == "function").then(|| name.to_owned())
+    };
+    match choice {
+        None | Some(Value::Null) => Ok(Wish::May(Choice::Auto)),
+        Some(Value::String(word)) if word == "auto" => Ok(Wish::May(Choice::Auto)),
+        Some(Value::String(word)) if word == "required" => Ok(Wish::May(Choice::Required)),
+        Some(Value::String(word)) if word == "none" => Ok(Wish::None),
+        Some(choice) => match named(choice) {
+            Some(name) => Ok(Wish::May(Choice::Named(name))),
+            None => Err(Refusal::parameter(
+                "tool_choice",
+                "`tool_choice` is \"none\", \"auto\", \"required\" or {\"type\": \"function\", \"function\": {\"name\": …}}",
+            )),
+        },
+    }
+}
