@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::gguf::ids;
 use crate::world::{MODEL, PROMPT, SECRET, World};
 
-fn messages(changes: Value) -> Value {
+fn messages(changes: &Value) -> Value {
     let mut body = json!({
         "model": MODEL,
         "max_tokens": 1_000,
@@ -27,7 +27,7 @@ fn ask(world: &World, path: &str, body: &Value) -> RequestBuilder {
 }
 
 async fn message(world: &World, changes: Value) -> Response {
-    let body = messages(changes);
+    let body = messages(&changes);
     ask(world, "/v1/messages", &body).send().await.unwrap()
 }
 
@@ -162,7 +162,7 @@ async fn why_a_message_stopped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_counted_before_they_are_paid_for() {
     let world = world("x").await;
-    let mut body = messages(json!({}));
+    let mut body = messages(&json!({}));
     body.as_object_mut().unwrap().remove("max_tokens");
     let count = |body: Value| {
         let request = ask(&world, "/v1/messages/count_tokens", &body);
@@ -239,7 +239,7 @@ async fn refusals_have_a_type_and_name_the_field() {
     }
     let unknown = message(&world, json!({"model": "large"})).await;
     assert_eq!(unknown.status(), 404);
-    let body = messages(json!({}));
+    let body = messages(&json!({}));
     let keyless = world
         .client
         .post(world.url("/v1/messages"))

@@ -208,7 +208,10 @@ async fn several_answers_share_a_prompt() {
         .control
         .until("all are posted", |state| state.requests() == 10)
         .await;
-    assert_eq!(world.control.state().used(), (2 * PROMPT + 3, 40, price(2 * PROMPT + 3, 40)));
+    assert_eq!(
+        world.control.state().used(),
+        (2 * PROMPT + 3, 40, price(2 * PROMPT + 3, 40))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,6 +46,7 @@ pub(super) enum Block {
 
 /// `input_tokens` are those that were not cached.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are Anthropic's")]
 pub(super) struct Usage {
     input_tokens: u64,
     cache_creation_input_tokens: u64,
