@@ -2,7 +2,8 @@
 //!
 //! A request passes the modules in this order: [`admission`] (is the key good, is there room),
 //! [`tranche`] (is there money for the worst case), [`prefix`] (what does it share with others),
-//! [`pick`] (which replica), [`stream`] (keep it going whatever replicas do), [`meter`] and [`price`] (what it costs and whom it pays), [`usage`] (the
+//! [`pick`] (which replica), [`hedge`] (is it time to ask a second one), [`stream`] (keep it going
+//! whatever replicas do), [`meter`] and [`price`] (what it costs and whom it pays), [`usage`] (the
 //! totals that control is told).
 //!
 //! Nothing here reads a clock, opens a socket or knows a wire format: the gateway turns frames into
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod hedge;
 pub mod invariant;
 pub mod meter;
 pub mod pick;
@@ -21,6 +23,7 @@ pub mod tranche;
 pub mod usage;
 
 pub use admission::{Denied, KeyRing, Queue, RateLimiter};
+pub use hedge::Hedge;
 pub use meter::{Bill, Delivery};
 pub use pick::{Balancer, Wish};
 pub use prefix::Prefix;
