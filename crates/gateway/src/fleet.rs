@@ -85,5 +85,6 @@ fn route(replica: &ReplicaRoute) -> pick::Route {
             RouteState::Draining => pick::State::Draining,
         },
         slots: replica.slots,
+        price: None,
     }
 }

@@ -5,7 +5,8 @@
 //! sessions with a control that runs, [`packing`] gives a recorded cluster's tasks to placement and
 //! to the policies of others, [`cost`] a made-up world's demand to placement under plans and to
 //! rules of thumb, [`correlation`] places replicas by what one half of a record teaches of sites
-//! that fail together, and judges them by the other.
+//! that fail together, and judges them by the other, [`routing`] has a trace's requests sent to
+//! simulated replicas by the gateway's balancer and by the rules of others.
 
 mod correlation;
 mod cost;
@@ -15,6 +16,7 @@ mod journal;
 mod liveness;
 mod packing;
 mod placement;
+mod routing;
 mod usage;
 mod world;
 
@@ -38,6 +40,7 @@ enum What {
     Placement(placement::Args),
     Cost(cost::Args),
     Correlation(correlation::Args),
+    Routing(routing::Args),
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
@@ -49,5 +52,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         What::Placement(args) => placement::run(&args, context),
         What::Cost(args) => cost::run(&args, context),
         What::Correlation(args) => correlation::run(&args, context),
+        What::Routing(args) => routing::run(&args, context),
     }
 }

@@ -3,7 +3,7 @@
 
 use remuda_types::{LeaseId, Money, TrancheId};
 
-use crate::pick::Balancer;
+use crate::pick::{Balancer, Replica};
 use crate::stream::Stream;
 use crate::tranche::Purse;
 
@@ -39,6 +39,22 @@ pub enum Violation {
     /// A lease that control no longer lists is kept for nothing.
     #[error("lease {lease} is gone and idle, but kept")]
     Kept {
+        /// The lease.
+        lease: LeaseId,
+    },
+    /// A replica's load is not that of the requests it has.
+    #[error("lease {lease} counts {counted} tokens to be read, its requests say {unread}")]
+    LeakedLoad {
+        /// The lease.
+        lease: LeaseId,
+        /// Its count.
+        counted: u64,
+        /// The sum of its requests.
+        unread: u64,
+    },
+    /// More is remembered of a replica's cache than may be.
+    #[error("more of the cache of lease {lease} is remembered than the policy allows")]
+    Overfull {
         /// The lease.
         lease: LeaseId,
     },
@@ -101,19 +117,33 @@ pub fn check_purse(purse: &Purse) -> Result<(), Violation> {
     })
 }
 
-/// A half-open replica has a request that tries it, and nothing is kept for nothing.
+/// A half-open replica has a request that tries it, nothing is kept for nothing, load is that of the
+/// requests there are, and memory keeps to its bounds.
 pub fn check_balancer(balancer: &Balancer) -> Result<(), Violation> {
-    let lost = balancer
-        .trials()
-        .find(|&(_, in_trial, in_flight)| in_trial && in_flight == 0);
-    let kept = balancer
-        .replicas
-        .iter()
-        .find(|(_, r)| !r.listed && r.in_flight == 0);
-    match (lost, kept) {
-        (Some((lease, ..)), _) => Err(Violation::LostTrial { lease }),
-        (None, Some((&lease, _))) => Err(Violation::Kept { lease }),
-        (None, None) => Ok(()),
+    let mut replicas = balancer.replicas.iter();
+    replicas.try_for_each(|(&lease, replica)| check_replica(lease, replica))
+}
+
+fn check_replica(lease: LeaseId, replica: &Replica) -> Result<(), Violation> {
+    let idle = replica.in_flight() == 0;
+    let (counted, unread) = (
+        replica.load.unread_tokens(),
+        replica.load.recounted_tokens(),
+    );
+    if idle && replica.is_in_trial() {
+        Err(Violation::LostTrial { lease })
+    } else if idle && !replica.listed {
+        Err(Violation::Kept { lease })
+    } else if counted != unread {
+        Err(Violation::LeakedLoad {
+            lease,
+            counted,
+            unread,
+        })
+    } else if !replica.is_memory_bounded() {
+        Err(Violation::Overfull { lease })
+    } else {
+        Ok(())
     }
 }
 

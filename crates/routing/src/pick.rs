@@ -1,24 +1,42 @@
 //! Which replica a request goes to.
 //!
 //! A [`Balancer`] knows one model's replicas: what control says of them ([`Route`]) and what this
-//! gateway has seen itself. It picks the least loaded relative to its slots, then the quickest,
-//! then the lowest lease id. Load counts from dispatch, not from the first token, so that a burst
-//! spreads. Three failures in a row eject a replica for a time that doubles each time; then one
-//! request tries it (half open), and only its first token lets others follow. Suspect replicas are for
-//! when no ready one is left; draining ones take nothing.
+//! gateway has seen itself. It picks the replica whose first token should come soonest, reckoned in
+//! tokens: those that it has to read before this prompt, those of this prompt that are not in its
+//! cache, and what its running requests hold up. What is in a cache is what this gateway sent there
+//! and what came back ([`crate::prefix`]); where nothing is, that is plain least load. Then the one
+//! with the least in its cache, so that new chats spread over all caches; then the quickest, then the
+//! lowest lease id.
 //!
-//! Every lease that is dispatched to must be [`Balancer::ended`] exactly once; `stream` says when.
+//! One number weighs cache against load, so neither can be forgotten for the other: a chat stays
+//! where its past is until others wait there for longer than reading that past again would take, and
+//! a prompt that no cache knows goes where the load is least. Load counts from dispatch, not from the
+//! first token, so that a burst spreads.
+//!
+//! Three failures in a row eject a replica for a time that doubles each time, and what its cache held
+//! is forgotten; then one request tries it (half open), and only its first token lets others follow.
+//! Suspect replicas are for when no ready one is left; draining ones take nothing.
+//!
+//! Every lease that is dispatched to must be [`Balancer::ended`]; `stream` says when.
 
 mod breaker;
+mod load;
+mod lru;
+mod memory;
+mod replica;
+mod survey;
+mod wish;
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use remuda_types::{LeaseId, NodeKey, Span, Time};
+use remuda_types::{LeaseId, NodeKey, Price, RequestId, Span, Time};
 
-use breaker::Breaker;
+use crate::prefix::Prefix;
+pub(crate) use replica::Replica;
+use survey::Surveys;
+pub use wish::{Session, Wish};
 
-/// When replicas are ejected and for how long.
+/// When replicas are ejected and for how long, and what load and memory weigh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Failures in a row that eject.
@@ -29,6 +47,19 @@ pub struct Policy {
     pub eject_most: Span,
     /// How long a replica that said it is full is left alone.
     pub busy_pause: Span,
+    /// What a replica whose slots are all taken delays the first token, as tokens to be read; one
+    /// with fewer taken delays it by so much less.
+    pub full_tokens: u32,
+    /// What every request delays those behind it, whatever its prompt, as tokens to be read.
+    pub request_tokens: u32,
+    /// Blocks of 64 tokens that are remembered of each replica's cache at most: as many as the largest
+    /// holds. With fewer, chats are sent away from where they are still known; that a cache holds less
+    /// is learned ([`Balancer::found`]).
+    pub blocks_most: usize,
+    /// Sessions that are remembered of each replica at most.
+    pub sessions_most: usize,
+    /// A measured time to the first token that is older than this holds nobody off.
+    pub measured_within: Span,
 }
 
 impl Default for Policy {
@@ -38,6 +69,11 @@ impl Default for Policy {
             eject_least: Span::from_secs(1),
             eject_most: Span::from_secs(60),
             busy_pause: Span::from_millis(100),
+            full_tokens: 1_024,
+            request_tokens: 64,
+            blocks_most: 8_192,
+            sessions_most: 1_024,
+            measured_within: Span::from_secs(60),
         }
     }
 }
@@ -64,6 +100,8 @@ pub struct Route {
     pub state: State,
     /// Sequences it runs at once.
     pub slots: u32,
+    /// What it costs, where control says so.
+    pub price: Option<Price>,
 }
 
 /// How a dispatched request ended, as far as the replica's health is concerned.
@@ -105,110 +143,6 @@ pub enum NoReplica {
     },
 }
 
-/// What this gateway knows of a replica.
-#[derive(Clone, Debug)]
-pub(crate) struct Replica {
-    pub(crate) route: Route,
-    /// In control's latest table; kept otherwise only while requests are in flight.
-    pub(crate) listed: bool,
-    pub(crate) in_flight: u32,
-    breaker: Breaker,
-    busy_until: Time,
-    /// From dispatch to first token, smoothed, in microseconds; 0 until measured.
-    latency_us: u64,
-}
-
-/// Whether a replica may be sent to now.
-#[derive(Clone, Copy)]
-enum Standing {
-    Free,
-    Full(Span),
-    Ejected(Span),
-}
-
-impl Replica {
-    fn new(route: Route) -> Self {
-        Self {
-            route,
-            listed: true,
-            in_flight: 0,
-            breaker: Breaker::default(),
-            busy_until: Time::EPOCH,
-            latency_us: 0,
-        }
-    }
-
-    fn slots(&self) -> u32 {
-        self.route.slots.max(1)
-    }
-
-    fn standing(&self, now: Time, policy: &Policy) -> Standing {
-        if let Some(wait) = self.breaker.closed_for(now, policy) {
-            Standing::Ejected(wait)
-        } else if self.busy_until > now {
-            Standing::Full(self.busy_until.since(now))
-        } else if self.in_flight >= self.slots() {
-            Standing::Full(policy.busy_pause)
-        } else {
-            Standing::Free
-        }
-    }
-
-    /// Less is better: load relative to slots, then latency, then lease id. Later terms (prefix
-    /// scores, price) go here.
-    fn rank(&self, other: &Self) -> Ordering {
-        let load = u64::from(self.in_flight) * u64::from(other.slots());
-        let their_load = u64::from(other.in_flight) * u64::from(self.slots());
-        load.cmp(&their_load)
-            .then(self.latency_us.cmp(&other.latency_us))
-            .then(self.route.lease.cmp(&other.route.lease))
-    }
-
-    fn measured(&mut self, first_token: Span) {
-        let sample = first_token.as_millis().saturating_mul(1_000).max(1);
-        self.latency_us = match self.latency_us {
-            0 => sample,
-            smoothed => (smoothed - smoothed / 8).saturating_add(sample / 8),
-        };
-    }
-}
-
-/// What the replicas of one state have to offer.
-#[derive(Default)]
-struct Survey<'a> {
-    best: Option<&'a Replica>,
-    full: Option<Span>,
-    ejected: Option<Span>,
-}
-
-impl<'a> Survey<'a> {
-    fn add(&mut self, replica: &'a Replica, standing: Standing) {
-        match standing {
-            Standing::Free => self.offer(replica),
-            Standing::Full(wait) => self.full = sooner(self.full, Some(wait)),
-            Standing::Ejected(wait) => self.ejected = sooner(self.ejected, Some(wait)),
-        }
-    }
-
-    fn offer(&mut self, replica: &'a Replica) {
-        if self.best.is_none_or(|best| replica.rank(best).is_lt()) {
-            self.best = Some(replica);
-        }
-    }
-
-    /// A replica, or the advice to wait for one; none when neither is to be had.
-    fn decided(&self) -> Option<Result<LeaseId, NoReplica>> {
-        let best = self.best.map(|replica| Ok(replica.route.lease));
-        best.or(self
-            .full
-            .map(|retry_after| Err(NoReplica::Busy { retry_after })))
-    }
-}
-
-fn sooner(a: Option<Span>, b: Option<Span>) -> Option<Span> {
-    a.into_iter().chain(b).min()
-}
-
 /// The replicas of one model.
 #[derive(Clone, Debug)]
 pub struct Balancer {
@@ -233,43 +167,32 @@ impl Balancer {
             .for_each(|replica| replica.listed = false);
         routes.into_iter().for_each(|route| self.list(route));
         self.replicas
-            .retain(|_, replica| replica.listed || replica.in_flight > 0);
+            .retain(|_, replica| replica.listed || replica.in_flight() > 0);
     }
 
     fn list(&mut self, route: Route) {
+        let policy = &self.policy;
         let replica = self
             .replicas
             .entry(route.lease)
-            .or_insert_with(|| Replica::new(route));
+            .or_insert_with(|| Replica::new(route, policy));
         replica.route = route;
         replica.listed = true;
     }
 
     /// The replica to send to now, none of `exclude`. Changes nothing: say [`Balancer::dispatched`].
-    pub fn pick(&self, now: Time, exclude: &[LeaseId]) -> Result<LeaseId, NoReplica> {
-        let ready = self.survey(State::Ready, now, exclude);
-        // Full is not gone: waiting for a ready replica beats trusting a silent node.
-        if let Some(decided) = ready.decided() {
-            return decided;
-        }
-        let suspect = self.survey(State::Suspect, now, exclude);
-        if let Some(decided) = suspect.decided() {
-            return decided;
-        }
-        Err(match sooner(ready.ejected, suspect.ejected) {
-            Some(retry_after) => NoReplica::Ejected { retry_after },
-            None if self.takers().next().is_some() => NoReplica::AllTried,
-            None => NoReplica::Nowhere,
-        })
-    }
-
-    fn survey(&self, state: State, now: Time, exclude: &[LeaseId]) -> Survey<'_> {
-        let mut survey = Survey::default();
+    pub fn pick(&self, now: Time, wish: &Wish, exclude: &[LeaseId]) -> Result<LeaseId, NoReplica> {
+        let mut surveys = Surveys::default();
         self.takers()
-            .filter(|replica| replica.route.state == state)
             .filter(|replica| !exclude.contains(&replica.route.lease))
-            .for_each(|replica| survey.add(replica, replica.standing(now, &self.policy)));
-        survey
+            .for_each(|replica| surveys.add(replica, wish, now, &self.policy));
+        surveys.decided().unwrap_or_else(|ejected| {
+            Err(match ejected {
+                Some(retry_after) => NoReplica::Ejected { retry_after },
+                None if self.takers().next().is_some() => NoReplica::AllTried,
+                None => NoReplica::Nowhere,
+            })
+        })
     }
 
     fn takers(&self) -> impl Iterator<Item = &Replica> {
@@ -278,63 +201,77 @@ impl Balancer {
             .filter(|replica| replica.listed && replica.route.state != State::Draining)
     }
 
-    /// A request has been sent to the lease; it counts as load from now.
-    pub fn dispatched(&mut self, lease: LeaseId) {
+    /// The request has been sent to the lease; it counts as load from now. A request is at a lease
+    /// once at most: what was said of it there before is over.
+    pub fn dispatched(&mut self, lease: LeaseId, request: RequestId, wish: &Wish) {
         if let Some(replica) = self.replicas.get_mut(&lease) {
-            replica.in_flight = replica.in_flight.saturating_add(1);
-            replica.breaker.tried();
+            replica.sent(request, wish, &self.policy);
         }
     }
 
     /// A dispatched request has got its first token from the lease.
-    pub fn spoke(&mut self, lease: LeaseId) {
+    pub fn spoke(&mut self, lease: LeaseId, request: RequestId) {
         if let Some(replica) = self.replicas.get_mut(&lease) {
-            replica.breaker.spoke();
+            replica.spoke(request);
+        }
+    }
+
+    /// The lease says that it found so many tokens of a dispatched request's prompt in its cache. From
+    /// that it is learned how much its cache holds; where it is never said, the policy's word stands.
+    pub fn found(&mut self, lease: LeaseId, request: RequestId, cached_tokens: u32) {
+        if let Some(replica) = self.replicas.get_mut(&lease) {
+            replica.found(request, cached_tokens);
+        }
+    }
+
+    /// The lease has all of this in its cache: what a request that it served began with, and what it
+    /// wrote after it. The next turn of a chat begins with the same.
+    pub fn holds(&mut self, lease: LeaseId, prefix: &Prefix) {
+        if let Some(replica) = self.replicas.get_mut(&lease) {
+            replica.holds(prefix);
         }
     }
 
     /// What a request got from the lease, and that had ended, has been shown to be wrong.
     pub fn blame(&mut self, lease: LeaseId, now: Time) {
         if let Some(replica) = self.replicas.get_mut(&lease) {
-            replica.breaker.learned(Outcome::Failed, now, &self.policy);
+            replica.learned(Outcome::Failed, now, &self.policy);
         }
     }
 
-    /// A dispatched request has ended at the lease.
-    pub fn ended(&mut self, lease: LeaseId, outcome: Outcome, now: Time) {
+    /// A dispatched request has ended at the lease. Said of one that is not there it changes nothing.
+    pub fn ended(&mut self, lease: LeaseId, request: RequestId, outcome: Outcome, now: Time) {
         let Some(replica) = self.replicas.get_mut(&lease) else {
             return;
         };
-        replica.in_flight = replica.in_flight.saturating_sub(1);
-        replica.breaker.learned(outcome, now, &self.policy);
-        match outcome {
-            Outcome::Served {
-                first_token: Some(span),
-            } => replica.measured(span),
-            Outcome::Declined => replica.busy_until = now + self.policy.busy_pause,
-            Outcome::Served { first_token: None } | Outcome::Failed | Outcome::Released => {}
-        }
-        if !replica.listed && replica.in_flight == 0 {
+        replica.ended(request, outcome, now, &self.policy);
+        if !replica.listed && replica.in_flight() == 0 {
             self.replicas.remove(&lease);
         }
     }
 
     /// Requests in flight at the lease.
     pub fn in_flight(&self, lease: LeaseId) -> u32 {
+        self.replicas.get(&lease).map_or(0, Replica::in_flight)
+    }
+
+    /// Tokens that the lease would have to read before the first token of such a request: what it
+    /// has yet to read, and what of the prompt is not in its cache.
+    pub fn tokens_before_first(&self, lease: LeaseId, wish: &Wish) -> u64 {
         self.replicas
             .get(&lease)
-            .map_or(0, |replica| replica.in_flight)
+            .map_or(0, |replica| replica.tokens_before_first(wish, &self.policy))
+    }
+
+    /// What control says of the lease.
+    pub fn state(&self, lease: LeaseId) -> Option<State> {
+        let listed = self.replicas.get(&lease).filter(|replica| replica.listed);
+        listed.map(|replica| replica.route.state)
     }
 
     /// The node of a lease.
     pub fn node(&self, lease: LeaseId) -> Option<NodeKey> {
         self.replicas.get(&lease).map(|replica| replica.route.node)
-    }
-
-    pub(crate) fn trials(&self) -> impl Iterator<Item = (LeaseId, bool, u32)> {
-        self.replicas
-            .iter()
-            .map(|(&lease, r)| (lease, r.breaker.is_in_trial(), r.in_flight))
     }
 }
 

@@ -18,5 +18,6 @@ pub mod packing;
 pub mod requests;
 pub mod run;
 pub mod scenario;
+pub mod serving;
 mod table;
 pub mod world;

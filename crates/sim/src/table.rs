@@ -22,6 +22,15 @@ pub enum LineError {
     /// It is not CSV.
     #[error(transparent)]
     Csv(#[from] csv::Error),
+    /// It is not an object in JSON.
+    #[error("line {line} is no object in JSON")]
+    Json {
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
     /// A column is not there.
     #[error("column `{column}` is missing: the header has {header}")]
     NoColumn {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use remuda_routing::admission::queue::Turn;
 use remuda_routing::pick::{NoReplica, Outcome, Route};
 use remuda_routing::stream::Pace;
-use remuda_routing::{Balancer, Denied, Queue};
+use remuda_routing::{Balancer, Denied, Queue, Wish};
 use remuda_types::{LeaseId, NodeKey, RequestId, Span, Time};
 use tokio::sync::oneshot;
 
@@ -68,9 +68,9 @@ impl Lane {
     ) -> Result<Ticket, Denied> {
         let (answer, ticket) = oneshot::channel();
         let mut state = self.state();
-        match state.balancer.pick(now, &exclude) {
+        match state.balancer.pick(now, &Wish::default(), &exclude) {
             Ok(lease) if state.queue.is_empty() || turn == Turn::Resumed => {
-                state.balancer.dispatched(lease);
+                state.balancer.dispatched(lease, request, &Wish::default());
                 // The receiver is in this very function.
                 answer.send(Ok(lease)).unwrap_or_default();
                 return Ok(self.ticket(request, ticket));
@@ -95,15 +95,18 @@ impl Lane {
     }
 
     /// A dispatched request has ended at the lease.
-    pub(crate) fn ended(&self, lease: LeaseId, outcome: Outcome, now: Time) {
+    pub(crate) fn ended(&self, lease: LeaseId, request: RequestId, outcome: Outcome, now: Time) {
         let mut state = self.state();
-        state.balancer.ended(lease, outcome, now);
+        state.balancer.ended(lease, request, outcome, now);
         state.call(now);
     }
 
     /// Whether another replica could take over now.
     pub(crate) fn has_other(&self, exclude: &[LeaseId], now: Time) -> bool {
-        self.state().balancer.pick(now, exclude).is_ok()
+        self.state()
+            .balancer
+            .pick(now, &Wish::default(), exclude)
+            .is_ok()
     }
 
     /// How fast this model's tokens have been coming.
@@ -115,9 +118,9 @@ impl Lane {
     }
 
     /// A request has got its first token from the lease.
-    pub(crate) fn spoke(&self, lease: LeaseId, now: Time) {
+    pub(crate) fn spoke(&self, lease: LeaseId, request: RequestId, now: Time) {
         let mut state = self.state();
-        state.balancer.spoke(lease);
+        state.balancer.spoke(lease, request);
         state.call(now);
     }
 
@@ -178,24 +181,31 @@ impl Lane {
 }
 
 impl State {
-    fn take(&mut self, exclude: &[LeaseId], now: Time) -> Result<LeaseId, NoReplica> {
-        let lease = self.balancer.pick(now, exclude)?;
-        self.balancer.dispatched(lease);
+    fn take(
+        &mut self,
+        request: RequestId,
+        exclude: &[LeaseId],
+        now: Time,
+    ) -> Result<LeaseId, NoReplica> {
+        let wish = Wish::default();
+        let lease = self.balancer.pick(now, &wish, exclude)?;
+        self.balancer.dispatched(lease, request, &wish);
         Ok(lease)
     }
 
     /// Serves those who wait as long as there is room.
     fn call(&mut self, now: Time) {
         let mut unserved = Vec::new();
-        while !self.queue.is_empty() && self.balancer.pick(now, &[]).is_ok() {
+        let anybody = Wish::default();
+        while !self.queue.is_empty() && self.balancer.pick(now, &anybody, &[]).is_ok() {
             let Some(request) = self.queue.call_next() else {
                 break;
             };
             let Some(waiting) = self.waiting.remove(&request) else {
                 continue;
             };
-            match self.take(&waiting.exclude, now) {
-                Ok(lease) => self.hand_out(lease, waiting, now),
+            match self.take(request, &waiting.exclude, now) {
+                Ok(lease) => self.hand_out(lease, request, waiting, now),
                 Err(_) => unserved.push((request, waiting)),
             }
         }
@@ -207,9 +217,9 @@ impl State {
         }
     }
 
-    fn hand_out(&mut self, lease: LeaseId, waiting: Waiting, now: Time) {
+    fn hand_out(&mut self, lease: LeaseId, request: RequestId, waiting: Waiting, now: Time) {
         if waiting.answer.send(Ok(lease)).is_err() {
-            self.balancer.ended(lease, Outcome::Released, now);
+            self.balancer.ended(lease, request, Outcome::Released, now);
         }
     }
 }
@@ -232,7 +242,9 @@ impl Drop for Ticket {
         state.waiting.remove(&self.request);
         if let Ok(Ok(lease)) = self.answer.try_recv() {
             // A release teaches nothing, so the time does not matter.
-            state.balancer.ended(lease, Outcome::Released, Time::EPOCH);
+            state
+                .balancer
+                .ended(lease, self.request, Outcome::Released, Time::EPOCH);
         }
     }
 }
@@ -264,6 +276,7 @@ mod tests {
             node: NodeKey([7; 32]),
             state: Standing::Ready,
             slots: 1,
+            price: None,
         }
     }
 
@@ -278,7 +291,7 @@ mod tests {
         assert_eq!(first.wait().await, Ok(lease(1)));
         let mut second = lane.ask(request(2), vec![], Turn::New, NOW).unwrap();
         assert_eq!(lane.waiting(), 1);
-        lane.ended(lease(1), served(), NOW);
+        lane.ended(lease(1), request(1), served(), NOW);
         assert_eq!(second.wait().await, Ok(lease(1)));
     }
 
@@ -288,7 +301,7 @@ mod tests {
         let mut first = lane.ask(request(1), vec![], Turn::New, NOW).unwrap();
         first.wait().await.unwrap();
         let second = lane.ask(request(2), vec![], Turn::New, NOW).unwrap();
-        lane.ended(lease(1), served(), NOW);
+        lane.ended(lease(1), request(1), served(), NOW);
         drop(second);
         assert!(lane.has_other(&[], NOW));
         assert_eq!(lane.waiting(), 0);
@@ -329,7 +342,7 @@ mod tests {
         for n in 0..3 {
             let mut ticket = lane.ask(request(n), vec![], Turn::New, NOW).unwrap();
             ticket.wait().await.unwrap();
-            lane.ended(lease(1), Outcome::Failed, NOW);
+            lane.ended(lease(1), request(n), Outcome::Failed, NOW);
         }
         let later = NOW + Span::from_secs(1);
         lane.update(
@@ -343,7 +356,7 @@ mod tests {
         trial.wait().await.unwrap();
         let mut next = lane.ask(request(5), vec![], Turn::Resumed, later).unwrap();
         assert_eq!(lane.waiting(), 1);
-        lane.spoke(lease(1), later);
+        lane.spoke(lease(1), request(4), later);
         assert_eq!(next.wait().await, Ok(lease(1)));
     }
 

@@ -291,7 +291,10 @@ impl Driver {
         }
         let at = Instant::now();
         match self.last_token.replace(at) {
-            None => self.job.lane.spoke(lease, self.gateway.clock.now()),
+            None => self
+                .job
+                .lane
+                .spoke(lease, self.job.request, self.gateway.clock.now()),
             Some(last) => {
                 let gap = at.duration_since(last);
                 self.job.lane.token_came(lease, gap);
@@ -336,7 +339,7 @@ impl Driver {
                 self.leave(lease);
                 self.job
                     .lane
-                    .ended(lease, outcome, self.gateway.clock.now());
+                    .ended(lease, self.job.request, outcome, self.gateway.clock.now());
             }
             Action::Blame { lease } => self.job.lane.blame(lease, self.gateway.clock.now()),
             Action::Finish { reason, tokens } => self.finish(reason, tokens).await,

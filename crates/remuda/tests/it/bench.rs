@@ -92,6 +92,43 @@ fn a_recorded_cluster_is_packed_by_all() {
     assert!(odd.stderr.contains(told), "{}", odd.stderr);
 }
 
+#[test]
+fn requests_are_sent_by_all_rules() {
+    let program = Program::new();
+    let run = |load: &str, more: [&str; 2]| {
+        let words = ["bench", "routing", "--json", "--load", load];
+        json(&program.run(&[&words[..], &more].concat()))
+    };
+    let drawn = run("90", ["--chats", "300"]);
+    let policies: Vec<_> = drawn.iter().map(|line| line["policy"].as_str()).collect();
+    assert_eq!(
+        policies,
+        [Some("round-robin"), Some("least-load"), Some("prefix")]
+    );
+    assert!(
+        number(&drawn[2], "times_better_than_round_robin") >= 1.8,
+        "{}",
+        drawn[2]
+    );
+    assert!(
+        number(&drawn[2], "ttft_p99_ms") > number(&drawn[2], "ttft_mean_ms"),
+        "{}",
+        drawn[2]
+    );
+    program.file(
+        "trace.jsonl",
+        "{\"timestamp\": 0, \"input_length\": 900, \"output_length\": 1, \"hash_ids\": [7, 8]}\n\
+         {\"timestamp\": 9000, \"input_length\": 900, \"output_length\": 1, \"hash_ids\": [7, 8]}\n",
+    );
+    let file = program.home().join("trace.jsonl");
+    let shared = run("1", ["--trace", file.to_str().unwrap()]);
+    let cached: Vec<_> = shared
+        .iter()
+        .map(|line| number(line, "cached_share"))
+        .collect();
+    assert!(cached[0] < 0.1 && cached[2] > 0.4, "{cached:?}");
+}
+
 /// What is said of a file: the problem, and the way out.
 type Wrong<'a> = (&'a str, &'a str);
 
@@ -188,6 +225,13 @@ fn what_is_no_trace_and_no_list_of_cities_is_asked_wrongly() {
             "name a folder",
         ),
         ("cost", &["--cities", "nope"], "cannot read", there),
+        ("routing", &["--trace", "nope"], "cannot read", there),
+        (
+            "routing",
+            &["--trace", "binary"],
+            "binary cannot be used",
+            "the columns TIMESTAMP, ContextTokens and GeneratedTokens, or",
+        ),
         ("cost", &["--cities", "empty"], "is a folder", there),
         (
             "cost",

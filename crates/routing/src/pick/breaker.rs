@@ -81,8 +81,12 @@ impl Breaker {
         }
     }
 
-    pub(super) fn is_in_trial(self) -> bool {
+    pub(super) const fn is_in_trial(self) -> bool {
         matches!(self, Self::Trial { .. })
+    }
+
+    pub(super) const fn is_open(self) -> bool {
+        matches!(self, Self::Open { .. })
     }
 }
 

@@ -177,6 +177,7 @@ fn route(id: LeaseId, lease: &Lease) -> Option<Route> {
         node: lease.node,
         state,
         slots: SLOTS,
+        price: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Replicas at work on requests: reached or not, writing as fast as a slow model, some tokens at once,
 //! or silent. What a gateway makes of it is the stream's.
 
+use remuda_routing::Wish;
 use remuda_routing::stream::{Broken as Way, Refused, ReplicaEnd};
 use remuda_types::{LeaseId, Span, Time, WorkloadId};
 
@@ -154,7 +155,7 @@ impl Simulation {
                 if is_first {
                     let lanes = &mut self.gates.gateways[leg.at.gateway].lanes;
                     if let Some(lane) = lanes.get_mut(&sight.workload) {
-                        lane.spoke(lease);
+                        lane.spoke(lease, leg.request);
                     }
                 }
                 Ok(())
@@ -193,7 +194,7 @@ impl Simulation {
             not.extend(running.stream.last_resorts());
         }
         let lane = gateway.lanes.get(&workload);
-        let elsewhere = lane.is_some_and(|lane| lane.pick(now, &not).is_ok());
+        let elsewhere = lane.is_some_and(|lane| lane.pick(now, &Wish::default(), &not).is_ok());
         self.tell(leg, |running| {
             running.stream.probe_failed(lease, elsewhere, now);
         })

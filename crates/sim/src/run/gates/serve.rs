@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 
 use remuda_routing::admission::queue::Turn;
-use remuda_routing::pick::NoReplica;
+use remuda_routing::pick::{self, NoReplica};
 use remuda_routing::stream::{Action, Ended, Facts, Pace, Policy};
 use remuda_routing::tranche::Refusal;
 use remuda_routing::{Delivery, Stream};
@@ -232,7 +232,7 @@ impl Simulation {
             }
             Action::Done { lease, outcome } => {
                 if let Some(lane) = self.gates.gateways[at.gateway].lanes.get_mut(workload) {
-                    lane.ended(lease, outcome, now);
+                    lane.ended(lease, id, outcome, now);
                 }
             }
             Action::Blame { lease } => {
@@ -260,10 +260,11 @@ impl Simulation {
         let now = self.now();
         running.waiting = None;
         running.crowded_out = false;
+        let wish = pick::Wish::default();
         let lane = self.gates.gateways[at.gateway].lanes.get_mut(workload);
         let picked = lane.map_or(Err(NoReplica::Nowhere), |lane| {
-            let lease = lane.pick(now, &exclude)?;
-            lane.dispatched(lease);
+            let lease = lane.pick(now, &wish, &exclude)?;
+            lane.dispatched(lease, id, &wish);
             Ok((lease, lane.node(lease)))
         });
         match (picked, turn) {
