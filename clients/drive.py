@@ -43,9 +43,9 @@ class Network:
         self.remuda, self.folder, self.port = remuda, folder, port
         self.state = folder / "state"
         self.env = {**os.environ, "REMUDA_CONFIG": str(folder / "config.toml")}
-        self.log = open(folder / "up.log", "w", encoding="utf-8")
         up = [remuda, "up", "--state-dir", self.state, "--port-base", str(port), "--model", model]
-        self.up = subprocess.Popen(up, env=self.env, stdout=self.log, stderr=self.log, start_new_session=True)
+        with open(folder / "up.log", "w", encoding="utf-8") as log:
+            self.up = subprocess.Popen(up, env=self.env, stdout=log, stderr=log, start_new_session=True)
 
     def __enter__(self):
         wait_for("the network", lambda: (self.state / "up.json").exists() and self.try_say("node", "ls"), self.up)
@@ -57,11 +57,12 @@ class Network:
             self.up.wait(60)
         except subprocess.TimeoutExpired:
             self.up.kill()
-        self.log.close()
 
     def say(self, *words):
         """What a command of the command line prints, decoded."""
-        done = subprocess.run([self.remuda, "--json", *words], env=self.env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [self.remuda, "--json", *words], env=self.env, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise RuntimeError(f"remuda {' '.join(words)}: {done.stderr.strip()}")
         return json.loads(done.stdout or "null")
@@ -80,21 +81,39 @@ class Network:
         return made["secret"]
 
     def settle(self):
-        """Two projects: one that can pay, and one that cannot pay for long answers of its dear model."""
-        self.say("model", "deploy", MODEL, "--replicas", "2", "--tier", "multi-site", "--context-tokens", "8192", "--wait")
-        self.say("tenant", "top-up", "acme", "1")
+        """Two projects: one that can pay; and one that can pay for its replica, but not for a long answer of it.
+
+        There 2,000 tokens cost 4 dollars: more than the project has, less than a gateway may spend on one request.
+        """
+        self.say(
+            "model", "deploy", MODEL, "--replicas", "2", "--tier", "multi-site", "--context-tokens", "8192", "--wait"
+        )
+        self.say("tenant", "top-up", "acme", "3")
         self.say("project", "create", "acme", "poor")
-        self.say("project", "fund", "poor", "0.5")
-        self.say("model", "deploy", MODEL, "--name", DEAR_MODEL, "--project", "poor", "--completion-price", "1000", "--wait")
+        self.say("project", "fund", "poor", "3")
+        self.say(
+            "model", "deploy", MODEL, "--name", DEAR_MODEL, "--project", "poor", "--completion-price", "2000", "--wait"
+        )
 
     def world(self, suite, killing, answers):
         """What one suite is told. The hurried key is its own: its minute has not begun."""
         good, poor = self.project("demo"), self.project("poor")
-        keys = {"good": self.key(good), "read": self.key(good, "read"), "poor": self.key(poor),
-                "hurried": self.key(good, per_minute=60)}
-        return {"url": f"http://127.0.0.1:{self.port + 10}", "model": MODEL, "dear_model": DEAR_MODEL,
-                "embedding_model": EMBEDDING_MODEL, "keys": keys, "suite": suite, "killing": killing,
-                "answers": str(answers)}
+        keys = {
+            "good": self.key(good),
+            "read": self.key(good, "read"),
+            "poor": self.key(poor),
+            "hurried": self.key(good, per_minute=60),
+        }
+        return {
+            "url": f"http://127.0.0.1:{self.port + 10}",
+            "model": MODEL,
+            "dear_model": DEAR_MODEL,
+            "embedding_model": EMBEDDING_MODEL,
+            "keys": keys,
+            "suite": suite,
+            "killing": killing,
+            "answers": str(answers),
+        }
 
     def serving(self):
         """The leases by which the model is served, and whose nodes hold them; nothing unless all replicas are ready."""
@@ -166,32 +185,60 @@ def wait_for(what, ready, process, limit_s=120):
 def command(runner, arguments, cache, report):
     if runner == "pytest":
         return [cache / "venv/bin/python", "-m", "pytest", *arguments, "--junitxml", report]
-    return [cache / "bin/node", "--test", "--test-concurrency=1", "--test-reporter=spec", "--test-reporter-destination=stdout",
-            "--test-reporter=junit", f"--test-reporter-destination={report}", *arguments]
+    return [
+        cache / "bin/node",
+        "--test",
+        "--test-concurrency=1",
+        "--test-reporter=spec",
+        "--test-reporter-destination=stdout",
+        "--test-reporter=junit",
+        f"--test-reporter-destination={report}",
+        *arguments,
+    ]
 
 
-def run_suite(name, network, cache, folder, killing, seed):
-    """Runs one suite and prints its line. Whether all passed."""
-    runner, arguments = SUITES[name]
-    folder.mkdir(parents=True, exist_ok=True)
-    world, report, log = folder / "world.json", folder / "report.xml", folder / "log.txt"
-    world.write_text(json.dumps(network.world(name, killing, folder.parent.parent / "answers")))
-    env = {**os.environ, "REMUDA_CLIENTS": str(world), "REMUDA_CLIENTS_CACHE": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
-    killer = Killer(network, seed)
-    if killing:
-        killer.start()
-    with open(log, "w", encoding="utf-8") as out:
-        code = subprocess.run(command(runner, arguments, cache, report), cwd=HERE, env=env, stdout=out,
-                              stderr=subprocess.STDOUT, check=False).returncode
-    if killing:
-        killer.stop()
-    passed, failed = counts(report)
-    # A suite of which no report came, or nothing ran, has failed, whatever its exit code.
-    sound = code == 0 and failed == 0 and passed > 0
-    words = f", {killer.kills} nodes killed" if killing else ""
-    print(f"{name:<17} {'killed' if killing else 'calm':<7} {passed:>3} passed {failed:>3} failed{words}"
-          + ("" if sound else f"   see {log}"), flush=True)
-    return sound, killer.kills
+class Pass:
+    """All suites once. A killer, if there is one, is at work from the first to the last of them."""
+
+    def __init__(self, network, cache, killer=None):
+        self.network, self.cache, self.killer = network, cache, killer
+        self.word = "killed" if killer else "calm"
+
+    def run(self, names):
+        """Whether all passed."""
+        if self.killer:
+            self.killer.start()
+        sound = [self.suite(name) for name in names]
+        if self.killer:
+            self.killer.stop()
+        return all(sound)
+
+    def suite(self, name):
+        """Runs one suite and prints its line. Whether it passed."""
+        folder = self.network.folder / self.word / name
+        folder.mkdir(parents=True)
+        before = self.kills()
+        code = self.clients(name, folder)
+        passed, failed = counts(folder / "report.xml")
+        # A suite of which no report came, or nothing ran, has failed, whatever its exit code.
+        sound = code == 0 and failed == 0 and passed > 0
+        line = f"{name:<17} {self.word:<7} {passed:>3} passed {failed:>3} failed"
+        line += f" {self.kills() - before:>3} nodes killed" if self.killer else ""
+        print(line if sound else f"{line}   see {folder / 'log.txt'}", flush=True)
+        return sound
+
+    def clients(self, name, folder):
+        """The exit code of a suite's clients; what they print is in log.txt."""
+        world = folder / "world.json"
+        world.write_text(json.dumps(self.network.world(name, bool(self.killer), self.network.folder / "answers")))
+        told = {"REMUDA_CLIENTS": str(world), "REMUDA_CLIENTS_CACHE": str(self.cache)}
+        env = {**os.environ, **told, "PYTHONDONTWRITEBYTECODE": "1"}
+        words = command(*SUITES[name], self.cache, folder / "report.xml")
+        with open(folder / "log.txt", "w", encoding="utf-8") as log:
+            return subprocess.run(words, cwd=HERE, env=env, stdout=log, stderr=log, check=False).returncode
+
+    def kills(self):
+        return self.killer.kills if self.killer else 0
 
 
 def counts(report):
@@ -217,20 +264,22 @@ def arguments():
 
 def main():
     args = arguments()
-    names = [name for name in args.only.split(",") if name in SUITES or sys.exit(f"there is no suite {name}: {', '.join(SUITES)}")]
-    run = args.cache / "run"
-    shutil.rmtree(run, ignore_errors=True)
-    run.mkdir(parents=True)
-    print(f"kills by seed {args.seed}; logs in {run}", flush=True)
-    sound, kills = True, 0
-    with Network(args.remuda, args.model, run, args.port_base) as network:
+    names = args.only.split(",")
+    unknown = [name for name in names if name not in SUITES]
+    if unknown:
+        sys.exit(f"there is no suite {unknown[0]}; there are {', '.join(SUITES)}")
+    folder = args.cache / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    print(f"kills by seed {args.seed}; logs in {folder}", flush=True)
+    with Network(args.remuda, args.model, folder, args.port_base) as network:
         network.settle()
-        for killing in ([False] if args.calm else [False, True]):
-            for name in names:
-                passed, killed = run_suite(name, network, args.cache, run / ("killed" if killing else "calm") / name, killing, args.seed)
-                sound, kills = sound and passed, kills + killed
-    if not args.calm and not kills:
-        sys.exit("no node was killed: the second pass has shown nothing")
+        sound = Pass(network, args.cache).run(names)
+        if not args.calm:
+            killer = Killer(network, args.seed)
+            sound = Pass(network, args.cache, killer).run(names) and sound
+            if not killer.kills:
+                sys.exit("no node was killed: the second pass has shown nothing")
     sys.exit(0 if sound else 1)
 
 

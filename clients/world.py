@@ -23,8 +23,12 @@ HORSE = {
     "properties": {
         "colour": {"type": "string", "enum": ["bay", "roan", "grey"]},
         "tame": {"type": "boolean"},
-        "gait": {"type": "object", "properties": {"name": {"type": "string", "enum": ["walk", "trot"]}},
-                 "required": ["name"], "additionalProperties": False},
+        "gait": {
+            "type": "object",
+            "properties": {"name": {"type": "string", "enum": ["walk", "trot"]}},
+            "required": ["name"],
+            "additionalProperties": False,
+        },
     },
     "required": ["colour", "tame", "gait"],
     "additionalProperties": False,
@@ -35,19 +39,24 @@ WEATHER = {
     "required": ["city", "celsius"],
     "additionalProperties": False,
 }
-PIXEL = ("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 def is_horse(value):
     """Whether a decoded value is what HORSE describes."""
-    return (set(value) == {"colour", "tame", "gait"} and value["colour"] in ("bay", "roan", "grey")
-            and isinstance(value["tame"], bool) and value["gait"]["name"] in ("walk", "trot"))
+    return (
+        set(value) == {"colour", "tame", "gait"}
+        and value["colour"] in ("bay", "roan", "grey")
+        and isinstance(value["tame"], bool)
+        and value["gait"]["name"] in ("walk", "trot")
+    )
 
 
 def is_weather(value):
     """Whether a decoded value is what WEATHER describes."""
-    return (set(value) == {"city", "celsius"} and value["city"] in ("Paris", "Oslo")
-            and isinstance(value["celsius"], bool))
+    return (
+        set(value) == {"city", "celsius"} and value["city"] in ("Paris", "Oslo") and isinstance(value["celsius"], bool)
+    )
 
 
 def conforms(thing):

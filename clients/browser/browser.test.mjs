@@ -12,9 +12,12 @@ import { SHORT, keys, model, same, url } from '../node/world.mjs';
 
 const MODULES = join(process.env.REMUDA_CLIENTS_CACHE, 'npm/node_modules');
 // What a bundler would find in the packages; webhooks, of CommonJS, are for servers.
-const IMPORTS = { openai: '/openai/index.mjs', '@anthropic-ai/sdk': '/@anthropic-ai/sdk/index.mjs',
+const IMPORTS = {
+  openai: '/openai/index.mjs',
+  '@anthropic-ai/sdk': '/@anthropic-ai/sdk/index.mjs',
   '@opentelemetry/api': '/@opentelemetry/api/dist/index.mjs',
-  standardwebhooks: 'data:text/javascript,export const Webhook = undefined;' };
+  standardwebhooks: 'data:text/javascript,export const Webhook = undefined;',
+};
 const PAGE = `<!doctype html><script type="importmap">${JSON.stringify({ imports: IMPORTS })}</script>`;
 
 let server, browser, page;
@@ -46,14 +49,25 @@ after(async () => {
 const body = { model, temperature: 0, max_tokens: 32, messages: [{ role: 'user', content: SHORT }] };
 
 /** A POST from the page: status, a header that it may see only if allowed, and the text. */
-const post = (path, body, key, headers = {}) => page.evaluate(async (target, body, key, headers) => {
-  const answer = await fetch(target, { method: 'POST', body: JSON.stringify(body),
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers } });
-  return { status: answer.status, id: answer.headers.get('x-request-id'), text: await answer.text() };
-}, url + path, body, key, headers);
+const post = (path, body, key, headers = {}) =>
+  page.evaluate(
+    async (target, body, key, headers) => {
+      const answer = await fetch(target, {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
+      });
+      return { status: answer.status, id: answer.headers.get('x-request-id'), text: await answer.text() };
+    },
+    url + path,
+    body,
+    key,
+    headers,
+  );
 
 const DOORS = [
-  ['/v1/chat/completions', body], ['/v1/messages', body],
+  ['/v1/chat/completions', body],
+  ['/v1/messages', body],
   ['/v1/completions', { model, temperature: 0, max_tokens: 8, prompt: 'Once' }],
   ['/v1/responses', { model, temperature: 0, max_output_tokens: 32, input: SHORT }],
 ];
@@ -76,23 +90,34 @@ test('a page reads a stream', async () => {
 });
 
 test("OpenAI's SDK in a page", async (t) => {
-  const text = await page.evaluate(async (baseURL, apiKey, body) => {
-    const { default: OpenAI } = await import('openai');
-    const client = new OpenAI({ baseURL, apiKey, dangerouslyAllowBrowser: true, maxRetries: 0 });
-    let text = '';
-    for await (const chunk of await client.chat.completions.create({ ...body, stream: true })) text += chunk.choices[0]?.delta.content ?? '';
-    return text;
-  }, `${url}/v1`, keys.good, body);
+  const text = await page.evaluate(
+    async (baseURL, apiKey, body) => {
+      const { default: OpenAI } = await import('openai');
+      const client = new OpenAI({ baseURL, apiKey, dangerouslyAllowBrowser: true, maxRetries: 0 });
+      let text = '';
+      for await (const chunk of await client.chat.completions.create({ ...body, stream: true }))
+        text += chunk.choices[0]?.delta.content ?? '';
+      return text;
+    },
+    `${url}/v1`,
+    keys.good,
+    body,
+  );
   assert.ok(text.includes('Paris'));
   same(t, text);
 });
 
 test("Anthropic's SDK in a page", async (t) => {
-  const text = await page.evaluate(async (baseURL, apiKey, body) => {
-    const { default: Anthropic } = await import('@anthropic-ai/sdk');
-    const client = new Anthropic({ baseURL, apiKey, dangerouslyAllowBrowser: true, maxRetries: 0 });
-    return client.messages.stream(body).finalText();
-  }, url, keys.good, body);
+  const text = await page.evaluate(
+    async (baseURL, apiKey, body) => {
+      const { default: Anthropic } = await import('@anthropic-ai/sdk');
+      const client = new Anthropic({ baseURL, apiKey, dangerouslyAllowBrowser: true, maxRetries: 0 });
+      return client.messages.stream(body).finalText();
+    },
+    url,
+    keys.good,
+    body,
+  );
   assert.ok(text.includes('Paris'));
   same(t, text);
 });

@@ -11,8 +11,13 @@ CHAT = {"model": MODEL, "temperature": 0, "max_tokens": 32, "messages": [{"role"
 RESPONSE = {"model": MODEL, "temperature": 0, "max_output_tokens": 32, "input": SHORT}
 COMPLETION = {"model": MODEL, "temperature": 0, "max_tokens": 32, "prompt": "Once upon a time"}
 EMBEDDING = {"model": EMBEDDING_MODEL, "input": "a horse"}
-BODIES = {"/v1/chat/completions": CHAT, "/v1/completions": COMPLETION, "/v1/responses": RESPONSE,
-          "/v1/messages": CHAT, "/v1/embeddings": EMBEDDING}
+BODIES = {
+    "/v1/chat/completions": CHAT,
+    "/v1/completions": COMPLETION,
+    "/v1/responses": RESPONSE,
+    "/v1/messages": CHAT,
+    "/v1/embeddings": EMBEDDING,
+}
 
 
 def curl(path, body=None, *more, key=KEYS["good"]):
@@ -41,10 +46,15 @@ def test_whole(path):
     assert (status, head["content-type"]) == (200, "application/json") and head["x-request-id"] and json.loads(body)
 
 
-@pytest.mark.parametrize("path,ends", [
-    ("/v1/chat/completions", "[DONE]"), ("/v1/completions", "[DONE]"),
-    ("/v1/responses", "response.completed"), ("/v1/messages", "message_stop"),
-])
+@pytest.mark.parametrize(
+    "path,ends",
+    [
+        ("/v1/chat/completions", "[DONE]"),
+        ("/v1/completions", "[DONE]"),
+        ("/v1/responses", "response.completed"),
+        ("/v1/messages", "message_stop"),
+    ],
+)
 def test_stream(path, ends, same):
     status, head, body = curl(path, {**BODIES[path], "stream": True})
     assert status == 200 and head["content-type"].startswith("text/event-stream") and head["x-request-id"]
@@ -59,19 +69,33 @@ def test_stream(path, ends, same):
 def words(event):
     """What one event adds to the text."""
     delta = event.get("delta", "")
-    choices = [choice.get("text") or choice.get("delta", {}).get("content") or "" for choice in event.get("choices", [])]
+    choices = [
+        choice.get("text") or choice.get("delta", {}).get("content") or "" for choice in event.get("choices", [])
+    ]
     return (delta if isinstance(delta, str) else delta.get("text", "")) + "".join(choices)
 
 
-HEADERS = "authorization,content-type,x-api-key,anthropic-version,anthropic-dangerous-direct-browser-access,x-stainless-lang"
+HEADERS = (
+    "authorization,content-type,x-api-key,anthropic-version,anthropic-dangerous-direct-browser-access,x-stainless-lang"
+)
 
 
 @pytest.mark.parametrize("path", [*BODIES, "/v1/models", "/v1/messages/count_tokens", "/v1/responses/resp_0"])
 def test_preflight(path):
     """A browser asks first, without a key, and goes on only if origin, method and headers are allowed."""
     method = "POST" if path in BODIES else "GET"
-    command = ["-X", "OPTIONS", "-H", "Origin: https://app.example", "-H", f"Access-Control-Request-Method: {method}",
-               "-H", f"Access-Control-Request-Headers: {HEADERS}", "-H", "Authorization:"]
+    command = [
+        "-X",
+        "OPTIONS",
+        "-H",
+        "Origin: https://app.example",
+        "-H",
+        f"Access-Control-Request-Method: {method}",
+        "-H",
+        f"Access-Control-Request-Headers: {HEADERS}",
+        "-H",
+        "Authorization:",
+    ]
     status, head, _ = curl(path, None, *command)
     allowed = {name.strip().lower() for name in head.get("access-control-allow-headers", "").split(",")}
     assert status in (200, 204) and head["access-control-allow-origin"] in ("*", "https://app.example")
@@ -91,12 +115,29 @@ def test_a_page_may_read(key, status):
 
 def test_who_hangs_up_is_forgotten():
     """More streams than there are slots are cut after a moment; the next request finds a place."""
-    endless = {**CHAT, "stream": True, "max_tokens": 4000, "temperature": 1,
-               "messages": [{"role": "user", "content": "Tell me a very long story."}]}
+    endless = {
+        **CHAT,
+        "stream": True,
+        "max_tokens": 4000,
+        "temperature": 1,
+        "messages": [{"role": "user", "content": "Tell me a very long story."}],
+    }
     for _ in range(10):
-        reader = subprocess.Popen(["curl", "-sS", "-N", "-H", f"Authorization: Bearer {KEYS['good']}", "-H",
-                                   "content-type: application/json", "-d", json.dumps(endless),
-                                   URL + "/v1/chat/completions"], stdout=subprocess.PIPE)
+        reader = subprocess.Popen(
+            [
+                "curl",
+                "-sS",
+                "-N",
+                "-H",
+                f"Authorization: Bearer {KEYS['good']}",
+                "-H",
+                "content-type: application/json",
+                "-d",
+                json.dumps(endless),
+                URL + "/v1/chat/completions",
+            ],
+            stdout=subprocess.PIPE,
+        )
         assert reader.stdout.readline().startswith(b"data: ")
         reader.kill()
         reader.wait()

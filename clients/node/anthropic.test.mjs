@@ -6,10 +6,19 @@ import Anthropic from '@anthropic-ai/sdk';
 import { LONG, SHORT, WEATHER, Weather, anthropic, collect, keys, model, same, world } from './world.mjs';
 
 const client = anthropic();
-const asked = (content = SHORT, more = {}) =>
-  ({ model, max_tokens: 64, temperature: 0, messages: [{ role: 'user', content }], ...more });
+const asked = (content = SHORT, more = {}) => ({
+  model,
+  max_tokens: 64,
+  temperature: 0,
+  messages: [{ role: 'user', content }],
+  ...more,
+});
 const TOOL = { name: 'get_weather', description: 'The weather in a city.', input_schema: WEATHER };
-const text = (message) => message.content.filter((block) => block.type === 'text').map((block) => block.text).join('');
+const text = (message) =>
+  message.content
+    .filter((block) => block.type === 'text')
+    .map((block) => block.text)
+    .join('');
 const call = (message) => message.content.find((block) => block.type === 'tool_use');
 
 test('whole', async (t) => {
@@ -26,8 +35,10 @@ test('stream helper', async (t) => {
   const message = await stream.finalMessage();
   const whole = await client.messages.create(asked(LONG));
   assert.equal(pieces, text(whole));
-  assert.deepEqual([text(message), message.stop_reason, message.usage.output_tokens],
-    [text(whole), whole.stop_reason, whole.usage.output_tokens]);
+  assert.deepEqual(
+    [text(message), message.stop_reason, message.usage.output_tokens],
+    [text(whole), whole.stop_reason, whole.usage.output_tokens],
+  );
   assert.ok(stream.request_id);
   same(t, pieces);
 });
@@ -47,7 +58,11 @@ test('a tool, streamed, and its result', async (t) => {
   assert.equal(first.stop_reason, 'tool_use');
   Weather.parse(call(first).input);
   const result = { type: 'tool_result', tool_use_id: call(first).id, content: '{"degrees": 21}' };
-  const messages = [...wanted.messages, { role: 'assistant', content: first.content }, { role: 'user', content: [result] }];
+  const messages = [
+    ...wanted.messages,
+    { role: 'assistant', content: first.content },
+    { role: 'user', content: [result] },
+  ];
   const answer = await client.messages.create(asked('', { messages, tools: [TOOL], tool_choice: { type: 'none' } }));
   assert.ok(text(answer));
   same(t, [call(first).input, text(answer)]);
@@ -70,12 +85,42 @@ test('counts and models', async () => {
 });
 
 const REFUSALS = [
-  ['no such key', Anthropic.AuthenticationError, 'authentication_error', () => anthropic('rk_nobody').messages.create(asked())],
-  ['a key for other things', Anthropic.PermissionDeniedError, 'permission_error', () => anthropic(keys.read).messages.create(asked())],
-  ['no such model', Anthropic.NotFoundError, 'not_found_error', () => client.messages.create(asked(SHORT, { model: 'no-such-model' }))],
-  ['a wrong value', Anthropic.BadRequestError, 'invalid_request_error', () => client.messages.create(asked(SHORT, { temperature: 3 }))],
-  ['no money', Anthropic.APIError, 'billing_error', () => anthropic(keys.poor).messages.create(asked(SHORT, { model: world.dear_model, max_tokens: 2000 }))],
-  ['a body over the limit', Anthropic.APIError, 'request_too_large', () => client.messages.create(asked('horse '.repeat(2_000_000)))],
+  [
+    'no such key',
+    Anthropic.AuthenticationError,
+    'authentication_error',
+    () => anthropic('rk_nobody').messages.create(asked()),
+  ],
+  [
+    'a key for other things',
+    Anthropic.PermissionDeniedError,
+    'permission_error',
+    () => anthropic(keys.read).messages.create(asked()),
+  ],
+  [
+    'no such model',
+    Anthropic.NotFoundError,
+    'not_found_error',
+    () => client.messages.create(asked(SHORT, { model: 'no-such-model' })),
+  ],
+  [
+    'a wrong value',
+    Anthropic.BadRequestError,
+    'invalid_request_error',
+    () => client.messages.create(asked(SHORT, { temperature: 3 })),
+  ],
+  [
+    'no money',
+    Anthropic.APIError,
+    'billing_error',
+    () => anthropic(keys.poor).messages.create(asked(SHORT, { model: world.dear_model, max_tokens: 2000 })),
+  ],
+  [
+    'a body over the limit',
+    Anthropic.APIError,
+    'request_too_large',
+    () => client.messages.create(asked('horse '.repeat(2_000_000))),
+  ],
 ];
 for (const [name, kind, type, ask] of REFUSALS) {
   test(`refused: ${name}`, async () => {
@@ -90,8 +135,11 @@ for (const [name, kind, type, ask] of REFUSALS) {
 
 test('too many requests, and patience', async () => {
   const hurried = anthropic(keys.hurried);
-  await assert.rejects(async () => {
-    for (let n = 0; n < 200; n++) await hurried.messages.create(asked('Hi', { max_tokens: 1 }));
-  }, (error) => error instanceof Anthropic.RateLimitError && Number(error.headers.get('retry-after')) >= 1);
+  await assert.rejects(
+    async () => {
+      for (let n = 0; n < 200; n++) await hurried.messages.create(asked('Hi', { max_tokens: 1 }));
+    },
+    (error) => error instanceof Anthropic.RateLimitError && Number(error.headers.get('retry-after')) >= 1,
+  );
   assert.ok(await anthropic(keys.hurried, 8).messages.create(asked('Hi', { max_tokens: 1 })));
 });

@@ -4,18 +4,38 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI from 'openai';
 import { zodResponseFormat, zodTextFormat, zodFunction } from 'openai/helpers/zod';
-import { Horse, LONG, SHORT, WEATHER, Weather, collect, embedding_model, keys, model, openai, same, world } from './world.mjs';
+import {
+  Horse,
+  LONG,
+  SHORT,
+  WEATHER,
+  Weather,
+  collect,
+  embedding_model,
+  keys,
+  model,
+  openai,
+  same,
+  world,
+} from './world.mjs';
 
 const client = openai();
-const asked = (content = SHORT, more = {}) =>
-  ({ model, messages: [{ role: 'user', content }], temperature: 0, max_tokens: 64, ...more });
+const asked = (content = SHORT, more = {}) => ({
+  model,
+  messages: [{ role: 'user', content }],
+  temperature: 0,
+  max_tokens: 64,
+  ...more,
+});
 const respond = (input = SHORT, more = {}) => ({ model, input, temperature: 0, max_output_tokens: 64, ...more });
 const TOOL = { type: 'function', function: { name: 'get_weather', parameters: WEATHER, strict: true } };
 const FLAT_TOOL = { type: 'function', name: 'get_weather', parameters: WEATHER, strict: true };
 
 test('chat, whole and streamed', async (t) => {
   const { data: whole, request_id } = await client.chat.completions.create(asked(LONG)).withResponse();
-  const chunks = await collect(await client.chat.completions.create(asked(LONG, { stream: true, stream_options: { include_usage: true } })));
+  const chunks = await collect(
+    await client.chat.completions.create(asked(LONG, { stream: true, stream_options: { include_usage: true } })),
+  );
   const text = chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join('');
   assert.ok(request_id);
   assert.equal(text, whole.choices[0].message.content);
@@ -26,7 +46,9 @@ test('chat, whole and streamed', async (t) => {
 
 test('chat, stream helper', async (t) => {
   const stream = client.chat.completions.stream(asked(LONG, { logprobs: true, top_logprobs: 2 }));
-  const { choices: [choice] } = await stream.finalChatCompletion();
+  const {
+    choices: [choice],
+  } = await stream.finalChatCompletion();
   assert.equal(choice.logprobs.content.map((token) => token.token).join(''), choice.message.content);
   assert.equal(choice.message.content, (await client.chat.completions.create(asked(LONG))).choices[0].message.content);
   same(t, choice.message.content);
@@ -44,7 +66,9 @@ test('chat, long streams at once', async (t) => {
 
 test('chat, a schema parsed by zod', async (t) => {
   const wanted = asked('Describe a horse.', { response_format: zodResponseFormat(Horse, 'horse') });
-  const { choices: [choice] } = await client.chat.completions.parse(wanted);
+  const {
+    choices: [choice],
+  } = await client.chat.completions.parse(wanted);
   const streamed = await client.chat.completions.stream(wanted).finalChatCompletion();
   assert.deepEqual(Horse.parse(choice.message.parsed), streamed.choices[0].message.parsed);
   same(t, choice.message.content);
@@ -52,8 +76,12 @@ test('chat, a schema parsed by zod', async (t) => {
 
 test('chat, a streamed tool call', async (t) => {
   const tool = zodFunction({ name: 'get_weather', parameters: Weather });
-  const stream = client.chat.completions.stream(asked('How warm is it in Oslo?', { tools: [tool], tool_choice: 'required' }));
-  const { choices: [choice] } = await stream.finalChatCompletion();
+  const stream = client.chat.completions.stream(
+    asked('How warm is it in Oslo?', { tools: [tool], tool_choice: 'required' }),
+  );
+  const {
+    choices: [choice],
+  } = await stream.finalChatCompletion();
   assert.equal(choice.finish_reason, 'tool_calls');
   Weather.parse(choice.message.tool_calls[0].function.parsed_arguments);
   same(t, choice.message.tool_calls[0].function.arguments);
@@ -66,10 +94,15 @@ for (const stream of [false, true]) {
     const tool = { type: 'function', function: { ...TOOL.function, function: get_weather, parse: JSON.parse } };
     const named = { type: 'function', function: { name: 'get_weather' } };
     // A named tool ends the runner after its call.
-    const runner = client.chat.completions.runTools(asked('How warm is it in Oslo?', { stream, tools: [tool], tool_choice: named }));
+    const runner = client.chat.completions.runTools(
+      asked('How warm is it in Oslo?', { stream, tools: [tool], tool_choice: named }),
+    );
     await runner.done();
     assert.equal(asks.length, 1);
-    assert.deepEqual(runner.messages.map((message) => message.role), ['user', 'assistant', 'tool']);
+    assert.deepEqual(
+      runner.messages.map((message) => message.role),
+      ['user', 'assistant', 'tool'],
+    );
   });
 }
 
@@ -94,9 +127,14 @@ test('responses, stream helper', async (t) => {
 
 test('responses, long streams at once', async (t) => {
   const one = async (number) => {
-    const events = await collect(await client.responses.create(respond(`Tell me story ${number}.`, { max_output_tokens: 300, stream: true })));
+    const events = await collect(
+      await client.responses.create(respond(`Tell me story ${number}.`, { max_output_tokens: 300, stream: true })),
+    );
     assert.ok(['response.completed', 'response.incomplete'].includes(events.at(-1).type), 'the stream is complete');
-    return events.filter((event) => event.type === 'response.output_text.delta').map((event) => event.delta).join('');
+    return events
+      .filter((event) => event.type === 'response.output_text.delta')
+      .map((event) => event.delta)
+      .join('');
   };
   same(t, await Promise.all([1, 2, 3, 4].map(one)));
 });
@@ -131,7 +169,8 @@ test('completions', async (t) => {
 });
 
 test('embeddings, whatever the encoding', async () => {
-  const one = async (more) => (await client.embeddings.create({ model: embedding_model, input: ['a horse'], ...more })).data[0].embedding;
+  const one = async (more) =>
+    (await client.embeddings.create({ model: embedding_model, input: ['a horse'], ...more })).data[0].embedding;
   const [floats, decoded] = [await one({ encoding_format: 'float' }), await one({})];
   assert.equal(decoded.length, floats.length);
   assert.ok(decoded.every((number, at) => Math.abs(number - floats[at]) < 1e-6));
@@ -146,11 +185,33 @@ test('models', async () => {
 const REFUSALS = [
   ['no such key', OpenAI.AuthenticationError, () => openai('rk_nobody').chat.completions.create(asked())],
   ['a key for other things', OpenAI.PermissionDeniedError, () => openai(keys.read).chat.completions.create(asked())],
-  ['no such model', OpenAI.NotFoundError, () => client.chat.completions.create(asked(SHORT, { model: 'no-such-model' })), 'model'],
+  [
+    'no such model',
+    OpenAI.NotFoundError,
+    () => client.chat.completions.create(asked(SHORT, { model: 'no-such-model' })),
+    'model',
+  ],
   ['no such response', OpenAI.NotFoundError, () => client.responses.retrieve('resp_0000')],
-  ['a wrong value', OpenAI.BadRequestError, () => client.chat.completions.create(asked(SHORT, { temperature: 3 })), 'temperature'],
-  ['no money', OpenAI.APIError, () => openai(keys.poor).chat.completions.create(asked(SHORT, { model: world.dear_model, max_tokens: 2000 })), undefined, 402],
-  ['a body over the limit', OpenAI.APIError, () => client.chat.completions.create(asked('horse '.repeat(2_000_000))), undefined, 413],
+  [
+    'a wrong value',
+    OpenAI.BadRequestError,
+    () => client.chat.completions.create(asked(SHORT, { temperature: 3 })),
+    'temperature',
+  ],
+  [
+    'no money',
+    OpenAI.APIError,
+    () => openai(keys.poor).chat.completions.create(asked(SHORT, { model: world.dear_model, max_tokens: 2000 })),
+    undefined,
+    402,
+  ],
+  [
+    'a body over the limit',
+    OpenAI.APIError,
+    () => client.chat.completions.create(asked('horse '.repeat(2_000_000))),
+    undefined,
+    413,
+  ],
 ];
 for (const [name, kind, ask, param, status] of REFUSALS) {
   test(`refused: ${name}`, async () => {
@@ -164,15 +225,20 @@ for (const [name, kind, ask, param, status] of REFUSALS) {
 
 test('too many requests, and patience', async () => {
   const hurried = openai(keys.hurried);
-  await assert.rejects(async () => {
-    for (let n = 0; n < 200; n++) await hurried.chat.completions.create(asked('Hi', { max_tokens: 1 }));
-  }, (error) => error instanceof OpenAI.RateLimitError && Number(error.headers.get('retry-after')) >= 1);
+  await assert.rejects(
+    async () => {
+      for (let n = 0; n < 200; n++) await hurried.chat.completions.create(asked('Hi', { max_tokens: 1 }));
+    },
+    (error) => error instanceof OpenAI.RateLimitError && Number(error.headers.get('retry-after')) >= 1,
+  );
   assert.ok(await openai(keys.hurried, 8).chat.completions.create(asked('Hi', { max_tokens: 1 })));
 });
 
 test('a client that leaves in the middle', async () => {
   for (let n = 0; n < 12; n++) {
-    const stream = await client.chat.completions.create(asked(LONG, { max_tokens: 4000, temperature: 1, stream: true }));
+    const stream = await client.chat.completions.create(
+      asked(LONG, { max_tokens: 4000, temperature: 1, stream: true }),
+    );
     for await (const _ of stream) break; // the SDK closes the connection
   }
   assert.ok((await client.chat.completions.create(asked())).choices[0].message.content.includes('Paris'));

@@ -12,13 +12,40 @@ from openai.types.responses import Response, ResponseStreamEvent
 
 from world import MODEL, PIXEL, SHORT, WEATHER, is_weather
 
-EVENTS = {typing.get_args(kind.model_fields["type"].annotation)[0]: kind
-          for kind in typing.get_args(typing.get_args(ResponseStreamEvent)[0])}
-TOOL = {"type": "function", "name": "get_weather", "description": "The weather in a city.", "strict": True,
-        "parameters": WEATHER}
+EVENTS = {
+    typing.get_args(kind.model_fields["type"].annotation)[0]: kind
+    for kind in typing.get_args(typing.get_args(ResponseStreamEvent)[0])
+}
+TOOL = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather in a city.",
+    "strict": True,
+    "parameters": WEATHER,
+}
 # What the specification has in every response, null or not; the SDK's type lets some of them be left out.
-FIELDS = """id object created_at status error incomplete_details instructions max_output_tokens metadata model output
-    parallel_tool_calls previous_response_id temperature text tool_choice tools top_p truncation usage""".split()
+FIELDS = {
+    "id",
+    "object",
+    "created_at",
+    "status",
+    "error",
+    "incomplete_details",
+    "instructions",
+    "max_output_tokens",
+    "metadata",
+    "model",
+    "output",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_p",
+    "truncation",
+    "usage",
+}
 
 
 def said(text, role="user"):
@@ -26,9 +53,14 @@ def said(text, role="user"):
     return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
 
 
-IMAGE = {"type": "message", "role": "user", "content": [
-    {"type": "input_text", "text": "What is in this picture?"},
-    {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}"}]}
+IMAGE = {
+    "type": "message",
+    "role": "user",
+    "content": [
+        {"type": "input_text", "text": "What is in this picture?"},
+        {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}"},
+    ],
+}
 TURNS = [said("My name is Ada."), said("Hello Ada.", "assistant"), said("What is my name?")]
 CASES = {
     "basic": {"input": [said(SHORT)]},
@@ -51,7 +83,7 @@ def whole(http, case):
 
 def checked(response):
     """A response that has all fields of the specification, with values that its schema allows."""
-    assert [name for name in FIELDS if name not in response] == []
+    assert FIELDS - set(response) == set()
     Response.model_validate(response)
     assert response["object"] == "response" and response["status"] in ("completed", "incomplete")
     assert all(item["id"] and item["status"] == response["status"] for item in response["output"][-1:])
@@ -60,8 +92,10 @@ def checked(response):
 
 def content(response):
     """What a response says or calls, without ids and times."""
-    return [item["arguments"] if item["type"] == "function_call" else item["content"][0]["text"]
-            for item in response["output"]]
+    return [
+        item["arguments"] if item["type"] == "function_call" else item["content"][0]["text"]
+        for item in response["output"]
+    ]
 
 
 def events_of(http, case):
@@ -84,9 +118,12 @@ def events_of(http, case):
 
 def check_order(events):
     """Walks a stream with what is open in hand."""
-    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    first = events[0]["sequence_number"]
+    assert [event["sequence_number"] for event in events] == list(range(first, first + len(events)))
     assert [event["type"] for event in events[:2]] == ["response.created", "response.in_progress"]
-    assert all(event["response"]["output"] == [] and event["response"]["status"] == "in_progress" for event in events[:2])
+    assert all(
+        event["response"]["output"] == [] and event["response"]["status"] == "in_progress" for event in events[:2]
+    )
     items, parts, filled, closed = {}, {}, {}, []
     for event in events[2:-1]:
         kind, index = event["type"].removeprefix("response."), event["output_index"]

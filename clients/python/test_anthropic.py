@@ -10,8 +10,15 @@ from pydantic import BaseModel
 from world import HORSE, LONG, MODEL, PIXEL, SHORT, WEATHER, conforms, is_horse, is_weather
 
 TOOL = {"name": "get_weather", "description": "The weather in a city.", "input_schema": WEATHER}
-OTHER_TOOL = {"name": "saddle", "input_schema": {
-    "type": "object", "properties": {"tight": {"type": "boolean"}}, "required": ["tight"], "additionalProperties": False}}
+OTHER_TOOL = {
+    "name": "saddle",
+    "input_schema": {
+        "type": "object",
+        "properties": {"tight": {"type": "boolean"}},
+        "required": ["tight"],
+        "additionalProperties": False,
+    },
+}
 
 
 class Horse(BaseModel):
@@ -67,8 +74,14 @@ def test_events(ant, same):
     events = raw(ant, asked())
     kinds = [event.type for event in events]
     deltas = kinds.count("content_block_delta")
-    assert kinds == ["message_start", "content_block_start", *["content_block_delta"] * deltas,
-                     "content_block_stop", "message_delta", "message_stop"]
+    assert kinds == [
+        "message_start",
+        "content_block_start",
+        *["content_block_delta"] * deltas,
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
     start, block, *middle, end, _ = events
     assert start.message.content == [] and start.message.stop_reason is None and start.message.id.startswith("msg_")
     assert start.message.usage.input_tokens + start.message.usage.cache_read_input_tokens > 0
@@ -126,7 +139,7 @@ def test_stop_sequences(ant):
     word = whole.split()[4]
     wanted = asked(LONG, stop_sequences=["never said", word])
     message = create(ant, wanted)
-    assert text_of(message) == whole[:whole.index(word)]
+    assert text_of(message) == whole[: whole.index(word)]
     assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", word)
     with ant.messages.stream(**wanted) as stream:
         final = stream.get_final_message()
@@ -140,7 +153,9 @@ def test_user_and_top_k(ant):
 
 def test_parse(ant):
     try:
-        message = ant.messages.parse(model=MODEL, max_tokens=64, messages=user("Describe a horse."), output_format=Horse)
+        message = ant.messages.parse(
+            model=MODEL, max_tokens=64, messages=user("Describe a horse."), output_format=Horse
+        )
     except anthropic.BadRequestError as error:
         assert "output_config" in error.message
     else:
@@ -149,7 +164,9 @@ def test_parse(ant):
 
 def test_schema_of_a_plain_request(ant):
     try:
-        message = create(ant, asked("Describe a horse.", output_config={"format": {"type": "json_schema", "schema": HORSE}}))
+        message = create(
+            ant, asked("Describe a horse.", output_config={"format": {"type": "json_schema", "schema": HORSE}})
+        )
     except anthropic.BadRequestError as error:
         assert "output_config" in error.message
     else:
@@ -190,7 +207,9 @@ def test_streamed_tool_call(ant, same):
     starts = [event for event in events if event.type == "content_block_start"]
     block = starts[-1].content_block
     assert block.type == "tool_use" and block.id and block.name == "get_weather" and block.input == {}
-    pieces = [event.delta for event in events if event.type == "content_block_delta" and event.index == starts[-1].index]
+    pieces = [
+        event.delta for event in events if event.type == "content_block_delta" and event.index == starts[-1].index
+    ]
     assert {piece.type for piece in pieces} == {"input_json_delta"}
     assert is_weather(json.loads("".join(piece.partial_json for piece in pieces)))
     assert events[-2].delta.stop_reason == "tool_use"
@@ -200,14 +219,19 @@ def test_streamed_tool_call(ant, same):
     same(calls_of(final)[0].input)
 
 
-@pytest.mark.parametrize("result", ['{"degrees": 21}', [{"type": "text", "text": '{"degrees": 21}'}]],
-                         ids=["text", "blocks"])
+@pytest.mark.parametrize(
+    "result", ['{"degrees": 21}', [{"type": "text", "text": '{"degrees": 21}'}]], ids=["text", "blocks"]
+)
 def test_tool_round_trip(ant, result, same):
     turns = user("How warm is it in Oslo?")
     first = create(ant, asked(messages=turns, tools=[TOOL], tool_choice={"type": "any"}))
-    turns += [{"role": "assistant", "content": [block.to_dict() for block in first.content]},
-              {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": result}
-                                           for call in calls_of(first)]}]
+    turns += [
+        {"role": "assistant", "content": [block.to_dict() for block in first.content]},
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": call.id, "content": result} for call in calls_of(first)],
+        },
+    ]
     answer = create(ant, asked(messages=turns, tools=[TOOL], tool_choice={"type": "none"}))
     assert text_of(answer) and answer.stop_reason in ("end_turn", "max_tokens")
     same(text_of(answer))
@@ -228,16 +252,20 @@ def test_count_tokens(ant, more):
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
 
 
-@pytest.mark.parametrize("more,name", [
-    ({"messages": user([IMAGE])}, "messages"),
-    ({"messages": []}, "messages"),
-    ({"messages": [{"role": "horse", "content": "neigh"}]}, "role"),
-    ({"max_tokens": 0}, "max_tokens"),
-    ({"extra_body": {"temperature": 3}}, "temperature"),
-    ({"tools": [TOOL], "tool_choice": {"type": "tool", "name": "fly"}}, "tool_choice"),
-    ({"tools": [{"name": "x", "input_schema": {"type": "horse"}}]}, "tools"),
-    ({"messages": user([{"type": "tool_result", "tool_use_id": "toolu_0", "content": "21"}])}, "tool_use_id"),
-], ids=["image", "nothing", "role", "no tokens", "temperature", "no such tool", "schema", "a result of no call"])
+@pytest.mark.parametrize(
+    "more,name",
+    [
+        ({"messages": user([IMAGE])}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "horse", "content": "neigh"}]}, "role"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"extra_body": {"temperature": 3}}, "temperature"),
+        ({"tools": [TOOL], "tool_choice": {"type": "tool", "name": "fly"}}, "tool_choice"),
+        ({"tools": [{"name": "x", "input_schema": {"type": "horse"}}]}, "tools"),
+        ({"messages": user([{"type": "tool_result", "tool_use_id": "toolu_0", "content": "21"}])}, "tool_use_id"),
+    ],
+    ids=["image", "nothing", "role", "no tokens", "temperature", "no such tool", "schema", "a result of no call"],
+)
 def test_refused_by_name(ant, more, name):
     with pytest.raises(anthropic.BadRequestError) as refused:
         create(ant, asked(**more))

@@ -10,17 +10,35 @@ from world import KEYS, MODEL, URL, WORLD
 
 HELLO = [{"role": "user", "content": "Hello"}]
 DOORS = {
-    "chat": (openai, lambda client, model, **more: client.chat.completions.create(
-        **{"model": model, "messages": HELLO, "max_tokens": 1} | more)),
-    "completions": (openai, lambda client, model, **more: client.completions.create(
-        **{"model": model, "prompt": "Hello", "max_tokens": 1} | more)),
-    "responses": (openai, lambda client, model, **more: client.responses.create(
-        **{"model": model, "input": "Hello", "max_output_tokens": 16} | more)),
-    "embeddings": (openai, lambda client, model, **more: client.embeddings.create(
-        **{"model": model, "input": "Hello"} | more)),
+    "chat": (
+        openai,
+        lambda client, model, **more: client.chat.completions.create(
+            **{"model": model, "messages": HELLO, "max_tokens": 1} | more
+        ),
+    ),
+    "completions": (
+        openai,
+        lambda client, model, **more: client.completions.create(
+            **{"model": model, "prompt": "Hello", "max_tokens": 1} | more
+        ),
+    ),
+    "responses": (
+        openai,
+        lambda client, model, **more: client.responses.create(
+            **{"model": model, "input": "Hello", "max_output_tokens": 16} | more
+        ),
+    ),
+    "embeddings": (
+        openai,
+        lambda client, model, **more: client.embeddings.create(**{"model": model, "input": "Hello"} | more),
+    ),
     "models": (openai, lambda client, model: client.models.retrieve(model)),
-    "messages": (anthropic, lambda client, model, **more: client.messages.create(
-        **{"model": model, "messages": HELLO, "max_tokens": 1} | more)),
+    "messages": (
+        anthropic,
+        lambda client, model, **more: client.messages.create(
+            **{"model": model, "messages": HELLO, "max_tokens": 1} | more
+        ),
+    ),
     "count_tokens": (anthropic, lambda client, model: client.messages.count_tokens(model=model, messages=HELLO)),
     "Anthropic's models": (anthropic, lambda client, model: client.models.retrieve(model)),
 }
@@ -88,11 +106,17 @@ def test_402(door):
 BIG = "horse " * 2_000_000  # 12 MB, over the limit of 8 MiB
 
 
-@pytest.mark.parametrize("door,more", [
-    ("chat", {"messages": [{"role": "user", "content": BIG}]}), ("completions", {"prompt": BIG}),
-    ("responses", {"input": BIG}), ("embeddings", {"input": BIG}),
-    ("messages", {"messages": [{"role": "user", "content": BIG}]}),
-], ids=["chat", "completions", "responses", "embeddings", "messages"])
+@pytest.mark.parametrize(
+    "door,more",
+    [
+        ("chat", {"messages": [{"role": "user", "content": BIG}]}),
+        ("completions", {"prompt": BIG}),
+        ("responses", {"input": BIG}),
+        ("embeddings", {"input": BIG}),
+        ("messages", {"messages": [{"role": "user", "content": BIG}]}),
+    ],
+    ids=["chat", "completions", "responses", "embeddings", "messages"],
+)
 def test_413(door, more):
     name = "APIStatusError" if DOORS[door][0] is openai else "ContentTooLargeError"
     error = refusal(door, KEYS["good"], name, **more)
@@ -112,9 +136,15 @@ def test_429(door):
         assert ask(patient, MODEL)
 
 
-@pytest.mark.parametrize("headers", [
-    {"x-api-key": KEYS["good"]}, {"authorization": f"Bearer {KEYS['good']}"}, {"authorization": f"bearer {KEYS['good']}"},
-], ids=["x-api-key", "Bearer", "bearer"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-api-key": KEYS["good"]},
+        {"authorization": f"Bearer {KEYS['good']}"},
+        {"authorization": f"bearer {KEYS['good']}"},
+    ],
+    ids=["x-api-key", "Bearer", "bearer"],
+)
 @pytest.mark.parametrize("version", ["2023-06-01", "2026-10-21", "2031-01-01", None])
 def test_every_way_to_send_a_key(http, headers, version):
     """Older SDKs of Anthropic send `x-api-key`, newer ones a bearer; any version of the API is fine."""

@@ -33,10 +33,22 @@ class GetWeather(BaseModel):
 
 
 HORSE_FORMAT = {"type": "json_schema", "json_schema": {"name": "horse", "strict": True, "schema": HORSE}}
-TOOL = {"type": "function", "function": {"name": "get_weather", "description": "The weather in a city.",
-                                         "strict": True, "parameters": WEATHER}}
-OTHER_TOOL = {"type": "function", "function": {"name": "saddle", "parameters": {
-    "type": "object", "properties": {"tight": {"type": "boolean"}}, "required": ["tight"], "additionalProperties": False}}}
+TOOL = {
+    "type": "function",
+    "function": {"name": "get_weather", "description": "The weather in a city.", "strict": True, "parameters": WEATHER},
+}
+OTHER_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "saddle",
+        "parameters": {
+            "type": "object",
+            "properties": {"tight": {"type": "boolean"}},
+            "required": ["tight"],
+            "additionalProperties": False,
+        },
+    },
+}
 
 
 def user(text):
@@ -149,7 +161,7 @@ def test_stop(oai):
     word = whole.split()[4]
     for stop in (word, [word, "never said"]):
         chunks, text = gather(oai.chat.completions.create(**asked(LONG), stop=stop, stream=True))
-        assert text == whole[:whole.index(word)] and reasons(chunks) == {0: "stop"}
+        assert text == whole[: whole.index(word)] and reasons(chunks) == {0: "stop"}
 
 
 def test_seed(oai, same):
@@ -173,6 +185,7 @@ def test_penalties(oai, same):
 @pytest.mark.parametrize("seed", range(6))
 def test_long_streams_at_once(seed, same):
     """Streams long enough to be under way when a node is killed."""
+
     async def one(client, number):
         wild = asked(f"Tell me story {number}.", temperature=0.8, seed=seed, max_tokens=300)
         stream = await client.chat.completions.create(**wild, stream=True, stream_options={"include_usage": True})
@@ -250,12 +263,16 @@ def test_parse_stream(oai, same):
 
 
 def test_json_schema(oai):
-    answer = oai.chat.completions.create(**asked("Describe a horse.", temperature=1, seed=1), response_format=HORSE_FORMAT)
+    answer = oai.chat.completions.create(
+        **asked("Describe a horse.", temperature=1, seed=1), response_format=HORSE_FORMAT
+    )
     assert is_horse(json.loads(answer.choices[0].message.content))
 
 
 def test_json_object(oai, same):
-    answer = oai.chat.completions.create(**asked("A horse as JSON."), response_format={"type": "json_object"}).choices[0]
+    answer = oai.chat.completions.create(**asked("A horse as JSON."), response_format={"type": "json_object"}).choices[
+        0
+    ]
     mode = "off" if answer.finish_reason == "stop" else True  # what was cut off is a JSON object's beginning
     value = jiter.from_json(answer.message.content.encode(), partial_mode=mode)
     assert isinstance(value, dict)
@@ -273,7 +290,9 @@ FORCED = [
 
 @pytest.mark.parametrize("choice", [f[1] for f in FORCED], ids=[f[0] for f in FORCED])
 def test_forced_tool(oai, choice, same):
-    answer = conforms(oai.chat.completions.create(**asked("How warm is it in Oslo?"), tools=[TOOL], **choice)).choices[0]
+    answer = conforms(oai.chat.completions.create(**asked("How warm is it in Oslo?"), tools=[TOOL], **choice)).choices[
+        0
+    ]
     # OpenAI ends a call that was named for the model with `stop`.
     assert answer.finish_reason in ("tool_calls", "stop") and not answer.message.content
     call = answer.message.tool_calls[0]
@@ -286,8 +305,9 @@ def test_one_of_several_tools(oai, same):
     tools, choice = [OTHER_TOOL, TOOL], {"type": "function", "function": {"name": "get_weather"}}
     message = oai.chat.completions.create(**asked("Saddle up."), tools=tools, tool_choice=choice).choices[0].message
     assert [call.function.name for call in message.tool_calls] == ["get_weather"]
-    required = oai.chat.completions.create(**asked("Saddle up."), tools=tools, tool_choice="required",
-                                           parallel_tool_calls=False).choices[0]
+    required = oai.chat.completions.create(
+        **asked("Saddle up."), tools=tools, tool_choice="required", parallel_tool_calls=False
+    ).choices[0]
     assert required.finish_reason == "tool_calls" and len(required.message.tool_calls) == 1
     same(required.message.tool_calls[0].function.arguments)
 
@@ -331,7 +351,9 @@ def test_tool_round_trip(oai, same):
     message = first.choices[0].message
     messages.append(message.to_dict())
     messages += [{"role": "tool", "tool_call_id": c.id, "content": '{"degrees": 21}'} for c in message.tool_calls]
-    answer = oai.chat.completions.create(**{**asked(), "messages": messages}, tools=[TOOL], tool_choice="none").choices[0]
+    answer = oai.chat.completions.create(**{**asked(), "messages": messages}, tools=[TOOL], tool_choice="none").choices[
+        0
+    ]
     assert answer.message.content and not answer.message.tool_calls
     same(answer.message.content)
 
@@ -354,12 +376,23 @@ REFUSED = [
     ("no tokens", {"max_tokens": 0}, "max_tokens"),
     ("alternatives without logprobs", {"top_logprobs": 2}, "top_logprobs"),
     ("too many alternatives", {"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
-    ("a schema that is none", {"response_format": {"type": "json_schema", "json_schema": {
-        "name": "x", "strict": True, "schema": {"type": "horse"}}}}, "response_format"),
+    (
+        "a schema that is none",
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "x", "strict": True, "schema": {"type": "horse"}},
+            }
+        },
+        "response_format",
+    ),
     ("a format nobody has", {"response_format": {"type": "xml"}}, "response_format"),
     ("a choice without tools", {"tool_choice": "required"}, "tool_choice"),
-    ("a tool that is not there", {"tools": [TOOL], "tool_choice": {
-        "type": "function", "function": {"name": "fly"}}}, "tool_choice"),
+    (
+        "a tool that is not there",
+        {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "fly"}}},
+        "tool_choice",
+    ),
     ("a tool without a name", {"tools": [{"type": "function", "function": {}}]}, "tools[0]"),
     ("options of a stream that is none", {"stream_options": {"include_usage": True}}, "stream_options"),
 ]

@@ -86,8 +86,10 @@ def test_logprobs(oai):
     probs = choice.logprobs
     lengths = {len(probs.tokens), len(probs.token_logprobs), len(probs.top_logprobs), len(probs.text_offset)}
     assert lengths == {6} and "".join(probs.tokens) == choice.text
-    assert all(len(tops) == 2 and max(tops.values()) == pytest.approx(own)
-               for tops, own in zip(probs.top_logprobs, probs.token_logprobs))
+    assert all(
+        len(tops) == 2 and max(tops.values()) == pytest.approx(own)
+        for tops, own in zip(probs.top_logprobs, probs.token_logprobs, strict=True)
+    )
     assert probs.text_offset == sorted(probs.text_offset)
 
 
@@ -95,14 +97,21 @@ def test_stop_and_seed(oai, same):
     wild = asked(temperature=1, seed=11)
     whole = oai.completions.create(**wild).choices[0].text
     word = whole.split()[3]
-    assert oai.completions.create(**wild, stop=word).choices[0].text == whole[:whole.index(word)]
+    assert oai.completions.create(**wild, stop=word).choices[0].text == whole[: whole.index(word)]
     same(whole)
 
 
-@pytest.mark.parametrize("more,param", [
-    ({"prompt": []}, "prompt"), ({"prompt": ""}, "prompt"), ({"prompt": [10**9]}, "prompt"),
-    ({"logprobs": 6}, "logprobs"), ({"max_tokens": -1}, "max_tokens"),
-], ids=["nothing", "no text", "no token", "logprobs", "max_tokens"])
+@pytest.mark.parametrize(
+    "more,param",
+    [
+        ({"prompt": []}, "prompt"),
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": [10**9]}, "prompt"),
+        ({"logprobs": 6}, "logprobs"),
+        ({"max_tokens": -1}, "max_tokens"),
+    ],
+    ids=["nothing", "no text", "no token", "logprobs", "max_tokens"],
+)
 def test_refused_by_name(oai, more, param):
     with pytest.raises(openai.BadRequestError) as refusal:
         oai.completions.create(**asked(**more))

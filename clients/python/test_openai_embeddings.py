@@ -15,7 +15,7 @@ def embed(oai, given, **more):
 
 
 def dot(one, other):
-    return sum(a * b for a, b in zip(one, other))
+    return sum(a * b for a, b in zip(one, other, strict=True))
 
 
 def test_one(oai, same):
@@ -36,7 +36,7 @@ def test_float_is_base64(oai):
 def test_several_in_order(oai):
     answer = embed(oai, TEXTS)
     assert [one.index for one in answer.data] == [0, 1, 2]
-    for text, one in zip(TEXTS, answer.data):
+    for text, one in zip(TEXTS, answer.data, strict=True):
         assert one.embedding == pytest.approx(embed(oai, text).data[0].embedding, abs=1e-5)
 
 

@@ -10,8 +10,13 @@ from pydantic import BaseModel
 
 from world import HORSE, KEYS, LONG, MODEL, PIXEL, SHORT, URL, WEATHER, conforms, is_horse, is_weather
 
-TOOL = {"type": "function", "name": "get_weather", "description": "The weather in a city.", "strict": True,
-        "parameters": WEATHER}
+TOOL = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather in a city.",
+    "strict": True,
+    "parameters": WEATHER,
+}
 FORMAT = {"format": {"type": "json_schema", "name": "horse", "strict": True, "schema": HORSE}}
 NAMED = {"type": "function", "name": "get_weather"}
 
@@ -60,8 +65,17 @@ def test_stream(oai, same):
     events = [conforms(event) for event in oai.responses.create(**asked(), stream=True)]
     kinds = [event.type.removeprefix("response.") for event in events]
     deltas = kinds.count("output_text.delta")
-    assert kinds == ["created", "in_progress", "output_item.added", "content_part.added", *["output_text.delta"] * deltas,
-                     "output_text.done", "content_part.done", "output_item.done", "completed"]
+    assert kinds == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        *["output_text.delta"] * deltas,
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "completed",
+    ]
     text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
     assert text == whole.output_text == events[-1].response.output_text
     assert events[-1].response.usage.output_tokens == whole.usage.output_tokens
@@ -120,9 +134,9 @@ def test_not_stored(oai):
 
 def test_another_project_does_not_find_it(oai):
     made = oai.responses.create(**asked())
-    with OpenAI(base_url=f"{URL}/v1", api_key=KEYS["poor"], max_retries=0) as stranger:
-        with pytest.raises(openai.NotFoundError):
-            stranger.responses.retrieve(made.id)
+    stranger = OpenAI(base_url=f"{URL}/v1", api_key=KEYS["poor"], max_retries=0)
+    with stranger, pytest.raises(openai.NotFoundError):
+        stranger.responses.retrieve(made.id)
 
 
 def test_cancel(oai):
@@ -153,8 +167,11 @@ def test_input_items(oai):
 def test_previous_response(oai, same):
     first = oai.responses.create(**asked("My name is Ada.", instructions="Be kind."))
     second = oai.responses.create(**asked("What is my name?", previous_response_id=first.id))
-    turns = [{"role": "user", "content": "My name is Ada."}, {"role": "assistant", "content": first.output_text},
-             {"role": "user", "content": "What is my name?"}]
+    turns = [
+        {"role": "user", "content": "My name is Ada."},
+        {"role": "assistant", "content": first.output_text},
+        {"role": "user", "content": "What is my name?"},
+    ]
     inline = oai.responses.create(**asked(turns))
     assert second.previous_response_id == first.id
     assert second.output_text == inline.output_text, "instructions are not carried over, turns are"
@@ -170,8 +187,14 @@ def test_no_previous_response(oai):
 
 def test_instructions(oai, same):
     told = oai.responses.create(**asked("Who are you?", instructions="You are a pirate. Speak like one."))
-    as_turn = oai.responses.create(**asked([
-        {"role": "system", "content": "You are a pirate. Speak like one."}, {"role": "user", "content": "Who are you?"}]))
+    as_turn = oai.responses.create(
+        **asked(
+            [
+                {"role": "system", "content": "You are a pirate. Speak like one."},
+                {"role": "user", "content": "Who are you?"},
+            ]
+        )
+    )
     assert told.output_text == as_turn.output_text
     same(told.output_text)
 
@@ -213,8 +236,11 @@ def test_streamed_tool_call(oai, same):
     with oai.responses.stream(**wanted) as stream:
         events = list(stream)
         answer = stream.get_final_response()
-    of = lambda kind: [event for event in events if event.type == f"response.{kind}"]
-    added, = of("output_item.added")
+
+    def of(kind):
+        return [event for event in events if event.type == f"response.{kind}"]
+
+    (added,) = of("output_item.added")
     assert (added.item.type, added.item.arguments, added.item.status) == ("function_call", "", "in_progress")
     arguments = "".join(event.delta for event in of("function_call_arguments.delta"))
     assert arguments == of("function_call_arguments.done")[0].arguments == answer.output[0].arguments
@@ -225,8 +251,11 @@ def test_streamed_tool_call(oai, same):
 def test_tool_round_trip(oai, kept, same):
     question = [{"role": "user", "content": "How warm is it in Oslo?"}]
     first = oai.responses.create(**asked(question, tools=[TOOL], tool_choice="required"))
-    results = [{"type": "function_call_output", "call_id": call.call_id, "output": '{"degrees": 21}'}
-               for call in first.output if call.type == "function_call"]
+    results = [
+        {"type": "function_call_output", "call_id": call.call_id, "output": '{"degrees": 21}'}
+        for call in first.output
+        if call.type == "function_call"
+    ]
     before = [] if kept else [*question, *(item.to_dict() for item in first.output)]
     more = {"previous_response_id": first.id} if kept else {}
     answer = oai.responses.create(**asked([*before, *results], tools=[TOOL], tool_choice="none", **more))
@@ -237,14 +266,18 @@ def test_tool_round_trip(oai, kept, same):
 IMAGE = {"type": "input_image", "detail": "auto", "image_url": f"data:image/png;base64,{PIXEL}"}
 
 
-@pytest.mark.parametrize("more,param", [
-    ({"input": [{"role": "user", "content": [IMAGE]}]}, "input"),
-    ({"temperature": 3}, "temperature"),
-    ({"max_output_tokens": 0}, "max_output_tokens"),
-    ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "horse"}}}}, "text.format"),
-    ({"tools": [TOOL], "tool_choice": {"type": "function", "name": "fly"}}, "tool_choice"),
-    ({"tools": [{"type": "web_search"}]}, "tools"),
-], ids=["image", "temperature", "no tokens", "schema", "no such tool", "a tool of OpenAI's own"])
+@pytest.mark.parametrize(
+    "more,param",
+    [
+        ({"input": [{"role": "user", "content": [IMAGE]}]}, "input"),
+        ({"temperature": 3}, "temperature"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "horse"}}}}, "text.format"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "name": "fly"}}, "tool_choice"),
+        ({"tools": [{"type": "web_search"}]}, "tools"),
+    ],
+    ids=["image", "temperature", "no tokens", "schema", "no such tool", "a tool of OpenAI's own"],
+)
 def test_refused_by_name(oai, more, param):
     with pytest.raises(openai.BadRequestError) as refused:
         oai.responses.create(**asked(**more))
