@@ -8,10 +8,11 @@
 # REMUDA names the binary (target/release/remuda), REMUDA_TEST_MODEL the model, CHROMIUM the browser.
 # All that is installed or written lies in ${XDG_CACHE_HOME:-~/.cache}/remuda/clients.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
 
+here=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")")
+remuda=$(realpath -m -- "${REMUDA:-$here/../target/release/remuda}") # as seen from where this was called
+cd "$here"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/remuda/clients"
-remuda=$(realpath -- "${REMUDA:-../target/release/remuda}")
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "clients: $*"; exit 1; }
