@@ -3,7 +3,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build model up tour test lint bench soak fuzz clean-state
+.PHONY: help setup build model up tour test test-clients lint bench soak fuzz clean-state
 
 CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
@@ -44,6 +44,12 @@ test: ## run all tests
 	@model=$$(setup/model.sh); export REMUDA_TEST_MODEL="$$model"; \
 	$(CARGO) test --quiet --release --workspace --doc; \
 	$(CARGO) nextest run --release --workspace $(NEXTEST_FLAGS)
+
+# More for clients/run.sh, as in: make test-clients CLIENTS_FLAGS='--only curl --calm'
+CLIENTS_FLAGS ?=
+test-clients: build ## the doors, tried by official clients, in peace and while nodes are killed
+	@setup/install.sh --clients
+	@REMUDA=$(REMUDA) clients/run.sh $(CLIENTS_FLAGS)
 
 # cargo-deny's advisories need the advisory database, so they are for a machine that reaches it:
 # cargo deny check advisories

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks to build, run and test Remuda, as Debian packages.
 #
-#   setup/install.sh          what a build and a run need
-#   setup/install.sh --test   and cargo-nextest, which the tests need
+#   setup/install.sh             what a build and a run need
+#   setup/install.sh --test      and cargo-nextest, which the tests need
+#   setup/install.sh --clients   and what the official clients of `make test-clients` need
 #
 # Where nothing is missing it says nothing and calls no package manager. With a terminal and
 # without root it asks before it uses sudo.
@@ -41,6 +42,13 @@ TABLE
     [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
     # setup/model.sh takes pip, or makes an environment that has it.
     has pip3 || has pip || any_file '/usr/lib/python3*/ensurepip' || echo python3-venv
+    [ "${1:-}" != --clients ] || missing_clients
+}
+
+missing_clients() {
+    python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
+    has npm || echo npm
+    [ -n "${CHROMIUM:-}" ] || has chromium-headless-shell || echo chromium-headless-shell
 }
 
 # Runs a command as root; sudo may ask for a password only where somebody can answer.
@@ -92,7 +100,7 @@ install_nextest() {
         fail "cargo could not install cargo-nextest; its words are above"
 }
 
-mapfile -t packages < <(missing)
+mapfile -t packages < <(missing "${1:-}" | sort -u)
 if [ "${#packages[@]}" -gt 0 ]; then
     install_packages "${packages[@]}"
 fi
@@ -100,7 +108,7 @@ fi
 has cargo || [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ] ||
     fail "there is no Rust toolchain; get one from https://rustup.rs, then run this again"
 case "${1:-}" in
-    '') ;;
+    '' | --clients) ;;
     --test) install_nextest ;;
-    *) fail "unknown option $1; use --test or nothing" ;;
+    *) fail "unknown option $1; use --test, --clients or nothing" ;;
 esac
