@@ -8,6 +8,8 @@ use remuda_link::EndpointId;
 use remuda_routing::{admission, pick, stream, tranche};
 use remuda_types::Money;
 
+use crate::kept;
+
 /// Everything a gateway needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -51,6 +53,8 @@ pub struct Policies {
     pub stream: stream::Policy,
     /// How money is asked for.
     pub purse: tranche::Policy,
+    /// How long responses are kept, and how many.
+    pub kept: kept::Policy,
 }
 
 impl Default for Policies {
@@ -64,6 +68,7 @@ impl Default for Policies {
                 most: Money::from_micros(5_000_000),
                 ..tranche::Policy::default()
             },
+            kept: kept::Policy::default(),
         }
     }
 }

@@ -14,15 +14,20 @@ mod toolbox;
 mod upload;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::gateway::Gateway;
+
+/// How long a browser need not ask again whether it may ask.
+const PREFLIGHT_HOLDS: Duration = Duration::from_hours(2);
 
 /// Serves clients until the gateway stops.
 pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
@@ -33,7 +38,25 @@ pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
         .route("/health", get(|| async { "ok\n" }))
         .route("/ready", get(ready))
         .with_state(Arc::clone(&gateway));
-    connections::serve(listener, router, &gateway).await;
+    connections::serve(listener, router.layer(browsers()), &gateway).await;
+}
+
+/// Pages of any origin may ask, for what counts is the key, which no browser sends by itself.
+fn browsers() -> CorsLayer {
+    const SHOWN: [&str; 6] = [
+        "x-request-id",
+        "request-id",
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+        "x-ratelimit-remaining-requests",
+    ];
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(SHOWN.map(HeaderName::from_static))
+        .max_age(PREFLIGHT_HOLDS)
 }
 
 /// Serves operators until the gateway stops.

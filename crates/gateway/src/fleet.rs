@@ -21,9 +21,9 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) fn new(policies: Policies) -> Self {
+    pub(crate) fn new(policies: &Policies) -> Self {
         Self {
-            policies,
+            policies: *policies,
             lanes: Mutex::default(),
         }
     }
@@ -35,7 +35,7 @@ impl Fleet {
         for model in &table.models {
             let lane = gone
                 .remove(&model.workload)
-                .unwrap_or_else(|| Lane::new(self.policies));
+                .unwrap_or_else(|| Lane::new(&self.policies));
             lane.update(routes(model), now);
             lanes.insert(model.workload, lane);
         }

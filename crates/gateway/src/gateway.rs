@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::control_link::ControlLink;
 use crate::entropy::entropy;
 use crate::fleet::Fleet;
+use crate::kept::Responses;
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::money::Treasury;
@@ -42,6 +43,7 @@ pub(crate) struct Gateway {
     pub(crate) encoders: Arc<Semaphore>,
     pub(crate) nodes: Nodes,
     pub(crate) control: ControlLink,
+    pub(crate) responses: Responses,
     pub(crate) open: OpenRequests,
     pub(crate) metrics: Metrics,
     /// All tasks but those of requests.

@@ -6,6 +6,7 @@
 //! - `fleet`: the replicas of each model and the requests that wait for them.
 //! - `money`: tranches, reservations and the usage that is posted to control.
 //! - `spool`: what of that must survive a crash, in `SQLite`, committed in groups.
+//! - `kept`: responses that clients asked to keep.
 //! - `models`: tokenisers and chat templates from the first bytes of model files.
 //! - `control_link`, `node_link`: the two neighbours.
 //!
@@ -31,6 +32,7 @@ mod entropy;
 mod files;
 mod fleet;
 mod gateway;
+mod kept;
 mod metrics;
 mod models;
 mod money;
@@ -42,5 +44,6 @@ mod table;
 
 pub use config::{Config, ControlAddress, Limits, Policies};
 pub use files::FileError;
+pub use kept::{Policy as KeptPolicy, StoreError};
 pub use server::{Failed, Running, StartError, start};
 pub use spool::OpenError;

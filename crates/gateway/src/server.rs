@@ -21,6 +21,7 @@ use crate::door;
 use crate::files::{self, FileError};
 use crate::fleet::Fleet;
 use crate::gateway::Gateway;
+use crate::kept::{Responses, StoreError};
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::money::{self, Treasury};
@@ -41,6 +42,9 @@ pub enum StartError {
     /// A file or folder cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Kept responses cannot be opened.
+    #[error("the file of kept responses cannot be opened")]
+    Kept(#[from] StoreError),
     /// The spool cannot be opened.
     #[error(transparent)]
     Spool(#[from] OpenError),
@@ -143,7 +147,7 @@ fn open(config: Config, endpoint: &Endpoint) -> Result<(Arc<Gateway>, JoinHandle
     let (limits, policies) = (config.limits, config.policies);
     let gateway = Arc::new(Gateway {
         table: Table::open(&config.state_dir)?,
-        fleet: Fleet::new(policies),
+        fleet: Fleet::new(&policies),
         limiter: std::sync::Mutex::default(),
         treasury: Treasury::new(policies.purse, spool.clone(), recovered, clock.now()),
         spool,
@@ -152,6 +156,7 @@ fn open(config: Config, endpoint: &Endpoint) -> Result<(Arc<Gateway>, JoinHandle
         encoders: Arc::new(Semaphore::new(cores())),
         nodes: Nodes::new(endpoint.clone(), limits.dial_within),
         control: ControlLink::new(endpoint.clone(), config.control.clone(), limits.ask_within),
+        responses: Responses::open(&config.state_dir, policies.kept)?,
         open: OpenRequests::default(),
         metrics: Metrics::new(),
         tasks: TaskTracker::new(),

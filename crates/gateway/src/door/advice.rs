@@ -27,7 +27,9 @@ pub(super) fn status(refusal: &Refusal) -> StatusCode {
             StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
         }
         Refusal::NoKey => StatusCode::UNAUTHORIZED,
-        Refusal::UnknownModel(_) | Refusal::NoPath(_) => StatusCode::NOT_FOUND,
+        Refusal::UnknownModel(_) | Refusal::UnknownResponse(_) | Refusal::NoPath(_) => {
+            StatusCode::NOT_FOUND
+        }
         Refusal::NoMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::BodySilent { .. } => StatusCode::REQUEST_TIMEOUT,
@@ -38,10 +40,13 @@ pub(super) fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::Parameter { .. }
         | Refusal::Body(_)
         | Refusal::Template(_)
+        | Refusal::NoPrevious(_)
         | Refusal::Encode => StatusCode::BAD_REQUEST,
-        Refusal::Model(_) | Refusal::Spool(_) | Refusal::Lapsed | Refusal::Stopping => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Refusal::Model(_)
+        | Refusal::Spool(_)
+        | Refusal::Kept(_)
+        | Refusal::Lapsed
+        | Refusal::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::BrokeOff => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -55,10 +60,13 @@ fn retry_after(refusal: &Refusal) -> Option<Span> {
         | Refusal::Lapsed
         | Refusal::Stopping
         | Refusal::Spool(_)
+        | Refusal::Kept(_)
         | Refusal::BodySilent { .. }
         | Refusal::BrokeOff => Some(SOON),
         Refusal::NoKey
         | Refusal::UnknownModel(_)
+        | Refusal::UnknownResponse(_)
+        | Refusal::NoPrevious(_)
         | Refusal::TooLong { .. }
         | Refusal::TextTooLong { .. }
         | Refusal::Empty

@@ -8,6 +8,7 @@ mod error;
 mod logprobs;
 pub(super) mod models;
 mod parameters;
+mod responses;
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ type Shared = State<Arc<Gateway>>;
 
 /// How this API refuses; `param` is that of chat completions.
 pub(super) const DIALECT: Dialect = Dialect {
-    refuse: |refusal, _| error::response(refusal, Door::Chat),
+    refuse: |refusal, _| error::response(refusal, "messages"),
     code: error::code,
     id_header: "x-request-id",
 };
@@ -39,6 +40,7 @@ pub(super) fn routes() -> Router<Arc<Gateway>> {
     Router::new()
         .route("/v1/chat/completions", post(chat_completions))
         .route("/v1/completions", post(completions))
+        .merge(responses::routes())
 }
 
 async fn chat_completions(State(gateway): Shared, headers: HeaderMap, body: Body) -> Response {
@@ -48,7 +50,7 @@ async fn chat_completions(State(gateway): Shared, headers: HeaderMap, body: Body
 }
 
 async fn completions(State(gateway): Shared, headers: HeaderMap, body: Body) -> Response {
-    let refuse = |refusal: &Refusal, _| error::response(refusal, Door::Completions);
+    let refuse = |refusal: &Refusal, _| error::response(refusal, "prompt");
     let mut call = Call::new(gateway, Dialect { refuse, ..DIALECT });
     let answered = generate(&mut call, &headers, body, Door::Completions).await;
     call.close(answered)

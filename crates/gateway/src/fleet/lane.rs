@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use remuda_routing::admission::queue::Turn;
 use remuda_routing::pick::{NoReplica, Outcome, Route};
+use remuda_routing::prefix::Prefix;
 use remuda_routing::stream::Pace;
 use remuda_routing::{Balancer, Denied, Queue, Wish};
 use remuda_types::{LeaseId, NodeKey, RequestId, Span, Time};
@@ -30,6 +31,7 @@ struct State {
 
 #[derive(Debug)]
 struct Waiting {
+    wish: Wish,
     exclude: Vec<LeaseId>,
     answer: oneshot::Sender<Answer>,
 }
@@ -45,7 +47,7 @@ pub(crate) struct Ticket {
 }
 
 impl Lane {
-    pub(super) fn new(policies: Policies) -> Arc<Self> {
+    pub(super) fn new(policies: &Policies) -> Arc<Self> {
         let state = State {
             balancer: Balancer::new(policies.balancer),
             queue: Queue::new(policies.queue),
@@ -62,15 +64,16 @@ impl Lane {
     pub(crate) fn ask(
         self: &Arc<Self>,
         request: RequestId,
+        wish: Wish,
         exclude: Vec<LeaseId>,
         turn: Turn,
         now: Time,
     ) -> Result<Ticket, Denied> {
         let (answer, ticket) = oneshot::channel();
         let mut state = self.state();
-        match state.balancer.pick(now, &Wish::default(), &exclude) {
+        match state.balancer.pick(now, &wish, &exclude) {
             Ok(lease) if state.queue.is_empty() || turn == Turn::Resumed => {
-                state.balancer.dispatched(lease, request, &Wish::default());
+                state.balancer.dispatched(lease, request, &wish);
                 // The receiver is in this very function.
                 answer.send(Ok(lease)).unwrap_or_default();
                 return Ok(self.ticket(request, ticket));
@@ -80,7 +83,12 @@ impl Lane {
             Err(NoReplica::Nowhere | NoReplica::AllTried | NoReplica::Ejected { .. }) => {}
         }
         state.queue.enter(request, turn, now)?;
-        state.waiting.insert(request, Waiting { exclude, answer });
+        let waiting = Waiting {
+            wish,
+            exclude,
+            answer,
+        };
+        state.waiting.insert(request, waiting);
         state.call(now);
         drop(state);
         Ok(self.ticket(request, ticket))
@@ -99,6 +107,16 @@ impl Lane {
         let mut state = self.state();
         state.balancer.ended(lease, request, outcome, now);
         state.call(now);
+    }
+
+    /// The lease found so many tokens of a dispatched request's prompt in its cache.
+    pub(crate) fn found(&self, lease: LeaseId, request: RequestId, cached_tokens: u32) {
+        self.state().balancer.found(lease, request, cached_tokens);
+    }
+
+    /// The lease has all of this in its cache.
+    pub(crate) fn holds(&self, lease: LeaseId, prefix: &Prefix) {
+        self.state().balancer.holds(lease, prefix);
     }
 
     /// Whether another replica could take over now.
@@ -184,12 +202,11 @@ impl State {
     fn take(
         &mut self,
         request: RequestId,
-        exclude: &[LeaseId],
+        waiting: &Waiting,
         now: Time,
     ) -> Result<LeaseId, NoReplica> {
-        let wish = Wish::default();
-        let lease = self.balancer.pick(now, &wish, exclude)?;
-        self.balancer.dispatched(lease, request, &wish);
+        let lease = self.balancer.pick(now, &waiting.wish, &waiting.exclude)?;
+        self.balancer.dispatched(lease, request, &waiting.wish);
         Ok(lease)
     }
 
@@ -204,7 +221,7 @@ impl State {
             let Some(waiting) = self.waiting.remove(&request) else {
                 continue;
             };
-            match self.take(request, &waiting.exclude, now) {
+            match self.take(request, &waiting, now) {
                 Ok(lease) => self.hand_out(lease, request, waiting, now),
                 Err(_) => unserved.push((request, waiting)),
             }
@@ -265,7 +282,7 @@ mod tests {
     }
 
     fn lane(leases: &[u128]) -> Arc<Lane> {
-        let lane = Lane::new(Policies::default());
+        let lane = Lane::new(&Policies::default());
         lane.update(leases.iter().map(|n| route(*n)).collect(), NOW);
         lane
     }
@@ -287,9 +304,13 @@ mod tests {
     #[tokio::test]
     async fn a_freed_slot_goes_to_who_waits() {
         let lane = lane(&[1]);
-        let mut first = lane.ask(request(1), vec![], Turn::New, NOW).unwrap();
+        let mut first = lane
+            .ask(request(1), Wish::default(), vec![], Turn::New, NOW)
+            .unwrap();
         assert_eq!(first.wait().await, Ok(lease(1)));
-        let mut second = lane.ask(request(2), vec![], Turn::New, NOW).unwrap();
+        let mut second = lane
+            .ask(request(2), Wish::default(), vec![], Turn::New, NOW)
+            .unwrap();
         assert_eq!(lane.waiting(), 1);
         lane.ended(lease(1), request(1), served(), NOW);
         assert_eq!(second.wait().await, Ok(lease(1)));
@@ -298,9 +319,13 @@ mod tests {
     #[tokio::test]
     async fn a_ticket_that_won_and_was_dropped_gives_the_slot_back() {
         let lane = lane(&[1]);
-        let mut first = lane.ask(request(1), vec![], Turn::New, NOW).unwrap();
+        let mut first = lane
+            .ask(request(1), Wish::default(), vec![], Turn::New, NOW)
+            .unwrap();
         first.wait().await.unwrap();
-        let second = lane.ask(request(2), vec![], Turn::New, NOW).unwrap();
+        let second = lane
+            .ask(request(2), Wish::default(), vec![], Turn::New, NOW)
+            .unwrap();
         lane.ended(lease(1), request(1), served(), NOW);
         drop(second);
         assert!(lane.has_other(&[], NOW));
@@ -311,9 +336,17 @@ mod tests {
     async fn who_excludes_every_replica_waits_and_holds_nobody_up() {
         let lane = lane(&[1]);
         let mut moved = lane
-            .ask(request(1), vec![lease(1)], Turn::Resumed, NOW)
+            .ask(
+                request(1),
+                Wish::default(),
+                vec![lease(1)],
+                Turn::Resumed,
+                NOW,
+            )
             .unwrap();
-        let mut fresh = lane.ask(request(2), vec![], Turn::New, NOW).unwrap();
+        let mut fresh = lane
+            .ask(request(2), Wish::default(), vec![], Turn::New, NOW)
+            .unwrap();
         lane.tick(NOW);
         assert_eq!(fresh.wait().await, Ok(lease(1)));
         lane.update(vec![route(1), route(2)], NOW);
@@ -323,7 +356,7 @@ mod tests {
     #[test]
     fn who_is_new_does_not_wait_for_what_is_not_there() {
         let refused = lane(&[])
-            .ask(request(1), vec![], Turn::New, NOW)
+            .ask(request(1), Wish::default(), vec![], Turn::New, NOW)
             .unwrap_err();
         assert_eq!(refused, Denied::Replica(NoReplica::Nowhere));
     }
@@ -331,7 +364,7 @@ mod tests {
     #[test]
     fn who_asks_for_a_second_opinion_does_not_wait_for_a_second_replica() {
         let refused = lane(&[1])
-            .ask(request(1), vec![lease(1)], Turn::New, NOW)
+            .ask(request(1), Wish::default(), vec![lease(1)], Turn::New, NOW)
             .unwrap_err();
         assert_eq!(refused, Denied::Replica(NoReplica::AllTried));
     }
@@ -340,7 +373,9 @@ mod tests {
     async fn the_first_token_of_a_trial_lets_the_others_follow() {
         let lane = lane(&[1]);
         for n in 0..3 {
-            let mut ticket = lane.ask(request(n), vec![], Turn::New, NOW).unwrap();
+            let mut ticket = lane
+                .ask(request(n), Wish::default(), vec![], Turn::New, NOW)
+                .unwrap();
             ticket.wait().await.unwrap();
             lane.ended(lease(1), request(n), Outcome::Failed, NOW);
         }
@@ -352,9 +387,13 @@ mod tests {
             }],
             later,
         );
-        let mut trial = lane.ask(request(4), vec![], Turn::Resumed, later).unwrap();
+        let mut trial = lane
+            .ask(request(4), Wish::default(), vec![], Turn::Resumed, later)
+            .unwrap();
         trial.wait().await.unwrap();
-        let mut next = lane.ask(request(5), vec![], Turn::Resumed, later).unwrap();
+        let mut next = lane
+            .ask(request(5), Wish::default(), vec![], Turn::Resumed, later)
+            .unwrap();
         assert_eq!(lane.waiting(), 1);
         lane.spoke(lease(1), request(4), later);
         assert_eq!(next.wait().await, Ok(lease(1)));
@@ -363,8 +402,12 @@ mod tests {
     #[tokio::test]
     async fn who_waits_too_long_is_told() {
         let lane = lane(&[1]);
-        let _first = lane.ask(request(1), vec![], Turn::New, NOW).unwrap();
-        let mut second = lane.ask(request(2), vec![], Turn::New, NOW).unwrap();
+        let _first = lane
+            .ask(request(1), Wish::default(), vec![], Turn::New, NOW)
+            .unwrap();
+        let mut second = lane
+            .ask(request(2), Wish::default(), vec![], Turn::New, NOW)
+            .unwrap();
         lane.tick(NOW + Policies::default().queue.most_wait);
         assert!(matches!(second.wait().await, Err(Denied::Queue(_))));
     }

@@ -118,6 +118,7 @@ pub(crate) async fn admit(
             lane: Arc::clone(&lane),
             model: Arc::clone(&model),
             prompt: input.prompt.clone(),
+            wish: input.wish.clone(),
             sampler: ask.sampler,
             seed: seed_of(seed, nth),
             max_tokens: hold.max_tokens,

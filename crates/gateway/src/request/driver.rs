@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remuda_routing::admission::queue::Turn;
-use remuda_routing::pick::NoReplica;
+use remuda_routing::pick::{NoReplica, Outcome};
 use remuda_routing::stream::{Action, Broken, Facts, Failure, Refused as Kind, ReplicaEnd};
-use remuda_routing::{Denied, Stream};
+use remuda_routing::{Denied, Stream, Wish};
 use remuda_tokens::StopMatcher;
 use remuda_tokens::tools::{Reader, Style};
 use remuda_types::{Constraint, Digest, LeaseId, RequestId, Span, Time, WorkloadId};
@@ -47,6 +47,7 @@ pub(super) struct Job {
     pub(super) lane: Arc<Lane>,
     pub(super) model: Arc<Model>,
     pub(super) prompt: Vec<u32>,
+    pub(super) wish: Wish,
     pub(super) sampler: Sampler,
     pub(super) seed: u64,
     pub(super) max_tokens: NonZeroU32,
@@ -274,6 +275,8 @@ impl Driver {
             Reply::Token(token) => self.token(lease, &token, now),
             Reply::End(end) => {
                 self.cached_tokens = end.cached_tokens;
+                let (lane, request) = (&self.job.lane, self.job.request);
+                lane.found(lease, request, end.cached_tokens);
                 self.stream.end(lease, replica_end(end.reason), now);
             }
             Reply::Refused(refused) => {
@@ -335,12 +338,7 @@ impl Driver {
             } => self.dispatch(exclude, generated, turn),
             Action::Cancel { lease } => self.leave(lease),
             Action::Probe { lease } => self.ask_whether_alive(lease),
-            Action::Done { lease, outcome } => {
-                self.leave(lease);
-                self.job
-                    .lane
-                    .ended(lease, self.job.request, outcome, self.gateway.clock.now());
-            }
+            Action::Done { lease, outcome } => self.done(lease, outcome),
             Action::Blame { lease } => self.job.lane.blame(lease, self.gateway.clock.now()),
             Action::Finish { reason, tokens } => self.finish(reason, tokens).await,
             Action::Fail { why } => {
@@ -356,13 +354,39 @@ impl Driver {
         self.last_token = None;
         // A place in the queue that is held already is given back before another is taken.
         self.leg = Leg::Idle;
-        let now = self.gateway.clock.now();
-        match self.job.lane.ask(self.job.request, exclude, turn, now) {
+        let (wish, now) = (self.wish(), self.gateway.clock.now());
+        let asked = (self.job.lane).ask(self.job.request, wish, exclude, turn, now);
+        match asked {
             Ok(ticket) => self.leg = Leg::Waiting(ticket),
             Err(denied) => {
                 self.denied = Some(denied);
                 self.stream.no_replica();
             }
+        }
+    }
+
+    /// What is wanted of the next replica: after a move it reads what was generated, too.
+    fn wish(&self) -> Wish {
+        let generated = u32::try_from(self.generated.len()).unwrap_or(u32::MAX);
+        let wish = &self.job.wish;
+        if generated == 0 {
+            return wish.clone();
+        }
+        Wish {
+            prefix: wish.prefix.then(&self.generated),
+            prompt_tokens: wish.prompt_tokens.saturating_add(generated),
+            ..wish.clone()
+        }
+    }
+
+    /// The lease has done its part; what it served is in its cache now.
+    fn done(&mut self, lease: LeaseId, outcome: Outcome) {
+        self.leave(lease);
+        let (lane, now) = (&self.job.lane, self.gateway.clock.now());
+        lane.ended(lease, self.job.request, outcome, now);
+        if matches!(outcome, Outcome::Served { .. }) {
+            let held = self.job.wish.prefix.then(self.stream.generated());
+            lane.holds(lease, &held);
         }
     }
 

@@ -5,6 +5,7 @@ mod constrain;
 
 use std::sync::Arc;
 
+use remuda_routing::Wish;
 use remuda_tokens::tools::{Style, Tool};
 use remuda_tokens::{Constraints, Conversation, Message, Special, prompt};
 use remuda_types::{Constraint, Time};
@@ -19,6 +20,8 @@ use crate::models::Model;
 pub(super) struct Prepared {
     /// Token ids of what the client sent.
     pub(super) prompt: Vec<u32>,
+    /// What the request wants of its replica.
+    pub(super) wish: Wish,
     pub(super) constraint: Option<Constraint>,
     /// How calls are to be read from the output, where tools may be called.
     pub(super) style: Option<Style>,
@@ -71,6 +74,7 @@ fn prepare(
         Input::Tokens(ids) => known(model, ids)?,
     };
     Ok(Prepared {
+        wish: Wish::of_prompt(&prompt),
         prompt,
         constraint,
         style,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use remuda_routing::Denied;
 use remuda_tokens::{prompt, stop, template};
 
+use crate::kept::StoreError;
 use crate::models::NoModel;
 use crate::spool::Broken;
 
@@ -93,6 +94,17 @@ pub(crate) enum Refusal {
     /// The request's task broke off.
     #[error("the request broke off inside the gateway: send it again")]
     BrokeOff,
+    /// The key's project has no such response, here and now.
+    #[error("the response `{0}` is not kept here (any longer)")]
+    UnknownResponse(String),
+    /// What a response was to go on from is not there.
+    #[error(
+        "the previous response `{0}` is not kept here (any longer): send the conversation as `input`"
+    )]
+    NoPrevious(String),
+    /// Kept responses cannot be used.
+    #[error(transparent)]
+    Kept(#[from] StoreError),
     /// There is nothing at this path.
     #[error("there is nothing at {0}")]
     NoPath(String),

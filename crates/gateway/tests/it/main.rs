@@ -18,6 +18,7 @@ mod models;
 mod money;
 mod node;
 mod refusals;
+mod responses;
 mod shapes;
 mod spool;
 mod tools;

@@ -77,6 +77,7 @@ pub(crate) fn config_at(dir: &Path, name: &str, control: ControlAddress) -> Conf
             },
             balancer: pick::Policy::default(),
             queue: Policies::default().queue,
+            kept: Policies::default().kept,
         },
         limits: Limits {
             checkpoint_every: Duration::from_millis(50),

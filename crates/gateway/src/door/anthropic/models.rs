@@ -14,6 +14,9 @@ struct Model<'a> {
     display_name: &'a str,
     /// RFC 3339.
     created_at: String,
+    lifecycle: &'static str,
+    max_input_tokens: u32,
+    max_tokens: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -33,6 +36,9 @@ fn model(route: &ModelRoute) -> Model<'_> {
         created_at: Timestamp::from_millisecond(millis)
             .unwrap_or(Timestamp::MAX)
             .to_string(),
+        lifecycle: "active",
+        max_input_tokens: route.context_tokens,
+        max_tokens: route.context_tokens,
     }
 }
 

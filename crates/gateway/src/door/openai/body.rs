@@ -12,6 +12,16 @@ pub(super) enum Door {
     Completions,
 }
 
+impl Door {
+    /// The parameter of what is to be answered.
+    pub(super) const fn input(self) -> &'static str {
+        match self {
+            Self::Chat => "messages",
+            Self::Completions => "prompt",
+        }
+    }
+}
+
 /// What every object of one answer repeats.
 #[derive(Clone, Debug)]
 pub(super) struct About {

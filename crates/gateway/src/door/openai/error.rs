@@ -6,7 +6,6 @@ use remuda_routing::admission::keys;
 use remuda_routing::{Denied, stream, tranche};
 use serde::Serialize;
 
-use super::body::Door;
 use crate::door::advice;
 use crate::models::NoModel;
 use crate::request::Refusal;
@@ -28,10 +27,10 @@ struct Error {
 
 const INVALID: &str = "invalid_request_error";
 
-/// The error object.
-pub(super) fn body(refusal: &Refusal, door: Door) -> Body {
+/// The error object; `input` is the parameter of what is to be answered.
+pub(super) fn body(refusal: &Refusal, input: &str) -> Body {
     let (kind, code) = words(refusal);
-    let param = parameter(refusal, door);
+    let param = parameter(refusal, input);
     Body {
         error: Error {
             message: refusal.to_string(),
@@ -43,8 +42,8 @@ pub(super) fn body(refusal: &Refusal, door: Door) -> Body {
 }
 
 /// The whole response.
-pub(super) fn response(refusal: &Refusal, door: Door) -> Response {
-    let mut response = Json(body(refusal, door)).into_response();
+pub(super) fn response(refusal: &Refusal, input: &str) -> Response {
+    let mut response = Json(body(refusal, input)).into_response();
     *response.status_mut() = advice::status(refusal);
     advice::advise(response.headers_mut(), refusal);
     response
@@ -61,6 +60,9 @@ fn words(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::Denied(denied) => denied_words(denied),
         Refusal::NoKey => (INVALID, "invalid_api_key"),
         Refusal::UnknownModel(_) => (INVALID, "model_not_found"),
+        Refusal::UnknownResponse(_) => (INVALID, "response_not_found"),
+        Refusal::NoPrevious(_) => (INVALID, "previous_response_not_found"),
+        Refusal::Kept(_) => ("server_error", "responses_unusable"),
         Refusal::TooLong { .. } | Refusal::TextTooLong { .. } => {
             (INVALID, "context_length_exceeded")
         }
@@ -124,14 +126,12 @@ const fn budget_words(refusal: tranche::Refusal) -> (&'static str, &'static str)
 }
 
 /// Which parameter is at fault.
-fn parameter(refusal: &Refusal, door: Door) -> Option<String> {
-    let input = match door {
-        Door::Chat => "messages",
-        Door::Completions => "prompt",
-    };
+fn parameter(refusal: &Refusal, input: &str) -> Option<String> {
     match refusal {
         Refusal::Parameter { name, .. } => Some(name.clone()),
         Refusal::UnknownModel(_) => Some("model".to_owned()),
+        Refusal::UnknownResponse(_) => Some("response_id".to_owned()),
+        Refusal::NoPrevious(_) => Some("previous_response_id".to_owned()),
         Refusal::TooLong { .. }
         | Refusal::TextTooLong { .. }
         | Refusal::Empty
@@ -148,6 +148,7 @@ fn parameter(refusal: &Refusal, door: Door) -> Option<String> {
         | Refusal::BodySilent { .. }
         | Refusal::Model(_)
         | Refusal::Spool(_)
+        | Refusal::Kept(_)
         | Refusal::Lapsed
         | Refusal::Stopping
         | Refusal::BrokeOff

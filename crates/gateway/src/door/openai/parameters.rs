@@ -15,6 +15,8 @@ use crate::request::{Ask, Form, Input, MAX_ANSWERS, Refusal, Toolbox};
 
 /// OpenAI's limit.
 const MAX_STOPS: usize = 4;
+/// OpenAI's, for completions without a word of how long they may be.
+const COMPLETION_TOKENS: u32 = 16;
 /// The most likeliest tokens that are reported with each token.
 const MAX_TOP_LOGPROBS: u8 = 20;
 
@@ -75,6 +77,8 @@ struct Own {
     inputs: Vec<Input>,
     toolbox: Option<Toolbox>,
     top_logprobs: Option<u8>,
+    /// When the client does not say.
+    max_tokens: Option<u32>,
 }
 
 /// Reads a body.
@@ -88,6 +92,7 @@ pub(super) fn read(bytes: &[u8], door: Door) -> Result<Wanted, Refusal> {
             Own {
                 top_logprobs: chat_logprobs(sent.logprobs, sent.top_logprobs)?,
                 toolbox: tools::toolbox(&body)?,
+                max_tokens: None,
                 inputs: vec![Input::Chat(chat::messages(sent.messages)?)],
             }
         }
@@ -96,6 +101,7 @@ pub(super) fn read(bytes: &[u8], door: Door) -> Result<Wanted, Refusal> {
             Own {
                 top_logprobs: few_enough("logprobs", sent.logprobs)?,
                 toolbox: None,
+                max_tokens: Some(COMPLETION_TOKENS),
                 inputs: sent.prompt.inputs(),
             }
         }
@@ -133,7 +139,11 @@ fn wanted(common: Common, own: Own, form: Option<Form>) -> Result<Wanted, Refusa
             "at least one token must be asked for",
         ));
     }
-    let options = common.stream_options;
+    let (streamed, options) = (common.stream.unwrap_or(false), common.stream_options);
+    if options.is_some() && !streamed {
+        let problem = "`stream_options` is for streamed answers: set `stream` to true";
+        return Err(Refusal::parameter("stream_options", problem));
+    }
     Ok(Wanted {
         include_usage: options
             .and_then(|options| options.include_usage)
@@ -146,10 +156,10 @@ fn wanted(common: Common, own: Own, form: Option<Form>) -> Result<Wanted, Refusa
             form,
             sampler,
             seed: common.seed.map(i64::cast_unsigned),
-            max_tokens,
+            max_tokens: max_tokens.or(own.max_tokens),
             stops: stops(common.stop)?,
             top_logprobs: own.top_logprobs,
-            streamed: common.stream.unwrap_or(false),
+            streamed,
         },
     })
 }
@@ -286,7 +296,7 @@ mod tests {
             "store": false, "top_k": -1, "stop": null, "seed": -3, "metadata": {"a": "b"},
             "service_tier": "auto", "safety_identifier": "s", "prompt_cache_key": "k",
             "parallel_tool_calls": true, "reasoning_effort": null, "mirostat": 0,
-            "stream_options": {"include_usage": true}, "chat_template_kwargs": {},
+            "stream": true, "stream_options": {"include_usage": true}, "chat_template_kwargs": {},
         });
         assert!(chat(&harmless).is_ok());
     }

@@ -149,6 +149,6 @@ impl sse::Script for Script {
 
     /// SDKs raise an error for this object; there is no `[DONE]` after it.
     fn failed(&mut self, refusal: &Refusal, out: &mut Out) {
-        out.data(&error::body(refusal, self.about.door));
+        out.data(&error::body(refusal, self.about.door.input()));
     }
 }
