@@ -31,7 +31,7 @@ type Shared = State<Arc<Gateway>>;
 pub(super) const DIALECT: Dialect = Dialect {
     refuse: error::response,
     code: error::code,
-    id_header: "request-id",
+    id_header: Some("request-id"),
 };
 
 /// The routes of this API, but for those whose paths are others', too.

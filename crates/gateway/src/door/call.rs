@@ -19,7 +19,8 @@ pub(super) struct Dialect {
     pub(super) refuse: fn(&Refusal, RequestId) -> Response,
     /// For people and logs.
     pub(super) code: fn(&Refusal) -> &'static str,
-    pub(super) id_header: &'static str,
+    /// Beside `x-request-id`, which every answer has.
+    pub(super) id_header: Option<&'static str>,
 }
 
 /// One request of a client.
@@ -107,7 +108,10 @@ impl Call {
                 headers.insert(name, value);
             }
         };
-        put(self.dialect.id_header, self.id.to_string());
+        put("x-request-id", self.id.to_string());
+        if let Some(name) = self.dialect.id_header {
+            put(name, self.id.to_string());
+        }
         if let Some(allowance) = self.allowance {
             let reset = allowance.reset_after.as_millis();
             put("x-ratelimit-limit-requests", allowance.limit.to_string());

@@ -32,7 +32,7 @@ type Shared = State<Arc<Gateway>>;
 pub(super) const DIALECT: Dialect = Dialect {
     refuse: |refusal, _| error::response(refusal, "messages"),
     code: error::code,
-    id_header: "x-request-id",
+    id_header: None,
 };
 
 /// The routes of this API, but for those whose paths are others', too.

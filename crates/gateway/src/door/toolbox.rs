@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use remuda_tokens::Message;
 use remuda_tokens::tools::{Choice, Tool};
+use serde_json::Value;
 
 use crate::request::{Refusal, Toolbox};
 
@@ -18,13 +20,20 @@ pub(super) enum Wish {
     May(Choice),
 }
 
-/// A toolbox; none when there are no tools or none is to be called. `name_at` is the path of a tool's
-/// name.
+/// Where a door finds what is wrong with a tool.
+pub(super) struct Paths {
+    pub(super) name: fn(usize) -> String,
+    pub(super) schema: fn(usize) -> String,
+}
+
+/// A toolbox; none when there are no tools or none is to be called.
+///
+/// Who must call, calls once unless the client says otherwise: small models would call for ever.
 pub(super) fn toolbox(
     tools: Vec<Tool>,
     wish: Wish,
-    parallel: bool,
-    name_at: impl Fn(usize) -> String,
+    parallel: Option<bool>,
+    paths: &Paths,
 ) -> Result<Option<Toolbox>, Refusal> {
     if tools.len() > MAX_TOOLS {
         let problem = format!("{MAX_TOOLS} tools are allowed, not {}", tools.len());
@@ -32,10 +41,14 @@ pub(super) fn toolbox(
     }
     let mut names = BTreeSet::new();
     for (at, tool) in tools.iter().enumerate() {
-        check_name(&tool.name).map_err(|problem| Refusal::parameter(name_at(at), problem))?;
+        check_name(&tool.name).map_err(|problem| Refusal::parameter((paths.name)(at), problem))?;
         if !names.insert(&*tool.name) {
             let problem = format!("there are two tools called `{}`", tool.name);
-            return Err(Refusal::parameter(name_at(at), problem));
+            return Err(Refusal::parameter((paths.name)(at), problem));
+        }
+        if !is_of_an_object(tool) {
+            let problem = "the schema of a tool's arguments has the type `object`";
+            return Err(Refusal::parameter((paths.schema)(at), problem));
         }
     }
     let choice = match wish {
@@ -49,11 +62,37 @@ pub(super) fn toolbox(
         }
         Wish::May(choice) => choice,
     };
+    let parallel = match choice {
+        Choice::Auto => parallel.unwrap_or(true),
+        Choice::Required => parallel.unwrap_or(false),
+        Choice::Named(_) => false,
+    };
     Ok(Some(Toolbox {
         tools,
         choice,
         parallel,
     }))
+}
+
+fn is_of_an_object(tool: &Tool) -> bool {
+    match &tool.parameters {
+        None => true,
+        Some(Value::Object(fields)) => fields.get("type").is_none_or(|kind| kind == "object"),
+        Some(_) => false,
+    }
+}
+
+/// The first message that has the result of a call which nobody made, and which call that is.
+pub(super) fn stray_result(messages: &[Message]) -> Option<(usize, &str)> {
+    let mut made = BTreeSet::new();
+    for (at, message) in messages.iter().enumerate() {
+        made.extend(message.tool_calls.iter().map(|call| &*call.id));
+        let answered = message.tool_call_id.as_deref();
+        if let Some(stray) = answered.filter(|id| !made.contains(id)) {
+            return Some((at, stray));
+        }
+    }
+    None
 }
 
 fn lacks(problem: &str) -> Refusal {

@@ -41,7 +41,10 @@ fn steadied(value: &Value) -> Value {
             let steady = fields.iter().map(|(name, field)| {
                 let kind = |text: &str| text.split('_').next().unwrap_or_default().to_owned();
                 let steady = match (name.as_str(), field) {
-                    ("id" | "item_id" | "call_id", Value::String(text)) => kind(text).into(),
+                    (
+                        "id" | "item_id" | "call_id" | "first_id" | "last_id",
+                        Value::String(text),
+                    ) => kind(text).into(),
                     ("created_at", _) => "[created]".into(),
                     _ => steadied(field),
                 };

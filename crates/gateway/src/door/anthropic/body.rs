@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::content::{Content, Sent};
 use crate::door::fields::{self, part, unsupported, within};
 use crate::door::map_only::MapOnly;
-use crate::door::toolbox::{self, Wish};
+use crate::door::toolbox::{self, Paths, Wish, stray_result};
 use crate::request::{Ask, Form, Input, Refusal, Toolbox};
 
 /// Fields that change nothing here: the models have no effort to make, think when they were made to,
@@ -170,6 +170,11 @@ fn wanted(body: &Value) -> Result<Wanted, Refusal> {
     for (at, message) in prompt.messages.into_iter().enumerate() {
         message.add_to(&mut messages, at)?;
     }
+    if let Some((_, call)) = stray_result(&messages) {
+        let problem =
+            format!("a tool_result has the tool_use_id `{call}`, and no tool_use before it");
+        return Err(Refusal::parameter("messages", problem));
+    }
     if messages
         .last()
         .is_some_and(|last| last.role == Role::Assistant)
@@ -187,13 +192,16 @@ fn wanted(body: &Value) -> Result<Wanted, Refusal> {
 
 fn toolbox(sent: Vec<SentTool>, choice: Option<SentChoice>) -> Result<Option<Toolbox>, Refusal> {
     let tools = sent.into_iter().enumerate().map(|(at, tool)| tool.tool(at));
-    let parallel = choice
+    let single = choice
         .as_ref()
         .and_then(|choice| choice.disable_parallel_tool_use);
     let wish = choice.map_or(Ok(Wish::May(Choice::Auto)), SentChoice::wish)?;
-    let name_at = |at| format!("tools[{at}].name");
+    let paths = Paths {
+        name: |at| format!("tools[{at}].name"),
+        schema: |at| format!("tools[{at}].input_schema"),
+    };
     let tools = tools.collect::<Result<_, _>>()?;
-    toolbox::toolbox(tools, wish, parallel != Some(true), name_at)
+    toolbox::toolbox(tools, wish, single.map(|single| !single), &paths)
 }
 
 impl SentTool {

@@ -12,6 +12,7 @@ use super::logprobs;
 use crate::door::answers::Whole;
 use crate::door::fields::unsupported;
 use crate::door::map_only::MapOnly;
+use crate::door::toolbox::stray_result;
 use crate::request::Refusal;
 
 /// A message as it is sent. What is not here is ignored (`name`).
@@ -81,10 +82,16 @@ pub(super) fn messages(sent: Vec<Sent>) -> Result<Vec<Message>, Refusal> {
             "at least one message is needed",
         ));
     }
-    sent.into_iter()
-        .enumerate()
+    let each = sent.into_iter().enumerate();
+    let messages: Vec<_> = each
         .map(|(at, message)| read(at, message))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    if let Some((at, call)) = stray_result(&messages) {
+        let name = format!("messages[{at}].tool_call_id");
+        let problem = format!("no message before has a call with the id `{call}`");
+        return Err(Refusal::parameter(name, problem));
+    }
+    Ok(messages)
 }
 
 fn read(at: usize, sent: Sent) -> Result<Message, Refusal> {

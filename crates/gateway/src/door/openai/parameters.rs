@@ -17,8 +17,9 @@ use crate::request::{Ask, Form, Input, MAX_ANSWERS, Refusal, Toolbox};
 const MAX_STOPS: usize = 4;
 /// OpenAI's, for completions without a word of how long they may be.
 const COMPLETION_TOKENS: u32 = 16;
-/// The most likeliest tokens that are reported with each token.
-const MAX_TOP_LOGPROBS: u8 = 20;
+/// The most of the likeliest tokens that are reported with each token, as OpenAI has it: of a chat,
+/// and of a completion.
+const MAX_TOP_LOGPROBS: [u8; 2] = [20, 5];
 
 /// A body in our words.
 #[derive(Debug)]
@@ -99,7 +100,7 @@ pub(super) fn read(bytes: &[u8], door: Door) -> Result<Wanted, Refusal> {
         Door::Completions => {
             let sent: CompletionsBody = part(&body)?;
             Own {
-                top_logprobs: few_enough("logprobs", sent.logprobs)?,
+                top_logprobs: few_enough("logprobs", sent.logprobs, MAX_TOP_LOGPROBS[1])?,
                 toolbox: None,
                 max_tokens: Some(COMPLETION_TOKENS),
                 inputs: sent.prompt.inputs(),
@@ -111,7 +112,7 @@ pub(super) fn read(bytes: &[u8], door: Door) -> Result<Wanted, Refusal> {
 
 fn chat_logprobs(asked: Option<bool>, top: Option<u8>) -> Result<Option<u8>, Refusal> {
     if asked == Some(true) {
-        return few_enough("top_logprobs", Some(top.unwrap_or(0)));
+        return few_enough("top_logprobs", Some(top.unwrap_or(0)), MAX_TOP_LOGPROBS[0]);
     }
     match top {
         None | Some(0) => Ok(None),
@@ -122,9 +123,9 @@ fn chat_logprobs(asked: Option<bool>, top: Option<u8>) -> Result<Option<u8>, Ref
     }
 }
 
-fn few_enough(name: &str, top: Option<u8>) -> Result<Option<u8>, Refusal> {
-    if top.is_some_and(|top| top > MAX_TOP_LOGPROBS) {
-        let problem = format!("{name} is {MAX_TOP_LOGPROBS} at most");
+fn few_enough(name: &str, top: Option<u8>, most: u8) -> Result<Option<u8>, Refusal> {
+    if top.is_some_and(|top| top > most) {
+        let problem = format!("{name} is {most} at most");
         return Err(Refusal::parameter(name, problem));
     }
     Ok(top)

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::door::fields::{part, unsupported};
 use crate::door::map_only::MapOnly;
-use crate::door::toolbox::{self, Wish};
+use crate::door::toolbox::{self, Paths, Wish};
 use crate::request::{Refusal, Toolbox};
 
 #[derive(Debug, Deserialize)]
@@ -43,9 +43,12 @@ pub(super) fn toolbox(body: &Value) -> Result<Option<Toolbox>, Refusal> {
     let sent = body.tools.unwrap_or_default().into_iter().enumerate();
     let tools = sent.map(|(at, tool)| tool.tool(at));
     let wish = wish(body.tool_choice.as_ref())?;
-    let parallel = body.parallel_tool_calls.unwrap_or(true);
-    let name_at = |at| format!("tools[{at}].function.name");
-    toolbox::toolbox(tools.collect::<Result<_, _>>()?, wish, parallel, name_at)
+    let paths = Paths {
+        name: |at| format!("tools[{at}].function.name"),
+        schema: |at| format!("tools[{at}].function.parameters"),
+    };
+    let tools = tools.collect::<Result<_, _>>()?;
+    toolbox::toolbox(tools, wish, body.parallel_tool_calls, &paths)
 }
 
 impl Sent {

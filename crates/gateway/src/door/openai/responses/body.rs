@@ -11,7 +11,7 @@ use super::items;
 use super::object::Frame;
 use crate::door::fields::{self, part, unsupported, within};
 use crate::door::map_only::MapOnly;
-use crate::door::toolbox::{self, Wish};
+use crate::door::toolbox::{self, Paths, Wish};
 use crate::request::{Ask, Form, Input, Refusal, Toolbox};
 
 /// Fields that change nothing here, whatever they say.
@@ -234,9 +234,12 @@ fn tools(body: &Body) -> Result<Option<Toolbox>, Refusal> {
     let sent = body.tools.iter().flatten().enumerate();
     let tools = sent.map(|(at, tool)| tool.tool(at));
     let wish = wish(body.tool_choice.as_ref())?;
-    let parallel = body.parallel_tool_calls.unwrap_or(true);
-    let name_at = |at| format!("tools[{at}].name");
-    toolbox::toolbox(tools.collect::<Result<_, _>>()?, wish, parallel, name_at)
+    let paths = Paths {
+        name: |at| format!("tools[{at}].name"),
+        schema: |at| format!("tools[{at}].parameters"),
+    };
+    let tools = tools.collect::<Result<_, _>>()?;
+    toolbox::toolbox(tools, wish, body.parallel_tool_calls, &paths)
 }
 
 impl SentTool {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::door::fields::unsupported;
 use crate::door::openai::chat::arguments;
+use crate::door::toolbox::stray_result;
 use crate::request::Refusal;
 
 /// The items of an input, which may be one text. Each has a type then.
@@ -99,6 +100,11 @@ pub(super) fn messages<'a>(
             Refusal::parameter(path, error.inner().to_string())
         })?;
         item.add_to(messages, &name)?;
+    }
+    if let Some((_, call)) = stray_result(messages) {
+        let problem =
+            format!("there is no function_call with the call_id `{call}` before its output");
+        return Err(Refusal::parameter("input", problem));
     }
     if messages.iter().all(|message| message.role == Role::System) {
         return Err(Refusal::parameter("input", "`input` has nothing to answer"));
