@@ -9,12 +9,9 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(source) = std::str::from_utf8(bytes) else {
         return;
     };
-    let message = |role, content: &str| Message {
-        role,
-        content: content.to_owned(),
-    };
     let conversation = Conversation {
-        messages: vec![message(Role::System, "Be brief."), message(Role::User, "Hello!")],
+        messages: vec![Message::new(Role::System, "Be brief."), Message::new(Role::User, "Hello!")],
+        tools: Vec::new(),
         add_generation_prompt: true,
         now: Time::from_millis(1_700_000_000_000),
     };

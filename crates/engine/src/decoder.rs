@@ -276,16 +276,31 @@ impl<'m> Decoder<'m> {
         }
         for row in 0..self.rows.len() {
             let (slot, row) = self.rows[row];
-            if let Some(reason) = self.choose(slot, row, sink)
-                && let Some((ticket, ending)) = self.free(slot)
-            {
-                sink.end(ticket, ending.end(reason));
+            let Some(over) = self.choose(slot, row, sink) else {
+                continue;
+            };
+            if let Some((ticket, ending)) = self.free(slot) {
+                match over {
+                    Ok(reason) => sink.end(ticket, ending.end(reason)),
+                    Err(Unfollowable) => sink.refused(
+                        ticket,
+                        refusal(
+                            RefusedReason::Invalid,
+                            &"the constraint is too much to follow",
+                        ),
+                    ),
+                }
             }
         }
     }
 
-    /// Chooses the token of one row of logits; the reason if the generation is over.
-    fn choose(&mut self, slot: usize, row: i32, sink: &mut impl Sink) -> Option<EndReason> {
+    /// Chooses the token of one row of logits; how the generation ended, if it did.
+    fn choose(
+        &mut self,
+        slot: usize,
+        row: i32,
+        sink: &mut impl Sink,
+    ) -> Option<Result<EndReason, Unfollowable>> {
         let Slot::Busy(sequence) = &mut self.slots[slot] else {
             return None;
         };
@@ -295,9 +310,10 @@ impl<'m> Decoder<'m> {
             Next::Token(token, end) => {
                 self.tally.generated += 1;
                 sink.token(sequence.ticket, token);
-                end
+                end.map(Ok)
             }
-            Next::End(reason) => Some(reason),
+            Next::End(reason) => Some(Ok(reason)),
+            Next::Broken => Some(Err(Unfollowable)),
         }
     }
 
@@ -313,6 +329,9 @@ impl<'m> Decoder<'m> {
         }
     }
 }
+
+/// A constraint turned out to be more than can be followed.
+struct Unfollowable;
 
 /// The closing frame of a sequence that has left, but for the reason.
 struct Ending(End);

@@ -123,13 +123,13 @@ impl Engine {
 
     /// Begins a generation, or says why not. Busy means that slots and queue are full.
     pub async fn start(&self, start: Start) -> Result<Frames, Refused> {
-        let request = self.check(start).await?;
         let permit = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| Refused {
                 reason: RefusedReason::Busy,
                 detail: "all slots and places in the queue are taken".to_owned(),
             })?;
+        let request = self.check(start).await?;
         let (replies, frames) = unbounded_channel();
         let job = Job {
             request,

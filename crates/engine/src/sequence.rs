@@ -32,6 +32,8 @@ pub(crate) enum Next {
     Token(Token, Option<EndReason>),
     /// The end.
     End(EndReason),
+    /// Nobody can say what may follow.
+    Broken,
 }
 
 impl Sequence {
@@ -76,6 +78,12 @@ impl Sequence {
         }
     }
 
+    /// Whether its constraint can no longer be followed.
+    fn is_broken(&self) -> bool {
+        let constraint = self.request.constraint.as_ref();
+        constraint.is_some_and(Follower::is_broken)
+    }
+
     /// The index of the next token in the output.
     pub(crate) fn index(&self) -> u32 {
         u32::try_from(self.history.len() - self.prompt).unwrap_or(u32::MAX)
@@ -112,6 +120,7 @@ impl Sequence {
         };
         match chooser.choose(logits, &mut draw) {
             Some(token) if !model.ends(token) => self.append(token, logits),
+            Some(_) | None if self.is_broken() => Next::Broken,
             Some(_) | None => Next::End(EndReason::Stop),
         }
     }

@@ -90,6 +90,8 @@ pub struct Limits {
     pub tranche_wait: Duration,
     /// How long a request waits for a model's tokeniser.
     pub model_wait: Duration,
+    /// How long a request waits until its schemas and grammars are compiled.
+    pub compile_within: Duration,
     /// How long a streamed answer may take to begin before its HTTP status is sent all the same.
     pub head_wait: Duration,
     /// Between comments on a stream that has nothing to say.
@@ -122,6 +124,7 @@ impl Default for Limits {
             default_max_tokens: 4_096,
             tranche_wait: Duration::from_secs(2),
             model_wait: Duration::from_secs(20),
+            compile_within: Duration::from_secs(10),
             head_wait: Duration::from_secs(15),
             keep_alive: Duration::from_secs(5),
             pieces_ahead: 64,

@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::gateway::Gateway;
+use crate::request::Refusal;
 
 /// How long a browser need not ask again whether it may ask.
 const PREFLIGHT_HOLDS: Duration = Duration::from_hours(2);
@@ -65,6 +66,30 @@ pub(crate) async fn serve_operators(listener: TcpListener, gateway: Arc<Gateway>
         .route("/metrics", get(metrics))
         .with_state(Arc::clone(&gateway));
     connections::serve(listener, router, &gateway).await;
+}
+
+/// The bodies that clients send.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub enum BodyOf {
+    Chat,
+    Completions,
+    Responses,
+    Messages,
+    TokenCount,
+}
+
+/// Whether a door would take a body, and else why not: for those who try its readers with anything.
+#[doc(hidden)]
+pub fn check_body(door: BodyOf, body: &[u8]) -> Result<(), String> {
+    let read: Result<(), Refusal> = match door {
+        BodyOf::Chat => openai::check_chat(body),
+        BodyOf::Completions => openai::check_completions(body),
+        BodyOf::Responses => openai::check_responses(body),
+        BodyOf::Messages => anthropic::check_messages(body),
+        BodyOf::TokenCount => anthropic::check_token_count(body),
+    };
+    read.map_err(|refusal| refusal.to_string())
 }
 
 /// Whether a balancer in front should send requests here: there is a route table, reservations can

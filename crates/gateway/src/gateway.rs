@@ -39,11 +39,13 @@ pub(crate) struct Gateway {
     pub(crate) models: Arc<Models>,
     /// What constraints are checked with.
     pub(crate) constraints: Arc<Constraints>,
+    /// As many constraints are compiled at once; fewer than there are cores, where there are several.
+    pub(crate) compilers: Arc<Semaphore>,
     /// As many texts are encoded at once.
     pub(crate) encoders: Arc<Semaphore>,
     pub(crate) nodes: Nodes,
     pub(crate) control: ControlLink,
-    pub(crate) responses: Responses,
+    pub(crate) responses: Arc<Responses>,
     pub(crate) open: OpenRequests,
     pub(crate) metrics: Metrics,
     /// All tasks but those of requests.

@@ -1,10 +1,12 @@
 //! Responses that clients asked to keep, so that later requests can go on from them: in a file of this
-//! gateway, for so long and no longer.
+//! gateway, for so long and a few minutes.
 //!
 //! Another gateway does not know them. They are a tenant's text: the file is only its owner's to read,
 //! and who does not want them there says `store: false`.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +14,8 @@ use std::time::Duration;
 use remuda_types::{ProjectId, Time};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS responses (
@@ -37,17 +41,26 @@ pub struct Policy {
     pub kept_for: Duration,
     /// How many responses of a project are kept; the oldest make room.
     pub most_of_project: u32,
+    /// How many bytes of a project's responses are kept; the oldest make room.
+    pub most_bytes_of_project: u64,
+    /// How many bytes one conversation may have that is to be kept.
+    pub most_bytes: usize,
 }
 
 impl Default for Policy {
-    /// A week, and enough for a busy agent.
+    /// A week, and enough for busy agents.
     fn default() -> Self {
         Self {
             kept_for: Duration::from_hours(7 * 24),
             most_of_project: 10_000,
+            most_bytes_of_project: 256 << 20,
+            most_bytes: 1 << 20,
         }
     }
 }
+
+/// How often what has lapsed is removed.
+const PURGE_EVERY: Duration = Duration::from_mins(10);
 
 /// A response that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +71,15 @@ pub(crate) struct Kept {
     pub(crate) history: String,
 }
 
+type Pending = BTreeMap<(ProjectId, String), Kept>;
+
 /// All of them.
 #[derive(Debug)]
 pub(crate) struct Responses {
     policy: Policy,
     database: Arc<Mutex<Connection>>,
+    /// Those that are not written yet.
+    pending: Arc<Mutex<Pending>>,
     /// Those that are being made in the background, by id, and what ends them.
     running: Mutex<BTreeMap<String, CancellationToken>>,
 }
@@ -81,7 +98,11 @@ impl From<rusqlite::Error> for StoreError {
 
 impl Responses {
     pub(crate) fn open(state_dir: &Path, policy: Policy) -> Result<Self, StoreError> {
-        let database = Connection::open(state_dir.join("responses.db"))?;
+        let path = state_dir.join("responses.db");
+        let mut options = OpenOptions::new();
+        // The files beside it get its mode. What is wrong with the path, opening it says better.
+        drop(options.create(true).append(true).mode(0o600).open(&path));
+        let database = Connection::open(path)?;
         database.busy_timeout(Duration::from_secs(5))?;
         database.pragma_update(None, "journal_mode", "WAL")?;
         // What a power failure takes was no promise.
@@ -91,11 +112,12 @@ impl Responses {
         Ok(Self {
             policy,
             database: Arc::new(Mutex::new(database)),
+            pending: Arc::default(),
             running: Mutex::default(),
         })
     }
 
-    /// Keeps a response, in place of an earlier state of itself.
+    /// Keeps a new response.
     pub(crate) async fn keep(
         &self,
         project: ProjectId,
@@ -105,18 +127,51 @@ impl Responses {
     ) -> Result<(), StoreError> {
         let policy = self.policy;
         self.run(move |database| {
-            let keep = "INSERT OR REPLACE INTO responses VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-            let Kept {
-                object,
-                input,
-                history,
-            } = kept;
-            let project = project.as_u128().to_be_bytes();
-            let created = now.as_millis().cast_signed();
-            database
-                .prepare_cached(keep)?
-                .execute(params![project, id, created, object, input, history])?;
+            insert(database, project, &id, &kept, now)?;
             make_room(database, project, policy, now)
+        })
+        .await
+    }
+
+    /// Keeps a new response, which can be read at once, without waiting until it is written.
+    pub(crate) fn keep_soon(
+        self: &Arc<Self>,
+        project: ProjectId,
+        id: String,
+        kept: Kept,
+        now: Time,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let key = (project, id);
+        lock(&self.pending).insert(key.clone(), kept);
+        let (store, policy) = (Arc::clone(self), self.policy);
+        async move {
+            let pending = Arc::clone(&store.pending);
+            let written = store.run(move |database| {
+                // One that was forgotten meanwhile is not there any more.
+                let Some(kept) = lock(&pending).remove(&key) else {
+                    return Ok(());
+                };
+                insert(database, key.0, &key.1, &kept, now)?;
+                make_room(database, key.0, policy, now)
+            });
+            // Why it failed was logged where it did.
+            written.await.unwrap_or_default();
+        }
+    }
+
+    /// What a kept response came to; one that was forgotten stays so.
+    pub(crate) async fn update(
+        &self,
+        project: ProjectId,
+        id: String,
+        kept: Kept,
+    ) -> Result<(), StoreError> {
+        self.run(move |database| {
+            let update =
+                "UPDATE responses SET object = ?3, history = ?4 WHERE project = ?1 AND id = ?2";
+            let mut update = database.prepare_cached(update)?;
+            update.execute(params![bytes(project), id, kept.object, kept.history])?;
+            Ok(())
         })
         .await
     }
@@ -127,11 +182,14 @@ impl Responses {
         id: String,
         now: Time,
     ) -> Result<Option<Kept>, StoreError> {
+        if let Some(kept) = lock(&self.pending).get(&(project, id.clone())) {
+            return Ok(Some(kept.clone()));
+        }
         let since = oldest(self.policy, now);
         self.run(move |database| {
             let get = "SELECT object, input, history FROM responses WHERE project = ?1 AND id = ?2 AND created >= ?3";
             let mut get = database.prepare_cached(get)?;
-            let found = get.query_row(params![project.as_u128().to_be_bytes(), id, since], |row| {
+            let found = get.query_row(params![bytes(project), id, since], |row| {
                 Ok(Kept {
                     object: row.get(0)?,
                     input: row.get(1)?,
@@ -145,13 +203,31 @@ impl Responses {
 
     /// Whether there was one.
     pub(crate) async fn forget(&self, project: ProjectId, id: String) -> Result<bool, StoreError> {
-        let forget = "DELETE FROM responses WHERE project = ?1 AND id = ?2";
+        let pending = Arc::clone(&self.pending);
         self.run(move |database| {
-            let forgotten =
-                database.execute(forget, params![project.as_u128().to_be_bytes(), id])?;
-            Ok(forgotten > 0)
+            let forget = "DELETE FROM responses WHERE project = ?1 AND id = ?2";
+            let written = database.execute(forget, params![bytes(project), id])?;
+            let waited = lock(&pending).remove(&(project, id)).is_some();
+            Ok(written > 0 || waited)
         })
         .await
+    }
+
+    /// Removes what has lapsed, of whatever project.
+    async fn purge(&self, now: Time) -> Result<(), StoreError> {
+        let since = oldest(self.policy, now);
+        self.run(move |database| {
+            let purge = "DELETE FROM responses WHERE created < ?1";
+            database.execute(purge, params![since])?;
+            // What was deleted is to be gone from the log as well.
+            database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        })
+        .await
+    }
+
+    /// How many bytes one conversation may have that is to be kept.
+    pub(crate) const fn most_bytes(&self) -> usize {
+        self.policy.most_bytes
     }
 
     /// A response is being made in the background.
@@ -181,7 +257,7 @@ impl Responses {
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<String, CancellationToken>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 
     async fn run<T: Send + 'static>(
@@ -189,9 +265,7 @@ impl Responses {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let database = Arc::clone(&self.database);
-        let worked = tokio::task::spawn_blocking(move || {
-            work(&database.lock().unwrap_or_else(PoisonError::into_inner))
-        });
+        let worked = tokio::task::spawn_blocking(move || work(&lock(&database)));
         let broke_off = |_| StoreError(Arc::new(rusqlite::Error::UnwindingPanic));
         Ok(worked.await.map_err(broke_off)??)
     }
@@ -202,22 +276,71 @@ fn oldest(policy: Policy, now: Time) -> i64 {
     now.as_millis().saturating_sub(kept_for).cast_signed()
 }
 
+fn insert(
+    database: &Connection,
+    project: ProjectId,
+    id: &str,
+    kept: &Kept,
+    now: Time,
+) -> rusqlite::Result<()> {
+    let Kept {
+        object,
+        input,
+        history,
+    } = kept;
+    let created = now.as_millis().cast_signed();
+    database
+        .prepare_cached("INSERT OR REPLACE INTO responses VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![bytes(project), id, created, object, input, history])?;
+    Ok(())
+}
+
 fn make_room(
     database: &Connection,
-    project: [u8; 16],
+    project: ProjectId,
     policy: Policy,
     now: Time,
 ) -> rusqlite::Result<()> {
     let lapsed = "DELETE FROM responses WHERE project = ?1 AND created < ?2";
     database
         .prepare_cached(lapsed)?
-        .execute(params![project, oldest(policy, now)])?;
-    let too_many = "DELETE FROM responses WHERE project = ?1 AND id IN
-        (SELECT id FROM responses WHERE project = ?1 ORDER BY created DESC, id DESC LIMIT -1 OFFSET ?2)";
-    database
-        .prepare_cached(too_many)?
-        .execute(params![project, policy.most_of_project])?;
+        .execute(params![bytes(project), oldest(policy, now)])?;
+    let too_many = "DELETE FROM responses WHERE project = ?1 AND id IN (
+        SELECT id FROM (
+            SELECT id,
+                row_number() OVER newest AS nth,
+                sum(length(object) + length(input) + length(history)) OVER newest AS so_far
+            FROM responses WHERE project = ?1
+            WINDOW newest AS (ORDER BY created DESC, id DESC)
+        ) WHERE nth > ?2 OR so_far > ?3)";
+    let most_bytes = i64::try_from(policy.most_bytes_of_project).unwrap_or(i64::MAX);
+    database.prepare_cached(too_many)?.execute(params![
+        bytes(project),
+        policy.most_of_project,
+        most_bytes
+    ])?;
     Ok(())
+}
+
+fn bytes(project: ProjectId) -> [u8; 16] {
+    project.as_u128().to_be_bytes()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes what has lapsed until the gateway stops.
+pub(crate) async fn keep_purging(gateway: Arc<Gateway>) {
+    loop {
+        // Why it failed was logged where it did; it is tried again.
+        let purged = gateway.responses.purge(gateway.clock.now()).await;
+        purged.unwrap_or_default();
+        tokio::select! {
+            () = tokio::time::sleep(PURGE_EVERY) => {}
+            () = gateway.stop.cancelled() => return,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -235,14 +358,16 @@ mod tests {
         }
     }
 
-    fn store() -> (tempfile::TempDir, Responses) {
+    fn store() -> (tempfile::TempDir, Arc<Responses>) {
         let dir = tempfile::tempdir().unwrap();
         let policy = Policy {
             kept_for: Duration::from_secs(10),
             most_of_project: 2,
+            most_bytes_of_project: 1_000,
+            ..Policy::default()
         };
         let store = Responses::open(dir.path(), policy).unwrap();
-        (dir, store)
+        (dir, Arc::new(store))
     }
 
     async fn has(store: &Responses, project: ProjectId, id: &str, at: u64) -> bool {
@@ -284,6 +409,33 @@ mod tests {
         assert!(!has(&store, MINE, "a", 22_000).await, "the oldest of three");
         assert!(has(&store, MINE, "b", 31_000).await);
         assert!(!has(&store, MINE, "b", 31_001).await);
+        let now = Time::from_millis(32_000);
+        let long = kept(&"x".repeat(996));
+        store.keep(MINE, "d".to_owned(), long, now).await.unwrap();
+        assert!(
+            !has(&store, MINE, "c", 32_000).await,
+            "c and d have too many bytes"
+        );
+        assert!(has(&store, MINE, "d", 32_000).await);
+        store.purge(Time::from_millis(42_001)).await.unwrap();
+        assert!(!has(&store, MINE, "d", 32_000).await);
+    }
+
+    #[tokio::test]
+    async fn what_is_to_be_written_can_be_read_and_what_was_forgotten_stays_so() {
+        let (_dir, store) = store();
+        let now = Time::from_millis(20_000);
+        let written = store.keep_soon(MINE, "a".to_owned(), kept("1"), now);
+        assert!(has(&store, MINE, "a", 20_000).await);
+        assert!(store.forget(MINE, "a".to_owned()).await.unwrap());
+        written.await;
+        assert!(!has(&store, MINE, "a", 20_000).await);
+        store.update(MINE, "a".to_owned(), kept("2")).await.unwrap();
+        assert!(!has(&store, MINE, "a", 20_000).await);
+        store.keep_soon(MINE, "b".to_owned(), kept("1"), now).await;
+        store.update(MINE, "b".to_owned(), kept("2")).await.unwrap();
+        let found = store.get(MINE, "b".to_owned(), now).await.unwrap();
+        assert_eq!(found.map(|kept| kept.object).as_deref(), Some("2"));
     }
 
     #[tokio::test]

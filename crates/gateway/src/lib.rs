@@ -43,6 +43,8 @@ mod spool;
 mod table;
 
 pub use config::{Config, ControlAddress, Limits, Policies};
+#[doc(hidden)]
+pub use door::{BodyOf, check_body};
 pub use files::FileError;
 pub use kept::{Policy as KeptPolicy, StoreError};
 pub use server::{Failed, Running, StartError, start};

@@ -21,7 +21,7 @@ use crate::door;
 use crate::files::{self, FileError};
 use crate::fleet::Fleet;
 use crate::gateway::Gateway;
-use crate::kept::{Responses, StoreError};
+use crate::kept::{self, Responses, StoreError};
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::money::{self, Treasury};
@@ -153,10 +153,11 @@ fn open(config: Config, endpoint: &Endpoint) -> Result<(Arc<Gateway>, JoinHandle
         spool,
         models: Arc::new(models),
         constraints: Arc::new(Constraints::of_bytes()),
+        compilers: Arc::new(Semaphore::new(cores().div_ceil(2))),
         encoders: Arc::new(Semaphore::new(cores())),
         nodes: Nodes::new(endpoint.clone(), limits.dial_within),
         control: ControlLink::new(endpoint.clone(), config.control.clone(), limits.ask_within),
-        responses: Responses::open(&config.state_dir, policies.kept)?,
+        responses: Arc::new(Responses::open(&config.state_dir, policies.kept)?),
         open: OpenRequests::default(),
         metrics: Metrics::new(),
         tasks: TaskTracker::new(),
@@ -185,6 +186,7 @@ fn run_tasks(gateway: &Arc<Gateway>) {
     tasks.spawn(money::keep_asking(Arc::clone(gateway)));
     tasks.spawn(money::keep_posting(Arc::clone(gateway)));
     tasks.spawn(request::keep_checkpoints(Arc::clone(gateway)));
+    tasks.spawn(kept::keep_purging(Arc::clone(gateway)));
     tasks.spawn(tick(Arc::clone(gateway)));
 }
 

@@ -1,10 +1,13 @@
 //! Constraints on the output, through `llguidance`: which tokens may come next.
 //!
 //! What may come next is a function of the constraint and the tokens so far, so another replica goes
-//! on where this one stopped by replaying them. `llguidance` bounds its own work (lexer fuel, Earley
-//! items, states) and turns its panics into errors. It recurses with the length of chains of rules, and
-//! takes a time that grows with the square of a regular expression: lengths are bounded here, and the
-//! stack is sized for what is let in.
+//! on where this one stopped by replaying them.
+//!
+//! Constraints are a tenant's, and compiling may take long. `llguidance` bounds most of its work (lexer
+//! fuel, Earley items, states) and turns its panics into errors. What it does not bound is bounded here:
+//! the length of expressions, whose cost grows with its square; multiples, whose automaton has a state
+//! for each remainder; and the stack, since it recurses with the length of chains of rules. What is let
+//! in compiles within seconds, most of it within a millisecond.
 //!
 //! Its error texts quote the tenant's grammar: they go back to who sent it and into no log.
 
@@ -16,8 +19,18 @@ use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory};
 use remuda_types::Constraint;
-use remuda_types::constraint::{MAX_GRAMMAR_BYTES, TooLong, within};
+use remuda_types::constraint::{MAX_REGEX_BYTES, TooLong, within};
 use serde_json::Value;
+
+/// The least common multiple of all that a schema's numbers are to be multiples of, written without a
+/// point.
+const MAX_MULTIPLE: u64 = 10_000;
+
+/// Work of the lexer's first states; a large schema of the real world takes a tenth of it.
+const MAX_LEXER_FUEL: u64 = 200_000;
+
+/// States of the lexer, each of a kilobyte or two.
+const MAX_LEXER_STATES: usize = 50_000;
 
 /// Stack to compile on: reserved, and not touched until used.
 const STACK_BYTES: usize = 256 << 20;
@@ -100,7 +113,7 @@ impl Constraints {
             ends: Arc::clone(&self.ends),
         };
         if let Some(why) = follower.matcher.get_error() {
-            return Err(Error::Malformed(why));
+            return Err(malformed(&why));
         }
         follower.replay(generated)?;
         Ok(follower)
@@ -117,7 +130,12 @@ fn factory(words: &[Word], ends: &BTreeSet<u32>) -> Result<ParserFactory, String
     let mut factory = ParserFactory::new_simple(&vocabulary).map_err(|error| error.to_string())?;
     factory.quiet();
     // The state of the parser is of no use to who sent the constraint, and long.
-    factory.limits_mut().verbose_errors = false;
+    let limits = factory.limits_mut();
+    limits.verbose_errors = false;
+    // It walks the whole vocabulary through expressions that no fuel bounds.
+    limits.precompute_large_lexemes = false;
+    limits.initial_lexer_fuel = MAX_LEXER_FUEL;
+    limits.max_lexer_states = MAX_LEXER_STATES;
     Ok(factory)
 }
 
@@ -137,7 +155,7 @@ fn grammar(constraint: &Constraint) -> Result<TopLevelGrammar, Error> {
             // serde_json bounds the nesting.
             let schema =
                 serde_json::from_str(text).map_err(|error| Error::Malformed(error.to_string()))?;
-            check_texts(&schema)?;
+            check_schema(&schema)?;
             Ok(TopLevelGrammar::from_json_schema(schema))
         }
         Constraint::Lark(text) => Ok(TopLevelGrammar::from_lark(text.clone())),
@@ -145,18 +163,59 @@ fn grammar(constraint: &Constraint) -> Result<TopLevelGrammar, Error> {
     }
 }
 
-/// Whether the texts of a schema are short enough: each may be the regular expression of a `pattern`.
-pub fn check_texts(schema: &Value) -> Result<(), TooLong> {
-    let short = |text| within("a text in the schema", text, MAX_GRAMMAR_BYTES);
+/// Without what is nobody's concern outside: where a panic came from.
+fn malformed(why: &str) -> Error {
+    if why.starts_with("panic") {
+        return Error::Malformed("it is too large for what follows constraints".to_owned());
+    }
+    let end = why.find("\n<backtrace>").unwrap_or(why.len());
+    Error::Malformed(why[..end].to_owned())
+}
+
+/// Whether a schema can be compiled in good time: its texts, each of which may be the regular
+/// expression of a `pattern`, are short, and its numbers are no multiples of large ones.
+pub fn check_schema(schema: &Value) -> Result<(), Error> {
+    let mut multiple = 1;
+    check_part(schema, &mut multiple)
+}
+
+fn check_part(schema: &Value, multiple: &mut u64) -> Result<(), Error> {
+    let short = |text| within("a text in the schema", text, MAX_REGEX_BYTES);
     match schema {
-        Value::String(text) => short(text),
-        Value::Array(values) => values.iter().try_for_each(check_texts),
+        Value::String(text) => Ok(short(text)?),
+        Value::Array(values) => values
+            .iter()
+            .try_for_each(|value| check_part(value, multiple)),
         Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
             short(name)?;
-            check_texts(value)
+            if name == "multipleOf" {
+                *multiple = with_multiple(*multiple, value)?;
+            }
+            check_part(value, multiple)
         }),
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
     }
+}
+
+/// The least common multiple with one more.
+fn with_multiple(so_far: u64, of: &Value) -> Result<u64, Error> {
+    let digits = of.to_string().replace('.', "");
+    let given: Option<u64> = digits
+        .parse()
+        .ok()
+        .filter(|of| (1..=MAX_MULTIPLE).contains(of));
+    let all = given.map(|of| so_far / gcd(so_far, of) * of);
+    let large = || {
+        Error::Malformed(format!(
+            "`multipleOf` {of} is too large, alone or with the others: their least common multiple is \
+             {MAX_MULTIPLE} at most, the point left out"
+        ))
+    };
+    all.filter(|all| *all <= MAX_MULTIPLE).ok_or_else(large)
+}
+
+const fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// A constraint and how far the output has come in it.
@@ -194,7 +253,7 @@ impl Follower {
 
     /// Whether the output may end here.
     pub fn may_end(&mut self) -> bool {
-        self.matcher.is_stopped() || self.matcher.is_accepting().unwrap_or(false)
+        self.is_complete() || self.matcher.is_accepting().unwrap_or(false)
     }
 
     /// Goes on with a `token` that is allowed.
@@ -205,7 +264,12 @@ impl Follower {
 
     /// Whether nothing can follow.
     pub fn is_complete(&self) -> bool {
-        self.matcher.is_stopped()
+        self.matcher.is_stopped() && !self.is_broken()
+    }
+
+    /// Whether it turned out to be more than can be followed: nobody can say what may follow.
+    pub fn is_broken(&self) -> bool {
+        self.matcher.is_error()
     }
 
     /// Sets the value of every token that is not allowed to negative infinity. Those that end a
@@ -281,9 +345,9 @@ mod tests {
                 .map(|_| ())
                 .unwrap_err()
         };
-        let long = Constraint::Regex("x".repeat(MAX_GRAMMAR_BYTES + 1));
+        let long = Constraint::Regex("x".repeat(MAX_REGEX_BYTES + 1));
         assert!(matches!(refused(long), Error::TooLong(_)));
-        let pattern = "x".repeat(MAX_GRAMMAR_BYTES + 1);
+        let pattern = "x".repeat(MAX_REGEX_BYTES + 1);
         let schema = Constraint::Schema(format!(r#"{{"pattern":"{pattern}"}}"#));
         assert!(matches!(refused(schema), Error::TooLong(_)));
         for constraint in [
@@ -295,6 +359,45 @@ mod tests {
         ] {
             assert!(matches!(refused(constraint), Error::Malformed(_)));
         }
+    }
+
+    #[test]
+    fn what_would_take_for_ever_is_refused_at_once() {
+        let refused = |schema: &str| {
+            let schema = Constraint::Schema(schema.to_owned());
+            matches!(
+                Constraints::of_bytes().compile(&schema, &[]),
+                Err(Error::Malformed(_))
+            )
+        };
+        assert!(refused(r#"{"type":"integer","multipleOf":999983}"#));
+        assert!(refused(r#"{"type":"number","multipleOf":0.0000000001}"#));
+        assert!(refused(
+            r#"{"allOf":[{"multipleOf":9973},{"multipleOf":9967}]}"#
+        ));
+        assert!(!refused(
+            r#"{"type":"object","properties":{"a":{"type":"number","multipleOf":0.01},"b":{"type":"integer","multipleOf":5}}}"#
+        ));
+        let terms = (0..14).map(|k| format!("/(.|\\n)*a.{{{k}}}b(.|\\n)*/"));
+        let lark = format!("start: A\nA: {}", terms.collect::<Vec<_>>().join(" & "));
+        let lark = Constraint::Lark(lark);
+        assert!(Constraints::of_bytes().compile(&lark, &[]).is_err());
+    }
+
+    #[test]
+    fn what_breaks_on_the_way_is_not_complete() {
+        let schema =
+            Constraint::Schema(r#"{"type":"string","pattern":"^(\\w?){3000}$"}"#.to_owned());
+        let mut follower = Constraints::of_bytes()
+            .compile(&schema, &tokens("\""))
+            .unwrap();
+        let mut values = vec![0.0; 257];
+        follower.mask(&mut values);
+        for _ in 0..20 {
+            follower.accept(u32::from(b'a'));
+            follower.mask(&mut values);
+        }
+        assert!(!follower.is_complete());
     }
 
     proptest! {

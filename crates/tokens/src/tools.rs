@@ -59,7 +59,7 @@ impl Style {
     pub fn of_template(source: &str) -> Option<Self> {
         if !source.contains("tools") {
             None
-        } else if source.contains(BEGIN) {
+        } else if source.contains(BEGIN) && source.contains("arguments") && !is_xml(source) {
             Some(Self::Tagged)
         } else if source.contains("\"parameters\": ") && source.contains("ipython") {
             Some(Self::Bare)
@@ -75,6 +75,13 @@ impl Style {
             Self::Bare => "parameters",
         }
     }
+}
+
+/// Some templates put XML between the same marks.
+fn is_xml(source: &str) -> bool {
+    ["<function=", "<arg_key>", "<parameter="]
+        .iter()
+        .any(|mark| source.contains(mark))
 }
 
 impl Tool {

@@ -5,9 +5,12 @@ use minicbor::{Decode, Encode};
 /// The longest JSON schema, in bytes.
 pub const MAX_SCHEMA_BYTES: usize = 64 << 10;
 
-/// The longest grammar or regular expression that a tenant may send, and the longest text in a schema,
-/// which may be one.
-pub const MAX_GRAMMAR_BYTES: usize = 16 << 10;
+/// The longest grammar that a tenant may send.
+pub const MAX_GRAMMAR_BYTES: usize = 8 << 10;
+
+/// The longest regular expression, and the longest text in a schema, which may be one: what compiling
+/// takes grows with the square of its length.
+pub const MAX_REGEX_BYTES: usize = 4 << 10;
 
 /// The longest grammar that may be made of many schemas.
 pub const MAX_LARK_BYTES: usize = 256 << 10;
@@ -45,7 +48,7 @@ impl Constraint {
         match self {
             Self::Schema(text) => within("the schema", text, MAX_SCHEMA_BYTES),
             Self::Lark(text) => within("the grammar", text, MAX_LARK_BYTES),
-            Self::Regex(text) => within("the expression", text, MAX_GRAMMAR_BYTES),
+            Self::Regex(text) => within("the expression", text, MAX_REGEX_BYTES),
         }
     }
 }

@@ -85,9 +85,9 @@ mod tests {
 
     #[test]
     fn tests_have_a_list_of_their_own() {
-        assert!(found("remuda-engine", "remuda-tokens", Purpose::Test).is_empty());
+        assert!(found("remuda-control", "remuda-ledger", Purpose::Test).is_empty());
         assert_eq!(
-            found("remuda-engine", "remuda-tokens", Purpose::Product).len(),
+            found("remuda-control", "remuda-ledger", Purpose::Product).len(),
             1
         );
         assert_eq!(

@@ -16,7 +16,7 @@ impl Tree {
 /// A workspace of a few rooms, without a problem.
 pub(crate) fn tidy() -> Tree {
     let mut tree = Tree::default();
-    for room in ["types", "ledger", "network", "tokens", "engine"] {
+    for room in ["types", "ledger", "network", "tokens", "engine", "control"] {
         add(
             &mut tree,
             &format!("crates/{room}"),

@@ -45,6 +45,7 @@ pub(super) fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Model(_)
         | Refusal::Spool(_)
         | Refusal::Kept(_)
+        | Refusal::CompilingLate
         | Refusal::Lapsed
         | Refusal::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::BrokeOff => StatusCode::INTERNAL_SERVER_ERROR,
@@ -61,6 +62,7 @@ fn retry_after(refusal: &Refusal) -> Option<Span> {
         | Refusal::Stopping
         | Refusal::Spool(_)
         | Refusal::Kept(_)
+        | Refusal::CompilingLate
         | Refusal::BodySilent { .. }
         | Refusal::BrokeOff => Some(SOON),
         Refusal::NoKey

@@ -21,10 +21,17 @@ pub(super) struct Answers {
 /// An answer that is complete.
 #[derive(Debug)]
 pub(super) struct Whole {
-    pub(super) text: String,
-    pub(super) calls: Vec<Called>,
+    /// Text and calls in their order; of two neighbours one at most is text.
+    pub(super) parts: Vec<Said>,
     pub(super) scores: Vec<Score>,
     pub(super) finished: Finished,
+}
+
+/// A part of an answer.
+#[derive(Debug)]
+pub(super) enum Said {
+    Text(String),
+    Call(Called),
 }
 
 /// A tool that is called.
@@ -38,8 +45,7 @@ pub(super) struct Called {
 /// An answer that is being gathered.
 #[derive(Debug, Default)]
 struct Gathered {
-    text: String,
-    calls: Vec<Called>,
+    parts: Vec<Said>,
     scores: Vec<Score>,
     finished: Option<Finished>,
 }
@@ -128,18 +134,33 @@ impl Answers {
     }
 }
 
+impl Whole {
+    /// All text, and all calls, for APIs that keep them apart.
+    pub(super) fn split(self) -> (String, Vec<Called>) {
+        let (mut text, mut calls) = (String::new(), Vec::new());
+        for part in self.parts {
+            match part {
+                Said::Text(more) => text.push_str(&more),
+                Said::Call(call) => calls.push(call),
+            }
+        }
+        (text, calls)
+    }
+}
+
 impl Gathered {
     fn add(&mut self, part: Part) {
         self.scores.extend(part.scores);
-        match (part.piece, self.calls.last_mut()) {
-            (Piece::Text(text), _) => self.text.push_str(&text),
-            (Piece::Call { name }, _) => self.calls.push(Called {
+        match (self.parts.last_mut(), part.piece) {
+            (Some(Said::Text(text)), Piece::Text(more)) => text.push_str(&more),
+            (_, Piece::Text(text)) => self.parts.push(Said::Text(text)),
+            (_, Piece::Call { name }) => self.parts.push(Said::Call(Called {
                 name,
                 arguments: String::new(),
-            }),
-            (Piece::Arguments(text), Some(call)) => call.arguments.push_str(&text),
+            })),
+            (Some(Said::Call(call)), Piece::Arguments(more)) => call.arguments.push_str(&more),
             // Arguments follow a call.
-            (Piece::Arguments(_), None) => {}
+            (_, Piece::Arguments(_)) => {}
         }
     }
 
@@ -148,8 +169,7 @@ impl Gathered {
         let mut scores = self.scores;
         scores.append(&mut finished.scores);
         Some(Whole {
-            text: self.text,
-            calls: self.calls,
+            parts: self.parts,
             scores,
             finished,
         })

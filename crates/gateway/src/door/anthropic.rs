@@ -41,6 +41,14 @@ pub(super) fn routes() -> Router<Arc<Gateway>> {
         .route("/v1/messages/count_tokens", post(count_tokens))
 }
 
+pub(super) fn check_messages(body: &[u8]) -> Result<(), Refusal> {
+    body::ask(body).map(drop)
+}
+
+pub(super) fn check_token_count(body: &[u8]) -> Result<(), Refusal> {
+    body::counted(body).map(drop)
+}
+
 async fn messages(State(gateway): Shared, headers: HeaderMap, body: Body) -> Response {
     let mut call = Call::new(gateway, DIALECT);
     let answered = generate(&mut call, &headers, body).await;
@@ -82,6 +90,7 @@ async fn count(call: &mut Call, headers: &HeaderMap, body: Body) -> Result<Respo
         input,
         toolbox,
     } = body::counted(&body)?;
-    let tokens = request::count_tokens(&call.gateway, &key, &model, input, toolbox).await?;
+    let tokens =
+        request::count_tokens(&call.gateway, &key, &model, input, toolbox.as_ref()).await?;
     Ok(Json(json!({"input_tokens": tokens})).into_response())
 }

@@ -43,6 +43,18 @@ pub(super) fn routes() -> Router<Arc<Gateway>> {
         .merge(responses::routes())
 }
 
+pub(super) fn check_chat(body: &[u8]) -> Result<(), Refusal> {
+    parameters::read(body, Door::Chat).map(drop)
+}
+
+pub(super) fn check_completions(body: &[u8]) -> Result<(), Refusal> {
+    parameters::read(body, Door::Completions).map(drop)
+}
+
+pub(super) fn check_responses(body: &[u8]) -> Result<(), Refusal> {
+    responses::check(body)
+}
+
 async fn chat_completions(State(gateway): Shared, headers: HeaderMap, body: Body) -> Response {
     let mut call = Call::new(gateway, DIALECT);
     let answered = generate(&mut call, &headers, body, Door::Chat).await;

@@ -71,6 +71,7 @@ pub(super) fn toolbox(
         tools,
         choice,
         parallel,
+        schema_path: paths.schema,
     }))
 }
 

@@ -170,7 +170,8 @@ fn lost(connection: &Connection, error: StreamError) -> Lost {
 /// Whether a `Start` of so many token ids fits in a frame, with room for the rest.
 pub(crate) fn fits(tokens: usize) -> bool {
     const MOST_BYTES_PER_ID: usize = 5;
-    const REST: usize = 64 << 10;
+    // A constraint above all.
+    const REST: usize = 512 << 10;
     tokens
         .saturating_mul(MOST_BYTES_PER_ID)
         .saturating_add(REST)

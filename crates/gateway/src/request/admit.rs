@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::ask::{Ask, Input, Toolbox};
 use super::driver::{Driver, Job};
-use super::encode::{self, Terms};
+use super::encode;
 use super::hold::Holding;
 use super::outbox::{self, Inbox};
 use super::progress::Progress;
@@ -77,14 +77,12 @@ pub(crate) async fn admit(
     }
     let stops = StopMatcher::new(ask.stops.clone())?;
     let (offer, lane, model) = offer(gateway, key, &ask.model).await?;
-    let terms = Terms {
-        toolbox: ask.toolbox.clone(),
-        form: ask.form.clone(),
-    };
+    let toolbox = ask.toolbox.as_ref();
+    let held_to = encode::hold_to(gateway, &model, toolbox, ask.form.as_ref()).await?;
     let mut holding = Holding::new(Arc::clone(gateway), offer.rate, *key);
     let mut prepared = Vec::with_capacity(ask.inputs.len());
     for input in &ask.inputs {
-        let input = encode::encode(gateway, &model, input.clone(), terms.clone(), offer.context);
+        let input = encode::encode(gateway, &model, input.clone(), toolbox, offer.context);
         let input = input.await?;
         let room = room(&input.prompt, offer.context)?;
         for answer in 0..ask.each {
@@ -124,8 +122,8 @@ pub(crate) async fn admit(
             max_tokens: hold.max_tokens,
             stops: stops.clone(),
             stop_texts: ask.stops.clone(),
-            constraint: input.constraint.clone(),
-            style: input.style,
+            constraint: held_to.constraint.clone(),
+            style: held_to.style,
             top_logprobs: ask.top_logprobs,
             streamed: ask.streamed,
             billed_prompt: hold.billed_prompt,
@@ -148,14 +146,10 @@ pub(crate) async fn count_tokens(
     key: &Key,
     model: &str,
     input: Input,
-    toolbox: Option<Toolbox>,
+    toolbox: Option<&Toolbox>,
 ) -> Result<usize, Refusal> {
     let (offer, _, model) = offer(gateway, key, model).await?;
-    let terms = Terms {
-        toolbox,
-        form: None,
-    };
-    let prepared = encode::encode(gateway, &model, input, terms, offer.context).await?;
+    let prepared = encode::encode(gateway, &model, input, toolbox, offer.context).await?;
     Ok(prepared.prompt.len())
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct Toolbox {
     pub(crate) choice: Choice,
     /// Whether more than one may be called in one answer.
     pub(crate) parallel: bool,
+    /// The parameter of a tool's schema.
+    pub(crate) schema_path: fn(usize) -> String,
 }
 
 /// What text is held to, and the parameter that said so.

@@ -76,6 +76,9 @@ pub(crate) enum Refusal {
     /// The model's chat template refuses, or there is none.
     #[error("{0}")]
     Template(String),
+    /// What the output is to be held to is not compiled yet.
+    #[error("the schema or grammar was not compiled in time: many are, or it is large; try again")]
+    CompilingLate,
     /// The tokeniser refuses.
     #[error("the prompt cannot be encoded")]
     Encode,

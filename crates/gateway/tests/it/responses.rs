@@ -235,6 +235,71 @@ async fn what_is_made_in_the_background_can_be_waited_for_and_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_forgotten_while_it_is_made_stays_forgotten() {
+    let world = world("slow").await;
+    world.nodes[0].set(|manner| manner.pause = Duration::from_millis(200));
+    let begun = made(&world, &json!({"background": true})).await;
+    let path = format!("/v1/responses/{}", begun["id"].as_str().unwrap());
+    let deleted = world
+        .client
+        .delete(world.url(&path))
+        .bearer_auth(SECRET)
+        .send();
+    assert_eq!(deleted.await.unwrap().status(), 200);
+    for _ in 0..200 {
+        if world.nodes[0].cancelled() > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(world.get(&path).send().await.unwrap().status(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_and_calls_keep_their_order_and_thoughts_are_not_kept() {
+    let script = format!("{CALL}\nDone.");
+    let world = world(&script).await;
+    let whole = made(&world, &json!({"tools": tools()})).await;
+    let output = whole["output"].as_array().unwrap();
+    let kinds: Vec<_> = output.iter().map(|item| &item["type"]).collect();
+    assert_eq!(kinds, ["message", "function_call", "message"]);
+    let streamed = ask(&world, &json!({"tools": tools(), "stream": true})).await;
+    let last = events(streamed).await.pop().unwrap();
+    assert_eq!(
+        steadied(&last["response"]["output"]),
+        steadied(&whole["output"])
+    );
+    let thought = json!([
+        {"type": "reasoning", "encrypted_content": "x".repeat(100_000)},
+        {"role": "user", "content": "Well?"},
+    ]);
+    let made = made(&world, &json!({"input": thought})).await;
+    let path = format!("/v1/responses/{}/input_items", made["id"].as_str().unwrap());
+    let items = get(&world, &path).await;
+    assert_eq!(items["data"].as_array().unwrap().len(), 1);
+    let strange = world
+        .get(&format!("{path}?limit=abc"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(strange.status(), 400);
+    let strange: Value = strange.json().await.unwrap();
+    assert_eq!(strange["error"]["param"], "limit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_that_is_too_long_to_be_kept_says_so() {
+    let world = World::with(1, |config| config.policies.kept.most_bytes = 2_000).await;
+    world.nodes[0].set(|manner| manner.script = ids("Hello!"));
+    let long = json!({"input": "x".repeat(3_000)});
+    let refused: Value = ask(&world, &long).await.json().await.unwrap();
+    assert_eq!(refused["error"]["param"], "store");
+    let unkept = json!({"input": "x".repeat(3_000), "store": false});
+    assert_eq!(ask(&world, &unkept).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_cut_short_is_incomplete() {
     let world = world("Hello!").await;
     let short = made(&world, &json!({"max_output_tokens": 2})).await;

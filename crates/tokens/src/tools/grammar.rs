@@ -19,10 +19,18 @@ pub enum Choice {
     Named(String),
 }
 
-/// A grammar or an expression for the text beside tools that need not be called.
+/// A form for the text beside tools that need not be called, which cannot be told from calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a grammar or a regular expression cannot be combined with tools: use a JSON schema")]
-pub struct Mixed;
+pub enum Mixed {
+    /// A grammar or an expression.
+    #[error("a grammar or a regular expression cannot be combined with tools: use a JSON schema")]
+    Language,
+    /// A schema, where calls are JSON and nothing else.
+    #[error(
+        "this model cannot be held to a JSON schema while it may call tools: leave one of them out"
+    )]
+    BareJson,
+}
 
 /// A JSON schema as constraints are given it: on one line, as models write JSON, and with `oneOf` taken
 /// as `anyOf` where the two cannot be told apart.
@@ -49,6 +57,8 @@ pub fn constraint(
     parallel: bool,
     answer: Option<&Constraint>,
 ) -> Result<Constraint, Mixed> {
+    // Bare calls are one at a time: the templates of such models refuse more.
+    let parallel = parallel && style == Style::Tagged;
     let mut lark = String::new();
     let calls = if parallel {
         "call (next call)*"
@@ -57,11 +67,16 @@ pub fn constraint(
     };
     let start = match (choice, answer) {
         (Choice::Required | Choice::Named(_), _) => calls.to_owned(),
+        (Choice::Auto, Some(Constraint::Schema(_))) if style == Style::Bare => {
+            return Err(Mixed::BareJson);
+        }
         (Choice::Auto, Some(Constraint::Schema(schema))) => {
             line(&mut lark, &format!("answer: %json {schema}"));
             format!("answer | {calls}")
         }
-        (Choice::Auto, Some(Constraint::Lark(_) | Constraint::Regex(_))) => return Err(Mixed),
+        (Choice::Auto, Some(Constraint::Lark(_) | Constraint::Regex(_))) => {
+            return Err(Mixed::Language);
+        }
         (Choice::Auto, None) => free(style, parallel, &mut lark),
     };
     line(&mut lark, &format!("start: {start}"));
@@ -76,17 +91,15 @@ fn free(style: Style, parallel: bool, lark: &mut String) -> String {
         Style::Tagged => {
             // The shortest text that ends in what begins a call: from there on it is one.
             line(lark, &format!("lead[lazy]: /(.|\\n)*{BEGIN}/"));
-            let repeat = if parallel { "*" } else { "?" };
-            format!("(lead rest){repeat} TEXT")
+            if parallel {
+                "(lead rest)* TEXT".to_owned()
+            } else {
+                "TEXT | lead rest".to_owned()
+            }
         }
         Style::Bare => {
             line(lark, "PROSE: /[^\\s{](.|\\n)*/");
-            let calls = if parallel {
-                "call (next call)*"
-            } else {
-                "call"
-            };
-            format!("PROSE | {calls}")
+            "PROSE | call".to_owned()
         }
     }
 }
@@ -202,6 +215,16 @@ mod tests {
     }
 
     #[test]
+    fn one_call_is_one_call() {
+        let held = held(Style::Tagged, &Choice::Auto, false);
+        for output in ["Hello.", LOOK, &format!("I see.\n{LOOK}")] {
+            assert_eq!(judge(&held, output), Ok(true), "{output}");
+        }
+        let second = format!("{LOOK}\n<tool_call>\n{{\"name\": \"rm\"");
+        assert!(judge(&held, &second).is_err());
+    }
+
+    #[test]
     fn who_must_call_says_nothing_else() {
         let required = held(Style::Tagged, &Choice::Required, false);
         assert_eq!(judge(&required, LOOK), Ok(true));
@@ -220,7 +243,7 @@ mod tests {
         let held = held(Style::Bare, &Choice::Auto, true);
         let call = "{\"name\": \"look\", \"parameters\": {\"at\": \"right\"}}";
         assert_eq!(judge(&held, call), Ok(true));
-        assert_eq!(judge(&held, &format!("{call}; {call}")), Ok(true));
+        assert!(judge(&held, &format!("{call}; {call}")).is_err());
         assert_eq!(judge(&held, "Hello {"), Ok(true));
         assert!(judge(&held, "{\"other\"").is_err());
     }
@@ -234,6 +257,8 @@ mod tests {
         assert_eq!(judge(&both, "forty"), Err(0));
         let regex = Constraint::Regex("a".to_owned());
         let refused = constraint(Style::Tagged, &tools(), &Choice::Auto, true, Some(&regex));
-        assert_eq!(refused, Err(Mixed));
+        assert_eq!(refused, Err(Mixed::Language));
+        let refused = constraint(Style::Bare, &tools(), &Choice::Auto, true, Some(&number));
+        assert_eq!(refused, Err(Mixed::BareJson));
     }
 }

@@ -15,6 +15,11 @@ pub(crate) fn spelled(conversation: &Conversation) -> Conversation {
                 last.content += "\n";
                 last.content += &result(message);
             }
+            // Many templates want roles to alternate.
+            (Role::User, Some(last)) if last.role == Role::User => {
+                last.content += "\n";
+                last.content += &message.content;
+            }
             (Role::Tool, _) => messages.push(Message::new(Role::User, result(message))),
             (role, _) => messages.push(Message::new(role, with_calls(message))),
         }

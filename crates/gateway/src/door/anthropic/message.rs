@@ -4,7 +4,7 @@ use remuda_routing::stream::Finish;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::door::answers::Whole;
+use crate::door::answers::{Said, Whole};
 use crate::request::Finished;
 
 /// What every object of one answer repeats.
@@ -75,18 +75,21 @@ pub(super) fn begun(about: &About) -> Message<'_> {
 
 /// The whole message.
 pub(super) fn whole(about: &About, whole: Whole) -> Message<'_> {
-    let text = (!whole.text.is_empty()).then_some(Block::Text { text: whole.text });
-    let calls = whole
-        .calls
-        .into_iter()
-        .enumerate()
-        .map(|(nth, call)| Block::ToolUse {
-            id: call_id(about, nth),
-            name: call.name,
-            input: input(&call.arguments),
-        });
+    let mut calls = 0;
+    let block = |part| match part {
+        Said::Text(text) => Block::Text { text },
+        Said::Call(call) => {
+            calls += 1;
+            Block::ToolUse {
+                id: call_id(about, calls - 1),
+                name: call.name,
+                input: input(&call.arguments),
+            }
+        }
+    };
+    let content = whole.parts.into_iter().map(block).collect();
     Message {
-        content: text.into_iter().chain(calls).collect(),
+        content,
         stop_reason: Some(reason(&whole.finished)),
         usage: usage(&whole.finished),
         stop_sequence: whole.finished.stopped_by,

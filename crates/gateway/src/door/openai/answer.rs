@@ -23,7 +23,7 @@ pub(super) async fn respond(about: &About, answers: Answers) -> Result<Response,
             Json(about.object("chat.completion", choices.collect(), usage)).into_response()
         }
         Door::Completions => {
-            let choices = answers.map(|(place, answer)| completions::Choice::new(place, &answer));
+            let choices = answers.map(|(place, answer)| completions::Choice::new(place, answer));
             Json(about.object("text_completion", choices.collect(), usage)).into_response()
         }
     })

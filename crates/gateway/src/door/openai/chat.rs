@@ -215,8 +215,11 @@ impl Choice {
     pub(super) fn new(about: &About, place: usize, whole: Whole) -> Self {
         let finish_reason = reason(&whole.finished);
         let asked = !whole.scores.is_empty();
-        let called = whole.calls.into_iter().enumerate();
+        let logprobs = asked.then(|| logprobs::Chat::new(&whole.scores));
+        let (text, called) = whole.split();
         let tool_calls: Vec<_> = called
+            .into_iter()
+            .enumerate()
             .map(|(nth, call)| Call {
                 index: None,
                 id: about.call_id(place, nth),
@@ -227,16 +230,16 @@ impl Choice {
                 },
             })
             .collect();
-        let silent = whole.text.is_empty() && !tool_calls.is_empty();
+        let silent = text.is_empty() && !tool_calls.is_empty();
         Self {
             index: place,
             message: Answer {
                 role: "assistant",
-                content: (!silent).then_some(whole.text),
+                content: (!silent).then_some(text),
                 refusal: (),
                 tool_calls,
             },
-            logprobs: asked.then(|| logprobs::Chat::new(&whole.scores)),
+            logprobs,
             finish_reason,
         }
     }

@@ -43,13 +43,14 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    pub(super) fn new(place: usize, whole: &Whole) -> Self {
+    pub(super) fn new(place: usize, whole: Whole) -> Self {
         let asked = !whole.scores.is_empty();
         Self {
-            text: whole.text.clone(),
             index: place,
             logprobs: asked.then(|| logprobs::Completion::new(&whole.scores, &mut 0)),
             finish_reason: Some(reason(&whole.finished)),
+            // No tools can be offered here, so nothing is read as a call.
+            text: whole.split().0,
         }
     }
 }

@@ -63,6 +63,7 @@ fn words(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::UnknownResponse(_) => (INVALID, "response_not_found"),
         Refusal::NoPrevious(_) => (INVALID, "previous_response_not_found"),
         Refusal::Kept(_) => ("server_error", "responses_unusable"),
+        Refusal::CompilingLate => ("server_error", "constraint_pending"),
         Refusal::TooLong { .. } | Refusal::TextTooLong { .. } => {
             (INVALID, "context_length_exceeded")
         }
@@ -149,6 +150,7 @@ fn parameter(refusal: &Refusal, input: &str) -> Option<String> {
         | Refusal::Model(_)
         | Refusal::Spool(_)
         | Refusal::Kept(_)
+        | Refusal::CompilingLate
         | Refusal::Lapsed
         | Refusal::Stopping
         | Refusal::BrokeOff

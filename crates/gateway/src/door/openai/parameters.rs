@@ -85,7 +85,7 @@ struct Own {
 /// Reads a body.
 pub(super) fn read(bytes: &[u8], door: Door) -> Result<Wanted, Refusal> {
     let body = fields::object(bytes)?;
-    offered::check(&body)?;
+    offered::check(&body, door)?;
     let common: Common = part(&body)?;
     let own = match door {
         Door::Chat => {
@@ -412,6 +412,11 @@ mod tests {
         assert_eq!(form(regex), Constraint::Regex("a+".to_owned()));
         let both = json!({"guided_regex": "a", "guided_json": {}});
         assert_eq!(refused(&both), ("guided_regex".to_owned(), false));
+        let many = format!("start: A\nA: /a/{}", " & /a/".repeat(17));
+        for grammar in ["start: %json {}", &many] {
+            let asked = json!({"guided_grammar": grammar});
+            assert_eq!(refused(&asked), ("guided_grammar".to_owned(), false));
+        }
         let unknown = json!({"response_format": {"type": "xml"}});
         assert_eq!(refused(&unknown).0, "response_format.type");
     }

@@ -9,7 +9,8 @@ mod stream;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -23,10 +24,11 @@ use self::composer::Composer;
 use super::{DIALECT, Shared, error};
 use crate::door::answers::Answers;
 use crate::door::call::{Call, Dialect, bare};
+use crate::door::fields::unsupported;
 use crate::door::{sse, upload};
 use crate::gateway::Gateway;
 use crate::kept::Kept;
-use crate::request::Refusal;
+use crate::request::{Ask, Refusal};
 
 /// The routes of responses.
 pub(super) fn routes() -> Router<Arc<Gateway>> {
@@ -35,6 +37,10 @@ pub(super) fn routes() -> Router<Arc<Gateway>> {
         .route("/v1/responses/{id}", get(retrieve).delete(forget))
         .route("/v1/responses/{id}/cancel", post(cancel))
         .route("/v1/responses/{id}/input_items", get(input_items))
+}
+
+pub(super) fn check(body: &[u8]) -> Result<(), Refusal> {
+    Wanted::read(body)?.ask("x", usize::MAX).map(drop)
 }
 
 fn call(gateway: Arc<Gateway>) -> Call {
@@ -57,21 +63,23 @@ async fn respond(call: &mut Call, headers: &HeaderMap, body: Body) -> Result<Res
         let kept = kept.map_err(|refusal| no_previous(refusal, &previous))?;
         wanted.go_on_from(&kept.history)?;
     }
-    let (ask, frame, record) = wanted.ask(&bare(call.id))?;
-    let (streamed, background) = (ask.streamed, frame.is_background());
-    let running = Box::pin(call.admit(&key, ask)).await?;
-    let composer = Composer::new(frame.at(running.at), record);
-    if background {
-        return begin_in_background(call, &key, running.answers, composer).await;
+    let (ask, frame, record) = wanted.ask(&bare(call.id), call.gateway.responses.most_bytes())?;
+    let composer = Composer::new(frame.at(call.gateway.clock.now()), record);
+    if composer.is_background() {
+        return begin_in_background(call, &key, ask, composer).await;
     }
+    let streamed = ask.streamed;
+    let running = Box::pin(call.admit(&key, ask)).await?;
     if streamed {
         let script = stream::Script::new(Arc::clone(&call.gateway), key.project, composer);
         return sse::respond(&call.gateway, running.answers, script).await;
     }
     let composer = gathered(running.answers, composer).await?;
-    let object = composer.object();
-    keep(&call.gateway, &key, &composer).await?;
-    Ok(Json(object).into_response())
+    // It is paid for: whether it can be kept or not, the client gets it. The log says why not.
+    keep(&call.gateway, &key, &composer)
+        .await
+        .unwrap_or_default();
+    Ok(Json(composer.object()).into_response())
 }
 
 /// The whole answer; until it is whole nothing of it has been delivered.
@@ -81,31 +89,39 @@ async fn gathered(answers: Answers, mut composer: Composer) -> Result<Composer, 
     Ok(composer)
 }
 
-/// Answers at once, and goes on without the client.
+/// Answers at once, and goes on without the client. What cannot be kept is not begun.
 async fn begin_in_background(
-    call: &Call,
+    call: &mut Call,
     key: &Key,
-    answers: Answers,
+    ask: Ask,
     composer: Composer,
 ) -> Result<Response, Refusal> {
+    let (gateway, key, id) = (Arc::clone(&call.gateway), *key, composer.id());
     let object = composer.object();
-    keep(&call.gateway, key, &composer).await?;
-    let id = composer.id();
-    let cancelled = call.gateway.responses.begin(&id);
-    let (gateway, key) = (Arc::clone(&call.gateway), *key);
-    let task = async move {
+    keep(&gateway, &key, &composer).await?;
+    let running = match Box::pin(call.admit(&key, ask)).await {
+        Ok(running) => running,
+        Err(refusal) => {
+            gateway.responses.forget(key.project, id).await?;
+            return Err(refusal);
+        }
+    };
+    let cancelled = gateway.responses.begin(&id);
+    call.gateway.requests.spawn(async move {
         let begun = composer.clone();
         let ended = tokio::select! {
-            ended = gathered(answers, composer) => ended.unwrap_or_else(|refusal| begun.failed(&refusal)),
+            ended = gathered(running.answers, composer) => {
+                ended.unwrap_or_else(|refusal| begun.failed(&refusal))
+            }
             () = cancelled.cancelled() => begun.cancelled(),
         };
-        // Who asks meanwhile is told what is kept, so that is written before it counts as ended.
-        if let Err(refusal) = keep(&gateway, &key, &ended).await {
-            tracing::warn!(%refusal, "a response that was made in the background is not kept");
+        // It counts as running until what it came to can be read. Why that failed, the log says.
+        if let Some(kept) = ended.kept() {
+            let updated = gateway.responses.update(key.project, id.clone(), kept);
+            updated.await.unwrap_or_default();
         }
         gateway.responses.end(&id);
-    };
-    call.gateway.requests.spawn(task);
+    });
     Ok(Json(object).into_response())
 }
 
@@ -134,10 +150,11 @@ fn no_previous(refusal: Refusal, id: &str) -> Refusal {
 
 /// The response as it stands. One that was being made when the gateway ended never will be.
 async fn object(call: &Call, key: &Key, id: &str) -> Result<Value, Refusal> {
+    // Asked first: one that ends meanwhile is read as it ended.
+    let running = call.gateway.responses.is_running(id);
     let kept = kept(call, key, id).await?;
     let mut object: Value = serde_json::from_str(&kept.object).unwrap_or_default();
-    let unfinished = object["status"] == "in_progress";
-    if unfinished && !call.gateway.responses.is_running(id) {
+    if object["status"] == "in_progress" && !running {
         object["status"] = "failed".into();
         object["error"] = json!({
             "code": "server_error",
@@ -147,10 +164,19 @@ async fn object(call: &Call, key: &Key, id: &str) -> Result<Value, Refusal> {
     Ok(object)
 }
 
-async fn retrieve(State(gateway): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
+async fn retrieve(
+    State(gateway): Shared,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let call = call(gateway);
     let found = async {
         let key = call.key(&headers)?;
+        if query.is_some_and(|query| query.contains("stream=true")) {
+            let problem = "a response that was made cannot be streamed again: leave `stream` out";
+            return Err(unsupported("stream", problem));
+        }
         Ok(Json(object(&call, &key, &id).await?).into_response())
     };
     let found = found.await;
@@ -201,12 +227,14 @@ struct Page {
 async fn input_items(
     State(gateway): Shared,
     Path(id): Path<String>,
-    Query(page): Query<Page>,
+    page: Result<Query<Page>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
     let call = call(gateway);
     let listed = async {
         let key = call.key(&headers)?;
+        let wrong = |error: QueryRejection| Refusal::parameter("limit", error.body_text());
+        let Query(page) = page.map_err(wrong)?;
         let kept = kept(&call, &key, &id).await?;
         let items: Vec<Value> = serde_json::from_str(&kept.input).unwrap_or_default();
         Ok(Json(listed(items, &page)).into_response())

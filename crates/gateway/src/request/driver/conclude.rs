@@ -1,5 +1,7 @@
 //! The end of a request: its bill.
 
+use std::time::Duration;
+
 use remuda_routing::Delivery;
 use remuda_routing::stream::Ended;
 
@@ -19,7 +21,12 @@ impl Driver {
             Some(Cut::NotDurable) => self.fail(Refusal::Spool(crate::spool::Broken)).await,
             None => {}
         }
-        let linger = self.gateway.config.limits.linger;
+        // Who waits for the whole of several answers has none before all are there.
+        let linger = if self.job.streamed {
+            self.gateway.config.limits.linger
+        } else {
+            Duration::MAX
+        };
         tokio::select! {
             () = self.outbox.closed() => {}
             () = tokio::time::sleep(linger.min(self.until_lapse())) => {}

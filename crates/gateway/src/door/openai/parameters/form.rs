@@ -10,6 +10,9 @@ use crate::door::fields::{part, schema};
 use crate::door::map_only::MapOnly;
 use crate::request::{Form, Refusal};
 
+/// The most `&` of a grammar.
+const MAX_INTERSECTIONS: usize = 16;
+
 #[derive(Debug, Deserialize)]
 struct Body {
     response_format: Option<Format>,
@@ -88,6 +91,8 @@ pub(super) fn form(body: &Value) -> Result<Option<Form>, Refusal> {
     }
     check_length(&form.constraint)
         .map_err(|error| Refusal::parameter(form.parameter, error.to_string()))?;
+    check_grammar(&form.constraint)
+        .map_err(|problem| Refusal::parameter(form.parameter, problem))?;
     Ok(Some(form))
 }
 
@@ -96,6 +101,24 @@ fn check_length(constraint: &Constraint) -> Result<(), TooLong> {
         Constraint::Lark(text) => within("the grammar", text, MAX_GRAMMAR_BYTES),
         Constraint::Schema(_) | Constraint::Regex(_) => constraint.check_length(),
     }
+}
+
+/// Schemas within grammars would come past the checks of schemas, and compiling intersections takes a
+/// time that nothing else bounds.
+fn check_grammar(constraint: &Constraint) -> Result<(), &'static str> {
+    const DIRECTIVES: [&str; 5] = ["%json", "%lark", "%llguidance", "%regex", "%import"];
+    let Constraint::Lark(text) = constraint else {
+        return Ok(());
+    };
+    if DIRECTIVES.iter().any(|directive| text.contains(directive)) {
+        return Err(
+            "a grammar here may not say `%json`, `%lark`, `%llguidance`, `%regex` or `%import`",
+        );
+    }
+    if text.matches('&').count() > MAX_INTERSECTIONS {
+        return Err("a grammar has 16 `&` at most");
+    }
+    Ok(())
 }
 
 impl Format {

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use crate::door::fields::unsupported;
+use crate::door::openai::body::Door;
 use crate::request::Refusal;
 
 /// Whether a value asks for nothing beyond what every answer has.
@@ -87,6 +88,16 @@ const KNOWN: &[&str] = &[
     "prompt_cache_retention",
 ];
 
+/// Parameters of the one way to ask and not of the other.
+const CHAT_ONLY: &[&str] = &[
+    "messages",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "top_logprobs",
+];
+const COMPLETIONS_ONLY: &[&str] = &["prompt"];
+
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -127,9 +138,18 @@ fn is_text_only(value: &Value) -> bool {
 }
 
 /// Refuses what would change the answer, or might.
-pub(super) fn check(body: &Value) -> Result<(), Refusal> {
+pub(super) fn check(body: &Value, door: Door) -> Result<(), Refusal> {
+    let others = match door {
+        Door::Chat => COMPLETIONS_ONLY,
+        Door::Completions => CHAT_ONLY,
+    };
     let mut fields = body.as_object().into_iter().flatten();
-    fields.try_for_each(|(name, value)| check_one(name, value))
+    fields.try_for_each(|(name, value)| {
+        if others.contains(&&**name) && !is_nothing(value) {
+            return Err(unsupported(name, "this parameter is not one of this path"));
+        }
+        check_one(name, value)
+    })
 }
 
 fn check_one(name: &str, value: &Value) -> Result<(), Refusal> {

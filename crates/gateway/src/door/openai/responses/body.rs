@@ -136,6 +136,13 @@ impl Wanted {
         })
     }
 
+    /// About as many as would be kept.
+    fn bytes(&self) -> usize {
+        let length = |value: &Value| value.to_string().len();
+        let items = self.history.iter().chain(&self.input);
+        items.map(length).sum::<usize>() + self.sent.values().map(length).sum::<usize>()
+    }
+
     /// Begins with what came before.
     pub(super) fn go_on_from(&mut self, history: &str) -> Result<(), Refusal> {
         self.history = serde_json::from_str(history).map_err(|_| Refusal::BrokeOff)?;
@@ -143,15 +150,22 @@ impl Wanted {
     }
 
     /// What to do, what the response will look like, and what is to be remembered of it. `own` is what
-    /// ids are made of.
-    pub(super) fn ask(self, own: &str) -> Result<(Ask, Frame, Record), Refusal> {
+    /// ids are made of; a conversation of more than `most_kept` bytes is not kept.
+    pub(super) fn ask(self, own: &str, most_kept: usize) -> Result<(Ask, Frame, Record), Refusal> {
+        let kept = self.body.store.unwrap_or(true);
+        if kept && self.bytes() > most_kept {
+            let problem = format!(
+                "a conversation of more than {most_kept} bytes is not kept: send it whole, with `store` false"
+            );
+            return Err(Refusal::parameter("store", problem));
+        }
         let input = items::with_ids(self.input, own);
         let items = self.history.iter().chain(&input);
         let mut messages = Vec::new();
         if let Some(instructions) = &self.body.instructions {
             messages.push(Message::new(Role::System, instructions));
         }
-        items::messages(items, &mut messages)?;
+        items::messages(items, self.history.len(), &mut messages)?;
         let body = &self.body;
         let ask = Ask {
             model: body.model.clone(),
@@ -167,7 +181,7 @@ impl Wanted {
             streamed: body.stream.unwrap_or(false),
         };
         let record = Record {
-            kept: body.store.unwrap_or(true),
+            kept,
             history: self.history,
             input,
         };

@@ -4,7 +4,7 @@ use remuda_tokens::tools::Piece;
 use serde_json::{Value, json};
 
 use super::object::{Frame, Status};
-use crate::door::answers::Whole;
+use crate::door::answers::{Called, Said, Whole};
 use crate::kept::Kept;
 use crate::request::{Finished, Refusal};
 
@@ -40,6 +40,10 @@ impl Composer {
             output: Vec::new(),
             finished: None,
         }
+    }
+
+    pub(super) fn is_background(&self) -> bool {
+        self.frame.is_background()
     }
 
     pub(super) fn id(&self) -> String {
@@ -81,12 +85,14 @@ impl Composer {
     /// The whole answer at once.
     pub(super) fn whole(&mut self, whole: Whole) {
         let mut changes = Vec::new();
-        if !whole.text.is_empty() {
-            self.piece(Piece::Text(whole.text), &mut changes);
-        }
-        for call in whole.calls {
-            self.piece(Piece::Call { name: call.name }, &mut changes);
-            self.piece(Piece::Arguments(call.arguments), &mut changes);
+        for part in whole.parts {
+            match part {
+                Said::Text(text) => self.piece(Piece::Text(text), &mut changes),
+                Said::Call(Called { name, arguments }) => {
+                    self.piece(Piece::Call { name }, &mut changes);
+                    self.piece(Piece::Arguments(arguments), &mut changes);
+                }
+            }
         }
         self.finish(whole.finished, &mut changes);
     }

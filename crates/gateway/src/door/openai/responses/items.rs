@@ -18,7 +18,13 @@ pub(super) fn read(input: Option<&Value>) -> Result<Vec<Value>, Refusal> {
         Some(Value::String(text)) => Ok(vec![json!({
             "type": "message", "role": "user", "content": [{"type": "input_text", "text": text}],
         })]),
-        Some(Value::Array(items)) => items.iter().enumerate().map(typed).collect(),
+        Some(Value::Array(items)) => {
+            let items = items.iter().enumerate().map(typed);
+            // What a model thought earlier is not told to it again.
+            let told =
+                items.filter(|item| !matches!(item, Ok(item) if item["type"] == "reasoning"));
+            told.collect()
+        }
         Some(_) => Err(wrong()),
     }
 }
@@ -88,13 +94,17 @@ enum Output {
     Parts(Vec<Part>),
 }
 
-/// The messages that items are, added to those before.
+/// The messages that items are, added to those before. The first `known` items are of earlier requests.
 pub(super) fn messages<'a>(
     items: impl Iterator<Item = &'a Value>,
+    known: usize,
     messages: &mut Vec<Message>,
 ) -> Result<(), Refusal> {
     for (at, item) in items.enumerate() {
-        let name = format!("input[{at}]");
+        let name = match at.checked_sub(known) {
+            Some(at) => format!("input[{at}]"),
+            None => "previous_response_id".to_owned(),
+        };
         let item: Item = serde_path_to_error::deserialize(item).map_err(|error| {
             let path = format!("{name}.{}", error.path());
             Refusal::parameter(path, error.inner().to_string())
@@ -122,8 +132,6 @@ impl Item {
             }
             "function_call" => add_call(self.call(name)?, messages),
             "function_call_output" => messages.push(self.result(name)?),
-            // What a model thought earlier is not told to it again.
-            "reasoning" => {}
             kind => {
                 let problem = format!("items of type `{kind}` are not supported here");
                 return Err(unsupported(name, problem));

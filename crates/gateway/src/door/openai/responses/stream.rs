@@ -41,18 +41,15 @@ impl Script {
         }
     }
 
-    /// Who has read the last event may go on from the response at once, a moment later at the latest.
+    /// Who has read the last event may go on from the response at once.
     fn keep(&self) {
         let Some(kept) = self.composer.kept() else {
             return;
         };
-        let (gateway, project) = (Arc::clone(&self.gateway), self.project);
-        let id = self.composer.id();
-        self.gateway.tasks.spawn(async move {
-            let now = gateway.clock.now();
-            // Why it failed was logged where it did.
-            drop(gateway.responses.keep(project, id, kept, now).await);
-        });
+        let (responses, id) = (&self.gateway.responses, self.composer.id());
+        let now = self.gateway.clock.now();
+        let written = responses.keep_soon(self.project, id, kept, now);
+        self.gateway.tasks.spawn(written);
     }
 }
 
