@@ -20,6 +20,32 @@ pub(super) enum Wish {
     May(Choice),
 }
 
+impl Wish {
+    /// OpenAI's `tool_choice`. Its APIs differ in where a choice that names a function has the name;
+    /// `form` is what such a choice looks like.
+    pub(super) fn read(
+        choice: Option<&Value>,
+        named: impl Fn(&Value) -> Option<&str>,
+        form: &str,
+    ) -> Result<Self, Refusal> {
+        let is_function =
+            |choice: &&Value| choice.get("type").is_some_and(|kind| kind == "function");
+        let choice = match choice {
+            None | Some(Value::Null) => Choice::Auto,
+            Some(Value::String(word)) if word == "auto" => Choice::Auto,
+            Some(Value::String(word)) if word == "required" => Choice::Required,
+            Some(Value::String(word)) if word == "none" => return Ok(Self::None),
+            Some(choice) => {
+                let name = Some(choice).filter(is_function).and_then(named);
+                let words = "`tool_choice` is \"none\", \"auto\", \"required\" or ";
+                let name = name.ok_or_else(|| lacks(&format!("{words}{form}")))?;
+                Choice::Named(name.to_owned())
+            }
+        };
+        Ok(Self::May(choice))
+    }
+}
+
 /// Where a door finds what is wrong with a tool.
 pub(super) struct Paths {
     pub(super) name: fn(usize) -> String,

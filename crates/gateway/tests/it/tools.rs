@@ -80,6 +80,43 @@ async fn calls_are_read_from_what_the_model_writes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_goes_on_elsewhere_in_the_middle_of_its_arguments() {
+    let world = World::new(2).await;
+    let at = u32::try_from(CALLS.find("left").unwrap()).unwrap();
+    for node in &world.nodes {
+        node.set(|manner| manner.script = ids(CALLS));
+    }
+    world.nodes[0].set(|manner| manner.fault = Some((at, Fault::Reset)));
+    let asked = json!({"max_tokens": 1_000, "tools": tools(), "logprobs": true});
+    let mut whole = Vec::new();
+    for _ in 0..2 {
+        let answer: Value = world.chat(asked.clone()).await.json().await.unwrap();
+        let choice = &answer["choices"][0];
+        let calls = choice["message"]["tool_calls"].as_array().unwrap();
+        whole.push(json!([
+            calls
+                .iter()
+                .map(|call| &call["function"])
+                .collect::<Vec<_>>(),
+            choice["logprobs"],
+        ]));
+    }
+    assert_eq!(whole[0], whole[1], "one of the two was moved, or both");
+    let told = whole[0][1]["content"].as_array().unwrap();
+    assert_eq!(told.len(), CALLS.len(), "each token once");
+    let resumed = world.nodes[1].starts();
+    let resumed = resumed
+        .iter()
+        .find(|start| !start.generated.is_empty())
+        .unwrap();
+    assert_eq!(resumed.generated.len(), at as usize);
+    assert!(
+        resumed.constraint.is_some(),
+        "the other is held to the same"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn results_go_back_to_the_model() {
     let world = world("Ok.").await;
     let call = json!({"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{\"at\":\"left\"}"}});

@@ -66,13 +66,16 @@ pub(super) fn form(body: &Value) -> Result<Option<Form>, Refusal> {
         ("structured_outputs", structured.choice.map(of_choice)),
         (
             "structured_outputs",
-            structured.grammar.map(Constraint::Lark),
+            structured.grammar.clone().map(Constraint::Lark),
         ),
         ("structured_outputs", object.then(any_object)),
         ("guided_json", body.guided_json.map(schema)),
         ("guided_regex", body.guided_regex.map(Constraint::Regex)),
         ("guided_choice", body.guided_choice.map(of_choice)),
-        ("guided_grammar", body.guided_grammar.map(Constraint::Lark)),
+        (
+            "guided_grammar",
+            body.guided_grammar.clone().map(Constraint::Lark),
+        ),
     ];
     let asked = wishes.into_iter().filter_map(|(parameter, constraint)| {
         let constraint = constraint?;
@@ -91,8 +94,9 @@ pub(super) fn form(body: &Value) -> Result<Option<Form>, Refusal> {
     }
     check_length(&form.constraint)
         .map_err(|error| Refusal::parameter(form.parameter, error.to_string()))?;
-    check_grammar(&form.constraint)
-        .map_err(|problem| Refusal::parameter(form.parameter, problem))?;
+    if let Some(grammar) = body.guided_grammar.or(structured.grammar) {
+        check_grammar(&grammar).map_err(|problem| Refusal::parameter(form.parameter, problem))?;
+    }
     Ok(Some(form))
 }
 
@@ -105,11 +109,8 @@ fn check_length(constraint: &Constraint) -> Result<(), TooLong> {
 
 /// Schemas within grammars would come past the checks of schemas, and compiling intersections takes a
 /// time that nothing else bounds.
-fn check_grammar(constraint: &Constraint) -> Result<(), &'static str> {
+fn check_grammar(text: &str) -> Result<(), &'static str> {
     const DIRECTIVES: [&str; 5] = ["%json", "%lark", "%llguidance", "%regex", "%import"];
-    let Constraint::Lark(text) = constraint else {
-        return Ok(());
-    };
     if DIRECTIVES.iter().any(|directive| text.contains(directive)) {
         return Err(
             "a grammar here may not say `%json`, `%lark`, `%llguidance`, `%regex` or `%import`",

@@ -1,6 +1,6 @@
 //! `tools` and `tool_choice`.
 
-use remuda_tokens::tools::{Choice, Tool};
+use remuda_tokens::tools::Tool;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -42,7 +42,11 @@ pub(super) fn toolbox(body: &Value) -> Result<Option<Toolbox>, Refusal> {
     let body: Body = part(body)?;
     let sent = body.tools.unwrap_or_default().into_iter().enumerate();
     let tools = sent.map(|(at, tool)| tool.tool(at));
-    let wish = wish(body.tool_choice.as_ref())?;
+    let wish = Wish::read(
+        body.tool_choice.as_ref(),
+        named,
+        "{\"type\": \"function\", \"function\": {\"name\": …}}",
+    )?;
     let paths = Paths {
         name: |at| format!("tools[{at}].function.name"),
         schema: |at| format!("tools[{at}].function.parameters"),
@@ -72,22 +76,7 @@ impl Sent {
     }
 }
 
-fn wish(choice: Option<&Value>) -> Result<Wish, Refusal> {
-    let named = |choice: &Value| {
-        let name = choice.get("function")?.get("name")?.as_str()?;
-        (choice.get("type")? == "function").then(|| name.to_owned())
-    };
-    match choice {
-        None | Some(Value::Null) => Ok(Wish::May(Choice::Auto)),
-        Some(Value::String(word)) if word == "auto" => Ok(Wish::May(Choice::Auto)),
-        Some(Value::String(word)) if word == "required" => Ok(Wish::May(Choice::Required)),
-        Some(Value::String(word)) if word == "none" => Ok(Wish::None),
-        Some(choice) => match named(choice) {
-            Some(name) => Ok(Wish::May(Choice::Named(name))),
-            None => Err(Refusal::parameter(
-                "tool_choice",
-                "`tool_choice` is \"none\", \"auto\", \"required\" or {\"type\": \"function\", \"function\": {\"name\": …}}",
-            )),
-        },
-    }
+/// The name in a choice that names a function.
+fn named(choice: &Value) -> Option<&str> {
+    choice.get("function")?.get("name")?.as_str()
 }

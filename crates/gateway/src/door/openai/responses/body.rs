@@ -1,6 +1,6 @@
 //! What a body asks for: checked, and turned into an ask.
 
-use remuda_tokens::tools::{Choice, Tool};
+use remuda_tokens::tools::Tool;
 use remuda_tokens::{Message, Role};
 use remuda_wire::infer::Sampler;
 use serde::Deserialize;
@@ -247,7 +247,11 @@ fn form(body: &Body) -> Option<Form> {
 fn tools(body: &Body) -> Result<Option<Toolbox>, Refusal> {
     let sent = body.tools.iter().flatten().enumerate();
     let tools = sent.map(|(at, tool)| tool.tool(at));
-    let wish = wish(body.tool_choice.as_ref())?;
+    let wish = Wish::read(
+        body.tool_choice.as_ref(),
+        named,
+        "{\"type\": \"function\", \"name\": …}",
+    )?;
     let paths = Paths {
         name: |at| format!("tools[{at}].name"),
         schema: |at| format!("tools[{at}].parameters"),
@@ -275,22 +279,7 @@ impl SentTool {
     }
 }
 
-fn wish(choice: Option<&Value>) -> Result<Wish, Refusal> {
-    let named = |choice: &Value| {
-        let name = choice.get("name")?.as_str()?;
-        (choice.get("type")? == "function").then(|| name.to_owned())
-    };
-    match choice {
-        None | Some(Value::Null) => Ok(Wish::May(Choice::Auto)),
-        Some(Value::String(word)) if word == "auto" => Ok(Wish::May(Choice::Auto)),
-        Some(Value::String(word)) if word == "required" => Ok(Wish::May(Choice::Required)),
-        Some(Value::String(word)) if word == "none" => Ok(Wish::None),
-        Some(choice) => match named(choice) {
-            Some(name) => Ok(Wish::May(Choice::Named(name))),
-            None => Err(Refusal::parameter(
-                "tool_choice",
-                "`tool_choice` is \"none\", \"auto\", \"required\" or {\"type\": \"function\", \"name\": …}",
-            )),
-        },
-    }
+/// The name in a choice that names a function.
+fn named(choice: &Value) -> Option<&str> {
+    choice.get("name")?.as_str()
 }
